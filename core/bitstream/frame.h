@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Headers of a frame, written and read (docs/bitstream.md, sections 2 and 3). Names are those of the document. */
+#ifndef M2T_BITSTREAM_FRAME_H
+#define M2T_BITSTREAM_FRAME_H
+
+#include <m2t/m2t-error.h>
+#include <m2t/m2t-model.h>
+#include <m2t/m2t-picture.h>
+
+typedef struct {
+    gboolean has_sequence;
+    guint8 model[M2T_MODEL_IDENTITY_SIZE];
+    M2tVideoInfo video;
+    guint8 number;
+    guint8 q;                 /* quarter steps, 0...252 */
+    int lanes;                /* code, 0...2 */
+} M2tFrameHeader;
+
+/* Appends the whole frame: headers, check, checksum and slice. */
+void m2t_frame_write(GByteArray *out, const M2tFrameHeader *header, const guint8 *slice, gsize slice_size);
+
+/* Reads and checks the headers only. @slice, @slice_size and @slice_crc (all may be NULL) receive where the payload is and the checksum it should have.
+ * The whole frame must be there: a byte too few or too many is an error. FALSE: M2T_ERROR_STREAM or _UNSUPPORTED, with the field's name. */
+gboolean m2t_frame_read(const guint8 *data, gsize size, M2tFrameHeader *header, const guint8 **slice, gsize *slice_size,
+                        guint32 *slice_crc, GError **error);
+
+/* CRC-32C of @size bytes. */
+guint32 m2t_crc32c(const guint8 *data, gsize size);
+
+#endif

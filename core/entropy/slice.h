@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The payload of a slice: exceptions, then interleaved rANS (docs/bitstream.md, section 7). The prior says for each latent a
+ * mean (in 1/16) and a level; rows of channels go in and come out in coding order. */
+#ifndef M2T_ENTROPY_SLICE_H
+#define M2T_ENTROPY_SLICE_H
+
+#include "model/model.h"
+
+/* Cumulative frequencies and look-ups for all (level, fraction), built once per model. */
+typedef struct _M2tEntropyTables M2tEntropyTables;
+
+M2tEntropyTables *m2t_entropy_tables_new(const M2tEntropyWeights *weights);
+void m2t_entropy_tables_free(M2tEntropyTables *tables);
+
+typedef struct _M2tSliceWriter M2tSliceWriter;
+
+/* Room for @latents latents, taken here; nothing is allocated per frame once the output has its size. */
+M2tSliceWriter *m2t_slice_writer_new(const M2tEntropyTables *tables, gsize latents);
+void m2t_slice_writer_free(M2tSliceWriter *writer);
+
+void m2t_slice_writer_begin(M2tSliceWriter *writer);
+
+/* One row of n channels. @position: of the first, as in "exceptions"; latents of a level below skip are not coded, those of
+ * them that are not zero become exceptions. */
+void m2t_slice_writer_put(M2tSliceWriter *writer, guint32 position, const gint32 *mean, const guint8 *level,
+                          const gint16 *latent, int n);
+
+/* Chooses the number of lanes by the number of symbols (its code for the frame header is returned), appends the slice to @out. */
+int m2t_slice_writer_end(M2tSliceWriter *writer, GByteArray *out);
+
+typedef struct _M2tSliceReader M2tSliceReader;
+
+M2tSliceReader *m2t_slice_reader_new(const M2tEntropyTables *tables);
+void m2t_slice_reader_free(M2tSliceReader *reader);
+
+/* Clears @latents ([count]), puts the exceptions in place and starts the lanes. @lanes: code from the frame header. @data must stay until
+ * the end. FALSE: damaged. */
+gboolean m2t_slice_reader_begin(M2tSliceReader *reader, const guint8 *data, gsize size, int lanes, gint16 *latents, gsize count);
+
+/* One row of n channels: writes those of @latent whose level is coded, leaves the others. Reading past the end yields zeros and is remembered. */
+void m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n);
+
+/* TRUE if every byte was used, none was missing and all states ended as they must. */
+gboolean m2t_slice_reader_end(M2tSliceReader *reader);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Pictures in, framed packets out, one for one, nothing held back. */
+#ifndef M2T_ENCODER_H
+#define M2T_ENCODER_H
+
+#include <m2t/m2t-error.h>
+#include <m2t/m2t-model.h>
+#include <m2t/m2t-picture.h>
+
+G_BEGIN_DECLS
+
+#define M2T_QUANTIZER_MAX 63.0
+#define M2T_THREADS_MAX 64
+
+typedef struct _M2tEncoder M2tEncoder;
+
+typedef struct {
+    double quantizer;     /* 0 (finest) ... M2T_QUANTIZER_MAX, in steps of 1/4; default 32 */
+    guint key_interval;   /* frames from one key frame to the next; 0 (default): every frame is one */
+    guint threads;        /* 1 ... M2T_THREADS_MAX; 0 (default): the processors at hand */
+    const char *backend;  /* of the matrix products: "c", "openblas"; NULL (default): the fastest that works here.
+                           * The bits do not depend on it. */
+} M2tEncoderSettings;
+
+/* A coded frame. @data belongs to the encoder and is valid until its next call. */
+typedef struct {
+    const guint8 *data;
+    gsize size;
+    gboolean key;         /* decoding can start here */
+    guint8 number;        /* frame counter modulo 256 */
+} M2tPacket;
+
+/* Fills in the defaults. Any thread. */
+M2T_API void m2t_encoder_settings_init(M2tEncoderSettings *settings);
+
+/* Takes its own reference on @model, copies @info and @settings (NULL: defaults). All memory is taken here: about
+ * 40 bytes for each luma sample of the padded picture, and the weights as the backend wants them.
+ * Returns: an encoder, free with m2t_encoder_free(); or NULL with M2T_ERROR_SETTINGS, _UNSUPPORTED or _MEMORY. */
+M2T_API M2tEncoder *m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSettings *settings, GError **error);
+
+/* From the next frame on; values are clamped to the range and rounded to 1/4. */
+M2T_API void m2t_encoder_set_quantizer(M2tEncoder *encoder, double quantizer);
+M2T_API void m2t_encoder_set_key_interval(M2tEncoder *encoder, guint frames);
+
+/* Codes one picture of the size given to m2t_encoder_new(). @force_key: make it a key frame whatever the interval says.
+ * The first frame always is one. @picture is only read, and not kept.
+ * Returns: TRUE with @packet filled in. FALSE leaves the encoder usable, with @error set. */
+M2T_API gboolean m2t_encoder_encode(M2tEncoder *encoder, const M2tPicture *picture, gboolean force_key, M2tPacket *packet, GError **error);
+
+/* As after m2t_encoder_new(): the next frame is a key frame. The frame counter goes on. */
+M2T_API void m2t_encoder_reset(M2tEncoder *encoder);
+
+M2T_API const char *m2t_encoder_backend(const M2tEncoder *encoder); /* the one in use */
+M2T_API guint m2t_encoder_threads(const M2tEncoder *encoder);
+
+M2T_API void m2t_encoder_free(M2tEncoder *encoder); /* NULL is allowed */
+
+/* The names of the backends that were built in and work on this CPU, fastest first, NULL-terminated. Static. Any thread. */
+M2T_API const char *const *m2t_backends(void);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(M2tEncoder, m2t_encoder_free)
+
+G_END_DECLS
+
+#endif

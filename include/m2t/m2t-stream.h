@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between the framed form (one packet, one frame) and the byte-stream form of .m2tv files (docs/bitstream.md, section 1). */
+#ifndef M2T_STREAM_H
+#define M2T_STREAM_H
+
+#include <m2t/m2t-error.h>
+
+G_BEGIN_DECLS
+
+#define M2T_STREAM_MAGIC_SIZE 8
+#define M2T_STREAM_UNIT_HEADER_SIZE 8               /* sync word and length */
+#define M2T_STREAM_UNIT_MAX (1u << 26)              /* the longest escaped body */
+
+/* The bytes that open a file. Static. */
+M2T_API const guint8 *m2t_stream_magic(void);
+
+/* Appends @packet as one unit (sync word, length, escaped body) to @out. Any thread. */
+M2T_API void m2t_stream_append(GByteArray *out, const void *packet, gsize size);
+
+typedef enum {
+    M2T_STREAM_UNIT,   /* a whole unit stands at data + skip, unit_size bytes long */
+    M2T_STREAM_MORE,   /* nothing to be had yet: drop skip bytes and come back with at least unit_size bytes in all */
+} M2tStreamResult;
+
+/* Finds the first unit in @data: skips the magic and everything that is no unit. @skip: bytes before it (or before what may
+ * become one). @unit_size: length of the whole unit, or how many bytes from data + skip on are needed. Bounded by
+ * M2T_STREAM_UNIT_MAX whatever the data claim. A unit that is cut short by the next sync word is skipped.
+ * Any thread. */
+M2T_API M2tStreamResult m2t_stream_find(const void *data, gsize size, gsize *skip, gsize *unit_size);
+
+/* The framed packet inside a unit that m2t_stream_find() found. Appended to @packet. Any thread. */
+M2T_API void m2t_stream_unescape(GByteArray *packet, const void *unit, gsize unit_size);
+
+G_END_DECLS
+
+#endif
