@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Analysis: four passes over the picture, each shared by the workers. Mirror of synthesis.c. */
+#include "analysis/analysis.h"
+
+typedef struct {
+    M2tAnalysis *analysis;
+    const M2tPicture *picture;
+    const M2tQuant *quant;
+    gint16 *latents;
+} AnalysisRun;
+
+void
+m2t_analysis_layout(M2tAnalysis *a, M2tArena *arena, const M2tContext *context, const M2tGeometry *g)
+{
+    const M2tTransformWeights *w = context->net->analysis.weights;
+
+    a->context = context;
+    a->geometry = *g;
+    m2t_stage_layout(&a->stage8, arena, g->patch_rows, g->patch_columns, w->width8);
+    m2t_stage_layout(&a->stage16, arena, g->token_rows, g->token_columns, w->width16);
+    a->patches = m2t_arena_take(arena, (gsize) g->patch_rows * g->patch_columns * M2T_PATCH_CHANNELS, sizeof *a->patches);
+}
+
+/* First layer on rows of patches. */
+static void
+enter(void *data, int begin, int end, int worker)
+{
+    const AnalysisRun *run = data;
+    M2tAnalysis *a = run->analysis;
+    const M2tContext *context = a->context;
+    const M2tTransform *net = &context->net->analysis;
+    M2tScratch *scratch = &context->scratch[worker];
+    int columns = a->geometry.patch_columns, c = a->stage8.channels;
+    int shift = m2t_stage_first_shift(net->block8, net->weights->blocks8, net->weights->between_shift);
+
+    for (int row = begin; row < end; row++) {
+        m2t_patch_load_row(&a->geometry, run->picture, row, a->patches + (gsize) row * columns * M2T_PATCH_CHANNELS);
+        for (int column = 0; column < columns; column += M2T_CHUNK) {
+            gsize at = (gsize) row * columns + column;
+            int m = MIN(M2T_CHUNK, columns - column);
+            M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->analysis_bias, m, c);
+
+            m2t_linear_sums(context, scratch, &net->in, a->patches + at * M2T_PATCH_CHANNELS, M2T_PATCH_CHANNELS, m);
+            context->kernels->to16(&store, a->stage8.stream + at * c);
+            context->kernels->narrow(a->stage8.stream + at * c, shift, m2t_stage_narrow(&a->stage8, at), (gsize) m * c);
+        }
+    }
+}
+
+/* unshuffle: the four patches of tokens first...first + m - 1, channels interleaved by place. */
+static void
+gather_tokens(const M2tGeometry *g, const gint8 *patches, int channels, int first, int m, gint8 *out)
+{
+    for (int i = 0; i < m; i++, out += 4 * channels) {
+        gsize row = 2 * ((first + i) / g->token_columns), column = 2 * ((first + i) % g->token_columns);
+
+        for (int place = 0; place < 4; place++) {
+            const gint8 *in = patches + ((row + place / 2) * g->patch_columns + column + place % 2) * channels;
+
+            for (int c = 0; c < channels; c++)
+                out[4 * c + place] = in[c];
+        }
+    }
+}
+
+static void
+go_down(void *data, int begin, int end, int worker)
+{
+    const AnalysisRun *run = data;
+    M2tAnalysis *a = run->analysis;
+    const M2tContext *context = a->context;
+    const M2tTransform *net = &context->net->analysis;
+    M2tScratch *scratch = &context->scratch[worker];
+    int m = end - begin, c = a->stage16.channels;
+    int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, 0);
+    M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m, c);
+
+    gather_tokens(&a->geometry, m2t_stage_narrow(&a->stage8, 0), a->stage8.channels, begin, m, scratch->a);
+    m2t_linear_sums(context, scratch, &net->between, scratch->a, net->weights->between.k, m);
+    context->kernels->to16(&store, a->stage16.stream + (gsize) begin * c);
+    context->kernels->narrow(a->stage16.stream + (gsize) begin * c, shift, m2t_stage_narrow(&a->stage16, begin), (gsize) m * c);
+}
+
+/* Last layer and short-cut, added and rounded. */
+static void
+leave(void *data, int begin, int end, int worker)
+{
+    const AnalysisRun *run = data;
+    M2tAnalysis *a = run->analysis;
+    const M2tContext *context = a->context;
+    const M2tTransform *net = &context->net->analysis;
+    M2tScratch *scratch = &context->scratch[worker];
+    int m = end - begin, latents = net->weights->out.n, c = a->stage16.channels;
+    M2tStore store = m2t_linear_store(scratch, &net->out, net->weights->out.bias, m, latents);
+    gint32 *network = scratch->value;
+
+    context->kernels->split(a->stage16.stream + (gsize) begin * c, scratch->hi, scratch->lo, (gsize) m * c);
+    m2t_linear_sums_wide(context, scratch, &net->out, m);
+    context->kernels->to32(&store, network);
+
+    gather_tokens(&a->geometry, a->patches, M2T_PATCH_CHANNELS, begin, m, scratch->a);
+    m2t_linear_sums_wide_weights(context, scratch, &net->shortcut, scratch->a, M2T_TOKEN_CHANNELS, m);
+    store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m, latents);
+    context->kernels->to32(&store, scratch->low);
+    for (int i = 0; i < m; i++)
+        context->kernels->quantise(scratch->low + (gsize) i * latents, network + (gsize) i * latents, run->quant->gain,
+                                   run->latents + (gsize) (begin + i) * latents, latents);
+}
+
+void
+m2t_analysis_run(M2tAnalysis *a, const M2tPicture *picture, const M2tQuant *quant, gint16 *latents)
+{
+    const M2tContext *context = a->context;
+    const M2tTransform *net = &context->net->analysis;
+    int tokens = a->geometry.token_rows * a->geometry.token_columns;
+    AnalysisRun run = {a, picture, quant, latents};
+
+    m2t_threads_run(context->threads, a->geometry.patch_rows, 1, enter, &run);
+    m2t_stage_run(&a->stage8, context, net->block8, net->weights->blocks8, net->weights->between_shift);
+    m2t_threads_run(context->threads, tokens, M2T_CHUNK, go_down, &run);
+    m2t_stage_run(&a->stage16, context, net->block16, net->weights->blocks16, 0);
+    m2t_threads_run(context->threads, tokens, M2T_CHUNK, leave, &run);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The worker pool of one encoder or decoder. A frame has some hundred short loops, so workers look for the next one for a moment
+ * before they sleep. A loop is a piece of shared state: what to call and the next item to take. */
+#include "base/threads.h"
+
+#define SPINS 2000 /* about 20 microseconds: longer than the gaps inside a frame, shorter than those between frames */
+
+struct _M2tThreads {
+    int count;
+    GThread **worker;             /* [count - 1] */
+    GMutex lock;                  /* guards the sleepers and stop */
+    GCond wake;
+    gint loop;                    /* atomic: number of the current loop */
+    gint busy;                    /* atomic: workers that have not finished it */
+    gint next;                    /* atomic: first item nobody took */
+    gint stop;
+    int items, grain;
+    M2tTask task;
+    void *data;
+};
+
+typedef struct {
+    M2tThreads *threads;
+    int index;
+} WorkerStart;
+
+static inline void
+pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+static void
+take_pieces(M2tThreads *t, int worker)
+{
+    for (;;) {
+        int begin = g_atomic_int_add(&t->next, t->grain);
+
+        if (begin >= t->items)
+            return;
+        t->task(t->data, begin, MIN(begin + t->grain, t->items), worker);
+    }
+}
+
+/* Returns when the number of the loop is no longer @seen. */
+static void
+wait_for_loop(M2tThreads *t, int seen)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (g_atomic_int_get(&t->loop) != seen)
+            return;
+        pause_cpu();
+    }
+    g_mutex_lock(&t->lock);
+    while (g_atomic_int_get(&t->loop) == seen)
+        g_cond_wait(&t->wake, &t->lock);
+    g_mutex_unlock(&t->lock);
+}
+
+static gpointer
+work(gpointer data)
+{
+    WorkerStart start = *(WorkerStart *) data;
+    M2tThreads *t = start.threads;
+    int seen = 0;
+
+    g_free(data);
+    for (;;) {
+        wait_for_loop(t, seen);
+        seen++;
+        if (g_atomic_int_get(&t->stop))
+            return NULL;
+        take_pieces(t, start.index);
+        g_atomic_int_add(&t->busy, -1);
+    }
+}
+
+static void
+start_loop(M2tThreads *t)
+{
+    g_atomic_int_set(&t->busy, t->count - 1);
+    g_mutex_lock(&t->lock);
+    g_atomic_int_inc(&t->loop);
+    g_cond_broadcast(&t->wake);
+    g_mutex_unlock(&t->lock);
+}
+
+M2tThreads *
+m2t_threads_new(int count)
+{
+    M2tThreads *t = g_new0(M2tThreads, 1);
+
+    g_mutex_init(&t->lock);
+    g_cond_init(&t->wake);
+    t->count = 1;
+    t->worker = g_new0(GThread *, count);
+    for (int i = 1; i < count; i++) {
+        WorkerStart *start = g_new(WorkerStart, 1);
+
+        *start = (WorkerStart) {t, i};
+        t->worker[i - 1] = g_thread_try_new("m2t-worker", work, start, NULL);
+        if (!t->worker[i - 1]) { /* a system that is out of threads still decodes */
+            g_free(start);
+            break;
+        }
+        t->count++;
+    }
+    return t;
+}
+
+void
+m2t_threads_free(M2tThreads *t)
+{
+    if (!t)
+        return;
+    g_atomic_int_set(&t->stop, 1);
+    start_loop(t);
+    for (int i = 1; i < t->count; i++)
+        g_thread_join(t->worker[i - 1]);
+    g_free(t->worker);
+    g_cond_clear(&t->wake);
+    g_mutex_clear(&t->lock);
+    g_free(t);
+}
+
+int
+m2t_threads_count(const M2tThreads *t)
+{
+    return t->count;
+}
+
+void
+m2t_threads_run(M2tThreads *t, int items, int grain, M2tTask task, void *data)
+{
+    if (t->count == 1 || items <= grain) {
+        for (int begin = 0; begin < items; begin += grain)
+            task(data, begin, MIN(begin + grain, items), 0);
+        return;
+    }
+    t->items = items;
+    t->grain = grain;
+    t->task = task;
+    t->data = data;
+    g_atomic_int_set(&t->next, 0);
+    start_loop(t);
+    take_pieces(t, 0);
+    for (int i = 0; g_atomic_int_get(&t->busy) > 0; i++)
+        if (i < SPINS)
+            pause_cpu();
+        else
+            g_thread_yield(); /* the worker may be waiting for this very core */
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Opening and closing; no frame ever comes through here. */
+#include "codec/codec.h"
+
+#include <m2t/m2t-encoder.h>
+#include <string.h>
+
+static void
+lay_out(M2tCodec *codec, M2tLayout layout, gpointer stage)
+{
+    gsize tokens = (gsize) codec->geometry.token_rows * codec->geometry.token_columns;
+
+    codec->latents = m2t_arena_take(&codec->arena, tokens * codec->model->latents, sizeof *codec->latents);
+    m2t_prior_layout(&codec->prior, &codec->arena, &codec->context, &codec->geometry);
+    layout(codec, stage);
+}
+
+gboolean
+m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint threads, int width, int height, M2tLayout layout, gpointer stage,
+               GError **error)
+{
+    memset(codec, 0, sizeof *codec);
+    codec->model = m2t_model_ref(model);
+    codec->net = m2t_net_new(model, gemm);
+    m2t_geometry_init(&codec->geometry, width, height);
+    m2t_context_init(&codec->context, codec->net, threads ? (int) threads : (int) MIN(g_get_num_processors(), M2T_THREADS_MAX),
+                     codec->geometry.patch_columns);
+    m2t_quant_init(&codec->quant, model);
+
+    lay_out(codec, layout, stage);
+    if (!m2t_arena_allocate(&codec->arena)) {
+        g_set_error(error, M2T_ERROR, M2T_ERROR_MEMORY, "no memory for a picture of %dx%d", width, height);
+        m2t_codec_clear(codec);
+        return FALSE;
+    }
+    lay_out(codec, layout, stage);
+    m2t_plan_make(&codec->prior.plan, &model->prior, &codec->geometry);
+    return TRUE;
+}
+
+void
+m2t_codec_clear(M2tCodec *codec)
+{
+    if (!codec->model)
+        return;
+    m2t_arena_free(&codec->arena);
+    m2t_quant_clear(&codec->quant);
+    m2t_context_clear(&codec->context);
+    m2t_net_free(codec->net);
+    m2t_model_unref(codec->model);
+    memset(codec, 0, sizeof *codec);
+}
+
+gint64
+m2t_codec_position(const M2tCodec *codec, int slot)
+{
+    int token = codec->prior.plan.slot[slot].token;
+
+    return token < 0 ? -1 : (gint64) token * codec->model->latents;
+}
+
+const M2tGemm *
+m2t_codec_backend(const char *name, guint threads, GError **error)
+{
+    const M2tGemm *gemm = m2t_gemm_find(name);
+
+    if (!gemm)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED, "backend \"%s\" is not built in or does not work on this machine", name);
+    else if (threads > M2T_THREADS_MAX)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "%u threads, at most %d", threads, M2T_THREADS_MAX);
+    return threads > M2T_THREADS_MAX ? NULL : gemm;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What encoder and decoder have in common: a model made ready, workers, and the memory of one picture size. */
+#ifndef M2T_CODEC_H
+#define M2T_CODEC_H
+
+#include "base/arena.h"
+#include "entropy/slice.h"
+#include "frame/patch.h"
+#include "nn/linear.h"
+#include "prior/prior.h"
+#include "quant/quant.h"
+
+#include <m2t/m2t-error.h>
+
+typedef struct {
+    M2tModel *model;
+    M2tNet *net;
+    M2tContext context;
+    M2tArena arena;
+    M2tGeometry geometry;
+    M2tQuant quant;
+    M2tPrior prior;
+    gint16 *latents;      /* [token_rows][token_columns][latents] */
+} M2tCodec;
+
+/* The stage that only one side has takes its memory in the same walk. */
+typedef void (*M2tLayout)(M2tCodec *codec, gpointer stage);
+
+/* Takes its own reference on @model. @threads: as in the settings. NULL with M2T_ERROR_MEMORY. */
+gboolean m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint threads, int width, int height, M2tLayout layout,
+                        gpointer stage, GError **error);
+void m2t_codec_clear(M2tCodec *codec); /* of zeros is allowed */
+
+/* Position of the first latent of a slot among all latents, or -1 outside the token grid. */
+gint64 m2t_codec_position(const M2tCodec *codec, int slot);
+
+/* Checks settings that encoder and decoder share: NULL with M2T_ERROR_SETTINGS or _UNSUPPORTED. */
+const M2tGemm *m2t_codec_backend(const char *name, guint threads, GError **error);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The decoder: decode_picture() is the list of the stages. Everything that comes from a stream is checked before it is used; a frame is checked whole,
+ * checksum and end of its data included, before a sample is written. */
+#include <m2t/m2t-decoder.h>
+
+#include "bitstream/frame.h"
+#include "codec/codec.h"
+#include "synthesis/synthesis.h"
+
+#include <m2t/m2t-encoder.h>
+#include <string.h>
+
+struct _M2tDecoder {
+    M2tModel *model;           /* the only one allowed, or NULL */
+    const M2tGemm *gemm;
+    guint threads;
+    guint64 max_samples;
+
+    M2tFrameHeader sequence;   /* of the last key frame, if it has_sequence */
+    M2tCodec codec;            /* for its model and size; zeros before the first */
+    M2tSynthesis synthesis;
+    M2tSliceReader *reader;
+
+    M2tFrameHeader header;     /* of the frame that is open, */
+    const guint8 *slice;       /* if there is one */
+    gsize slice_size;
+};
+
+void
+m2t_decoder_settings_init(M2tDecoderSettings *settings)
+{
+    g_return_if_fail(settings);
+    memset(settings, 0, sizeof *settings);
+}
+
+M2tDecoder *
+m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *settings, GError **error)
+{
+    M2tDecoderSettings defaults = {0};
+    const M2tGemm *gemm;
+    M2tDecoder *d;
+
+    settings = settings ? settings : &defaults;
+    gemm = m2t_codec_backend(settings->backend, settings->threads, error);
+    if (!gemm)
+        return NULL;
+    d = g_new0(M2tDecoder, 1);
+    d->model = model ? m2t_model_ref(model) : NULL;
+    d->gemm = gemm;
+    d->threads = settings->threads;
+    d->max_samples = settings->max_samples ? settings->max_samples : (guint64) M2T_SIZE_MAX * M2T_SIZE_MAX;
+    return d;
+}
+
+static void
+close_codec(M2tDecoder *d)
+{
+    m2t_slice_reader_free(d->reader);
+    d->reader = NULL;
+    m2t_codec_clear(&d->codec);
+}
+
+void
+m2t_decoder_free(M2tDecoder *d)
+{
+    if (!d)
+        return;
+    close_codec(d);
+    m2t_model_unref(d->model);
+    g_free(d);
+}
+
+static void
+layout_synthesis(M2tCodec *codec, gpointer stage)
+{
+    m2t_synthesis_layout(stage, &codec->arena, &codec->context, &codec->geometry);
+}
+
+static gboolean
+is_model(const M2tModel *model, const guint8 *identity)
+{
+    return model && !memcmp(m2t_model_identity(model), identity, M2T_MODEL_IDENTITY_SIZE);
+}
+
+/* The model of this identity: the one given, the one in use, or one that is installed. Returns a new reference. */
+static M2tModel *
+find_model(const M2tDecoder *d, const guint8 *identity, GError **error)
+{
+    g_autoptr(GString) wanted = NULL;
+
+    if (is_model(d->model, identity))
+        return m2t_model_ref(d->model);
+    if (is_model(d->codec.model, identity))
+        return m2t_model_ref(d->codec.model);
+    if (!d->model)
+        return m2t_model_open_identity(identity, error);
+    wanted = g_string_new(NULL);
+    for (int i = 0; i < M2T_MODEL_IDENTITY_SIZE; i++)
+        g_string_append_printf(wanted, "%02x", identity[i]);
+    g_set_error(error, M2T_ERROR, M2T_ERROR_WRONG_MODEL, "the stream needs the model %s, %s is \"%s\", %s", wanted->str, m2t_model_path(d->model),
+                m2t_model_name(d->model), m2t_model_identity_hex(d->model));
+    return NULL;
+}
+
+/* Memory and weights for the sequence that this header opens, unless they are there already. */
+static gboolean
+open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
+{
+    const M2tVideoInfo *video = &header->video;
+    g_autoptr(M2tModel) model = NULL;
+
+    if ((guint64) video->width * video->height > d->max_samples) {
+        g_set_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED, "picture of %ux%u, more than the %" G_GUINT64_FORMAT " samples allowed", video->width,
+                    video->height, d->max_samples);
+        return FALSE;
+    }
+    model = find_model(d, header->model, error);
+    if (!model)
+        return FALSE;
+    if (d->codec.model != model || d->codec.geometry.width != (int) video->width || d->codec.geometry.height != (int) video->height) {
+        close_codec(d);
+        d->sequence.has_sequence = FALSE;
+        if (!m2t_codec_init(&d->codec, model, d->gemm, d->threads, video->width, video->height, layout_synthesis, &d->synthesis, error))
+            return FALSE;
+        d->reader = m2t_slice_reader_new(d->codec.net->tables);
+    }
+    d->sequence = *header;
+    return TRUE;
+}
+
+static void
+fill_info(const M2tDecoder *d, M2tFrameInfo *info)
+{
+    *info = (M2tFrameInfo) {.key = d->header.has_sequence, .number = d->header.number, .quantizer = d->header.q / 4.0, .has_sequence = TRUE,
+                            .video = d->sequence.video};
+    memcpy(info->identity, d->sequence.model, sizeof info->identity);
+}
+
+gboolean
+m2t_decoder_open_frame(M2tDecoder *d, const void *data, gsize size, M2tFrameInfo *info, GError **error)
+{
+    guint32 crc;
+
+    g_return_val_if_fail(d && (data || !size), FALSE);
+    d->slice = NULL;
+    if (!m2t_frame_read(data, size, &d->header, &d->slice, &d->slice_size, &crc, error))
+        return d->slice = NULL, FALSE;
+    if (m2t_crc32c(d->slice, d->slice_size) != crc) {
+        d->slice = NULL;
+        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "frame %u: checksum of the slice does not match", d->header.number);
+        return FALSE;
+    }
+    if (d->header.has_sequence ? !open_sequence(d, &d->header, error) : !d->sequence.has_sequence) {
+        d->slice = NULL;
+        if (!d->header.has_sequence)
+            g_set_error(error, M2T_ERROR, M2T_ERROR_NO_HEADER, "frame %u comes before any key frame", d->header.number);
+        return FALSE;
+    }
+    if (info)
+        fill_info(d, info);
+    return TRUE;
+}
+
+/* Group after group, part after part: what is decoded tells the prior what to expect next. */
+static gboolean
+decode_latents(M2tDecoder *d)
+{
+    M2tCodec *codec = &d->codec;
+    M2tPrior *prior = &codec->prior;
+    const M2tPriorWeights *w = &codec->model->prior;
+    gsize count = (gsize) codec->geometry.token_rows * codec->geometry.token_columns * codec->model->latents;
+
+    if (!m2t_slice_reader_begin(d->reader, d->slice, d->slice_size, d->header.lanes, codec->latents, count))
+        return FALSE;
+    for (int group = 0; group < w->groups; group++) {
+        m2t_prior_run(prior, &codec->quant, codec->latents, group, group);
+        for (int part = 0; part < w->parts; part++) {
+            m2t_prior_heads(prior, &codec->quant, codec->latents, group, group, part);
+            for (int slot = prior->plan.group_start[group]; slot < prior->plan.group_start[group + 1]; slot++) {
+                gsize at = (gsize) slot * prior->latents + w->part_start[part];
+
+                if (prior->plan.slot[slot].token >= 0)
+                    m2t_slice_reader_get(d->reader, prior->mean + at, prior->level + at,
+                                         codec->latents + m2t_codec_position(codec, slot) + w->part_start[part], w->part_size[part]);
+            }
+        }
+    }
+    return m2t_slice_reader_end(d->reader);
+}
+
+static gboolean
+decode_picture(M2tDecoder *d, M2tPicture *picture)
+{
+    m2t_quant_set(&d->codec.quant, d->header.q);
+    if (!decode_latents(d))
+        return FALSE;
+    m2t_synthesis_run(&d->synthesis, d->codec.latents, &d->codec.quant, picture);
+    return TRUE;
+}
+
+gboolean
+m2t_decoder_decode(M2tDecoder *d, M2tPicture *picture, GError **error)
+{
+    gboolean good;
+
+    g_return_val_if_fail(d && picture, FALSE);
+    if (!d->slice) {
+        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "no frame is open");
+        return FALSE;
+    }
+    good = decode_picture(d, picture);
+    d->slice = NULL;
+    if (!good)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "frame %u: entropy coded data are damaged", d->header.number);
+    return good;
+}
+
+void
+m2t_decoder_reset(M2tDecoder *d)
+{
+    g_return_if_fail(d);
+    d->sequence.has_sequence = FALSE;
+    d->slice = NULL;
+}
+
+const char *
+m2t_decoder_backend(const M2tDecoder *d)
+{
+    return d->gemm->name;
+}
+
+guint
+m2t_decoder_threads(const M2tDecoder *d)
+{
+    return d->codec.model ? (guint) m2t_threads_count(d->codec.context.threads) : d->threads;
+}

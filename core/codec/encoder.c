@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The encoder: encode_picture() is the list of the stages. */
+#include <m2t/m2t-encoder.h>
+
+#include "analysis/analysis.h"
+#include "bitstream/frame.h"
+#include "codec/codec.h"
+
+#include <string.h>
+
+struct _M2tEncoder {
+    M2tCodec codec;
+    M2tAnalysis analysis;
+    M2tSliceWriter *writer;
+    GByteArray *slice, *packet;
+    M2tVideoInfo info;
+    int q;                 /* quarter steps */
+    guint key_interval, since_key;
+    gboolean started;
+    guint8 number;
+};
+
+void
+m2t_encoder_settings_init(M2tEncoderSettings *settings)
+{
+    g_return_if_fail(settings);
+    *settings = (M2tEncoderSettings) {.quantizer = 32};
+}
+
+static void
+layout_analysis(M2tCodec *codec, gpointer stage)
+{
+    m2t_analysis_layout(stage, &codec->arena, &codec->context, &codec->geometry);
+}
+
+static gboolean
+check_info(const M2tVideoInfo *info, GError **error)
+{
+    gboolean size = info->width >= M2T_SIZE_MIN && info->width <= M2T_SIZE_MAX && info->height >= M2T_SIZE_MIN && info->height <= M2T_SIZE_MAX;
+
+    if (!size)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "picture of %ux%u, both must be from %d to %d", info->width, info->height, M2T_SIZE_MIN,
+                    M2T_SIZE_MAX);
+    else if (info->has_rate && !info->rate_d)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "frame rate %u/0", info->rate_n);
+    else if (info->has_aspect && (!info->aspect_n || !info->aspect_d))
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "pixel aspect ratio %u/%u", info->aspect_n, info->aspect_d);
+    else
+        return TRUE;
+    return FALSE;
+}
+
+M2tEncoder *
+m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSettings *settings, GError **error)
+{
+    M2tEncoderSettings defaults;
+    const M2tGemm *gemm;
+    M2tEncoder *e;
+
+    g_return_val_if_fail(model && info, NULL);
+    m2t_encoder_settings_init(&defaults);
+    settings = settings ? settings : &defaults;
+    gemm = m2t_codec_backend(settings->backend, settings->threads, error);
+    if (!gemm || !check_info(info, error))
+        return NULL;
+
+    e = g_new0(M2tEncoder, 1);
+    if (!m2t_codec_init(&e->codec, model, gemm, settings->threads, info->width, info->height, layout_analysis, &e->analysis, error)) {
+        g_free(e);
+        return NULL;
+    }
+    e->writer = m2t_slice_writer_new(e->codec.net->tables, (gsize) e->codec.geometry.token_rows * e->codec.geometry.token_columns * model->latents);
+    e->slice = g_byte_array_new();
+    e->packet = g_byte_array_new();
+    e->info = *info;
+    m2t_encoder_set_quantizer(e, settings->quantizer);
+    e->key_interval = settings->key_interval;
+    return e;
+}
+
+void
+m2t_encoder_free(M2tEncoder *e)
+{
+    if (!e)
+        return;
+    m2t_codec_clear(&e->codec);
+    m2t_slice_writer_free(e->writer);
+    g_byte_array_unref(e->slice);
+    g_byte_array_unref(e->packet);
+    g_free(e);
+}
+
+/* All latents are known, so the prior runs once; then symbols are queued in the order in which a decoder will ask for them. */
+static int
+code_latents(M2tEncoder *e)
+{
+    M2tCodec *codec = &e->codec;
+    M2tPrior *prior = &codec->prior;
+    const M2tPriorWeights *w = &codec->model->prior;
+    int last = w->groups - 1;
+
+    m2t_prior_run(prior, &codec->quant, codec->latents, 0, last);
+    for (int part = 0; part < w->parts; part++)
+        m2t_prior_heads(prior, &codec->quant, codec->latents, 0, last, part);
+
+    m2t_slice_writer_begin(e->writer);
+    for (int group = 0; group < w->groups; group++)
+        for (int part = 0; part < w->parts; part++)
+            for (int slot = prior->plan.group_start[group]; slot < prior->plan.group_start[group + 1]; slot++) {
+                gint64 position = m2t_codec_position(codec, slot) + w->part_start[part];
+                gsize at = (gsize) slot * prior->latents + w->part_start[part];
+
+                if (prior->plan.slot[slot].token >= 0)
+                    m2t_slice_writer_put(e->writer, (guint32) position, prior->mean + at, prior->level + at, codec->latents + position,
+                                         w->part_size[part]);
+            }
+    g_byte_array_set_size(e->slice, 0);
+    return m2t_slice_writer_end(e->writer, e->slice);
+}
+
+static void
+encode_picture(M2tEncoder *e, const M2tPicture *picture, M2tFrameHeader *header)
+{
+    m2t_quant_set(&e->codec.quant, e->q);
+    m2t_analysis_run(&e->analysis, picture, &e->codec.quant, e->codec.latents);
+    header->lanes = code_latents(e);
+    g_byte_array_set_size(e->packet, 0);
+    m2t_frame_write(e->packet, header, e->slice->data, e->slice->len);
+}
+
+gboolean
+m2t_encoder_encode(M2tEncoder *e, const M2tPicture *picture, gboolean force_key, M2tPacket *packet, GError **error)
+{
+    M2tFrameHeader header = {0};
+
+    g_return_val_if_fail(e && picture && packet, FALSE);
+    for (int i = 0; i < 3; i++)
+        if (!picture->data[i]) {
+            g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "picture without plane %d", i);
+            return FALSE;
+        }
+    header.has_sequence = force_key || !e->started || e->since_key + 1 >= e->key_interval;
+    header.video = e->info;
+    memcpy(header.model, m2t_model_identity(e->codec.model), sizeof header.model);
+    header.number = e->number++;
+    header.q = (guint8) e->q;
+    encode_picture(e, picture, &header);
+
+    e->started = TRUE;
+    e->since_key = header.has_sequence ? 0 : e->since_key + 1;
+    *packet = (M2tPacket) {e->packet->data, e->packet->len, header.has_sequence, header.number};
+    return TRUE;
+}
+
+void
+m2t_encoder_set_quantizer(M2tEncoder *e, double quantizer)
+{
+    g_return_if_fail(e);
+    e->q = quantizer > 0 ? (int) (MIN(quantizer, M2T_QUANTIZER_MAX) * 4 + 0.5) : 0;
+}
+
+void
+m2t_encoder_set_key_interval(M2tEncoder *e, guint frames)
+{
+    g_return_if_fail(e);
+    e->key_interval = frames;
+}
+
+void
+m2t_encoder_reset(M2tEncoder *e)
+{
+    g_return_if_fail(e);
+    e->started = FALSE;
+}
+
+const char *
+m2t_encoder_backend(const M2tEncoder *e)
+{
+    return e->codec.net->gemm->name;
+}
+
+guint
+m2t_encoder_threads(const M2tEncoder *e)
+{
+    return (guint) m2t_threads_count(e->codec.context.threads);
+}

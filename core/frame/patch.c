@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Planes to patches and back. Each plane contributes a square of side 8 or 4 to a patch; rows and columns outside the picture are clamped. */
+#include "frame/patch.h"
+
+#include "model/model.h"
+
+typedef struct {
+    int width, height, side, channel; /* of the plane; side of its square in a patch; its first channel */
+} PlaneLayout;
+
+void
+m2t_geometry_init(M2tGeometry *g, int width, int height)
+{
+    g->width = width;
+    g->height = height;
+    g->token_columns = (width + 15) / 16;
+    g->token_rows = (height + 15) / 16;
+    g->patch_columns = 2 * g->token_columns;
+    g->patch_rows = 2 * g->token_rows;
+}
+
+static PlaneLayout
+plane_layout(const M2tGeometry *g, int plane)
+{
+    if (plane == 0)
+        return (PlaneLayout) {g->width, g->height, 8, 0};
+    return (PlaneLayout) {(g->width + 1) / 2, (g->height + 1) / 2, 4, plane == 1 ? 64 : 80};
+}
+
+static gint8
+centred(guint8 sample)
+{
+    return (gint8) MAX(sample - 128, -127);
+}
+
+/* The rows of one plane that make up the channels of a row of patches. */
+static void
+load_plane_row(const PlaneLayout *p, const guint8 *line, int columns, int channel, gint8 *patches)
+{
+    for (int column = 0; column < columns; column++, patches += M2T_PATCH_CHANNELS)
+        for (int x = 0; x < p->side; x++)
+            patches[channel + x] = centred(line[MIN(column * p->side + x, p->width - 1)]);
+}
+
+void
+m2t_patch_load_row(const M2tGeometry *g, const M2tPicture *picture, int row, gint8 *patches)
+{
+    for (int plane = 0; plane < 3; plane++) {
+        PlaneLayout p = plane_layout(g, plane);
+
+        for (int y = 0; y < p.side; y++) {
+            int line = MIN(row * p.side + y, p.height - 1);
+
+            load_plane_row(&p, picture->data[plane] + (gssize) line * picture->stride[plane], g->patch_columns, p.channel + y * p.side, patches);
+        }
+    }
+}
+
+static void
+store_plane(const PlaneLayout *p, guint8 *data, gint stride, int row, int column, const gint32 *samples)
+{
+    int top = row * p->side, left = column * p->side;
+    int rows = MIN(p->side, p->height - top), columns = MIN(p->side, p->width - left);
+
+    for (int y = 0; y < rows; y++) {
+        guint8 *line = data + (gssize) (top + y) * stride + left;
+
+        for (int x = 0; x < columns; x++)
+            line[x] = (guint8) CLAMP(samples[p->channel + y * p->side + x], 0, 255);
+    }
+}
+
+void
+m2t_patch_store(const M2tGeometry *g, M2tPicture *picture, int row, int column, const gint32 *samples)
+{
+    for (int plane = 0; plane < 3; plane++) {
+        PlaneLayout p = plane_layout(g, plane);
+
+        store_plane(&p, picture->data[plane], picture->stride[plane], row, column, samples);
+    }
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between the caller's planes and patches: 8x8 luma samples and twice 4x4 chroma samples side by side (docs/bitstream.md, section 4). */
+#ifndef M2T_FRAME_PATCH_H
+#define M2T_FRAME_PATCH_H
+
+#include <m2t/m2t-picture.h>
+
+/* The grids that belong to a size. */
+typedef struct {
+    int width, height;                 /* luma samples of the picture */
+    int patch_columns, patch_rows;     /* of the padded picture, even */
+    int token_columns, token_rows;     /* half of that */
+} M2tGeometry;
+
+void m2t_geometry_init(M2tGeometry *geometry, int width, int height);
+
+/* Patches of one row of the grid, [patch_columns][96]; what lies outside the picture repeats its edge. */
+void m2t_patch_load_row(const M2tGeometry *geometry, const M2tPicture *picture, int row, gint8 *patches);
+
+/* Puts one patch of samples ([96], any integers, clamped to 0...255) where it belongs; what lies outside the picture is dropped. */
+void m2t_patch_store(const M2tGeometry *geometry, M2tPicture *picture, int row, int column, const gint32 *samples);
+
+#endif

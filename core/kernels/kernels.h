@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Everything that is done to numbers outside the matrix products, as a table of functions: one source, built once for every
+ * instruction set that pays, chosen at run time. All builds give the same bits (docs/bitstream.md, sections 0 and 6): integers, and
+ * IEEE single operations one at a time. Channels are multiples of 8. */
+#ifndef M2T_KERNELS_H
+#define M2T_KERNELS_H
+
+#include <glib.h>
+
+/* The store of a linear layer: @sum is [m][n], out has @stride elements from row to row. */
+typedef struct {
+    const gint32 *sum, *bias;  /* [m][n], [n] */
+    const float *scale;        /* [n] */
+    int m, n;
+    gsize stride;
+} M2tStore;
+
+typedef struct {
+    int heads, width;          /* width / heads values each */
+    const float *logit, *context;
+    const gint16 *rel;         /* [heads][225] */
+    const guint8 *exp;         /* [256] */
+} M2tAttention;
+
+typedef struct {
+    int limit, base, step, levels;
+} M2tLevels;
+
+typedef struct {
+    const char *name;
+
+    void (*to8)(const M2tStore *s, gint8 *out);
+    void (*relu8)(const M2tStore *s, gint8 *out);
+    void (*to16)(const M2tStore *s, gint16 *out);
+    void (*add16)(const M2tStore *s, gint16 *out);
+    void (*to32)(const M2tStore *s, gint32 *out);
+
+    /* sum = 128 sum + low, for layers with 15-bit parts */
+    void (*combine)(gint32 *sum, const gint32 *low, gsize count);
+    void (*narrow)(const gint16 *in, int shift, gint8 *out, gsize count);
+    void (*split)(const gint16 *in, gint8 *hi, gint8 *lo, gsize count);
+
+    /* One row of a 3x3 depthwise convolution, to8. @above or @below: NULL outside the grid. */
+    void (*depthwise)(const gint8 *above, const gint8 *here, const gint8 *below, int width, int channels, const gint8 *weight,
+                      const gint32 *bias, const float *scale, gint8 *out);
+    void (*gate)(const gint8 *in, gint8 *out, int rows, int channels); /* in: [rows][2 channels] */
+
+    void (*norm8)(const gint16 *in, const float *scale, gint8 *out, int rows, int width);
+    void (*norm16)(const gint16 *in, const float *scale, gint16 *out, int rows, int width);
+
+    void (*quantise)(const gint32 *s, const gint32 *t, const float *gain, gint16 *out, int n);
+    void (*dequantise)(const gint16 *in, const float *gain, gint16 *out, int n);
+
+    /* t and log of n latents */
+    void (*features)(const gint16 *latent, const float *feature, const gint8 *log, gint8 *t, gint8 *out_log, int n);
+    void (*add_rows)(const gint16 *a, const gint32 *b, gint16 *inout, int n);       /* inout = sat16(inout + a + b) */
+
+    /* One slot: @key[j] points to the key of the j-th cell it sees, followed by its value; @rel[j] is the index into rel. */
+    void (*attention)(const M2tAttention *a, const gint8 *query, const gint8 *const *key, const guint8 *rel, int count, gint8 *out);
+
+    /* @sum, @bias: [2n], first means, then scales. */
+    void (*levels)(const M2tLevels *l, const gint32 *sum, const gint32 *bias, const float *mean_scale, const float *level_scale,
+                   const gint32 *size, gint32 *mean, guint8 *level, int n);
+} M2tKernels;
+
+/* The best table for this CPU. M2T_CPU in the environment ("c", "avx2", "avx512") asks for a lesser one, for tests. Any thread. */
+const M2tKernels *m2t_kernels_get(void);
+
+/* All tables that run here, best first, NULL-terminated. */
+const M2tKernels *const *m2t_kernels_all(void);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The definition of a product, in plain C: what every other backend is held to, and what runs where there is none. */
+#include "nn/gemm.h"
+
+#include <string.h>
+
+static gboolean
+open_c(void)
+{
+    return TRUE;
+}
+
+static gpointer
+pack(const gint8 *weight, int n, int k)
+{
+    return g_memdup2(weight, (gsize) n * k);
+}
+
+static gsize
+scratch_size(int m, int n, int k)
+{
+    return 0;
+}
+
+static void
+run(gconstpointer packed, const gint8 *in, gsize stride, int m, int n, int k, gint32 *sum, gpointer scratch)
+{
+    const gint8 *weight = packed;
+
+    for (int r = 0; r < m; r++, in += stride)
+        for (int i = 0; i < n; i++) {
+            const gint8 *w = weight + (gsize) i * k;
+            gint32 total = 0;
+
+            for (int j = 0; j < k; j++)
+                total += in[j] * w[j];
+            sum[(gsize) r * n + i] = total;
+        }
+}
+
+const M2tGemm m2t_gemm_c = {"c", open_c, pack, scratch_size, run};

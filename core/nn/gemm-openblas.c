@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Products by sgemm on integers held in floats. Exact while every partial sum stays below 2^24, in whatever order a kernel adds them: so sums longer than
+ * 2^24 / 127^2 = 1040 terms are cut in pieces. */
+#include "nn/gemm.h"
+
+#ifdef M2T_HAVE_OPENBLAS
+#include <cblas.h>
+#include <string.h>
+
+#define TERMS_MAX 1040
+
+/* Our threads call sgemm, each for its own rows; a second layer of threads below them only costs. OpenBLAS has this setting once per process. */
+static gboolean
+open_openblas(void)
+{
+    openblas_set_num_threads(1);
+    return TRUE;
+}
+
+static gpointer
+pack(const gint8 *weight, int n, int k)
+{
+    gsize count = (gsize) n * k;
+    float *packed = g_new(float, count);
+
+    for (gsize i = 0; i < count; i++)
+        packed[i] = weight[i];
+    return packed;
+}
+
+static gsize
+scratch_size(int m, int n, int k)
+{
+    return ((gsize) m * k + (gsize) m * n) * sizeof(float);
+}
+
+static void
+run(gconstpointer packed, const gint8 *in, gsize stride, int m, int n, int k, gint32 *sum, gpointer scratch)
+{
+    const float *weight = packed;
+    float *floats = scratch, *product = floats + (gsize) m * k;
+
+    for (int r = 0; r < m; r++)
+        for (int j = 0; j < k; j++)
+            floats[(gsize) r * k + j] = in[r * stride + j];
+    for (int begin = 0; begin < k; begin += TERMS_MAX) {
+        int terms = MIN(k - begin, TERMS_MAX);
+
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, terms, 1.0f, floats + begin, k, weight + begin, k, 0.0f, product, n);
+        for (gsize i = 0; i < (gsize) m * n; i++)
+            sum[i] = (begin ? sum[i] : 0) + (gint32) product[i];
+    }
+}
+
+const M2tGemm m2t_gemm_openblas = {"openblas", open_openblas, pack, scratch_size, run};
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The list of backends, and the check that each must pass before it is used. */
+#include "nn/gemm.h"
+
+#include <m2t/m2t-encoder.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* As long as the longest sums of a model, with a number of rows and columns that no vector divides. */
+#define CHECK_M 13
+#define CHECK_N 37
+#define CHECK_K 1032
+
+static const M2tGemm *const built_in[] = {
+#ifdef M2T_HAVE_OPENBLAS
+    &m2t_gemm_openblas,
+#endif
+    &m2t_gemm_c,
+};
+
+typedef struct {
+    const M2tGemm *gemm[M2T_GEMM_MAX];
+    const char *name[M2T_GEMM_MAX];
+} BackendList;
+
+/* Runs of the extremes, which make 16-bit and float accumulators overflow or round, then a pattern without structure. */
+static gint8
+check_value(guint row, guint column)
+{
+    if (row % 3 == 0)
+        return 127;
+    if (row % 3 == 1)
+        return column & 1 ? 127 : -127;
+    return (gint8) ((gint) ((row * 2654435761u + column * 40503u) >> 7 & 255) % 128 - (gint) (column & 1) * 127 / 2);
+}
+
+static gboolean
+check(const M2tGemm *gemm)
+{
+    g_autofree gint8 *in = g_new(gint8, CHECK_M * CHECK_K), *weight = g_new(gint8, CHECK_N * CHECK_K);
+    g_autofree gint32 *expected = g_new(gint32, CHECK_M * CHECK_N), *sum = g_new(gint32, CHECK_M * CHECK_N);
+    g_autofree gpointer packed = NULL;
+    gpointer scratch = aligned_alloc(64, (MAX(gemm->scratch(CHECK_M, CHECK_N, CHECK_K), 64) + 63) & ~(gsize) 63);
+    gboolean same;
+
+    for (guint i = 0; i < CHECK_M * CHECK_K; i++)
+        in[i] = check_value(i / CHECK_K, i % CHECK_K);
+    for (guint i = 0; i < CHECK_N * CHECK_K; i++)
+        weight[i] = check_value(i / CHECK_K + 1, i % CHECK_K);
+    for (int i = 0; i < CHECK_M * CHECK_N; i++) {
+        expected[i] = 0;
+        for (int j = 0; j < CHECK_K; j++)
+            expected[i] += in[i / CHECK_N * CHECK_K + j] * weight[i % CHECK_N * CHECK_K + j];
+    }
+    packed = gemm->pack(weight, CHECK_N, CHECK_K);
+    gemm->run(packed, in, CHECK_K, CHECK_M, CHECK_N, CHECK_K, sum, scratch);
+    same = !memcmp(sum, expected, CHECK_M * CHECK_N * sizeof *sum);
+    free(scratch);
+    return same;
+}
+
+static gpointer
+find_backends(gpointer unused)
+{
+    static BackendList list;
+    int n = 0;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(built_in); i++)
+        if (built_in[i]->open() && check(built_in[i])) {
+            list.gemm[n] = built_in[i];
+            list.name[n++] = built_in[i]->name;
+        }
+    return &list;
+}
+
+static const BackendList *
+backends(void)
+{
+    static GOnce once = G_ONCE_INIT;
+
+    return g_once(&once, find_backends, NULL);
+}
+
+const M2tGemm *const *
+m2t_gemm_list(void)
+{
+    return backends()->gemm;
+}
+
+const M2tGemm *
+m2t_gemm_find(const char *name)
+{
+    const M2tGemm *const *list = m2t_gemm_list();
+
+    for (int i = 0; list[i]; i++)
+        if (!name || !strcmp(list[i]->name, name))
+            return list[i];
+    return NULL;
+}
+
+const char *const *
+m2t_backends(void)
+{
+    return backends()->name;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Matrix products of int8 by int8 with exact integer sums: one interface, a backend per way to compute them. Since sums are exact the
+ * choice never shows in the bits. A new backend fills in this structure and joins the list in gemm.c. */
+#ifndef M2T_NN_GEMM_H
+#define M2T_NN_GEMM_H
+
+#include <glib.h>
+
+typedef struct {
+    const char *name;
+
+    /* FALSE if it cannot run on this machine. Called once. */
+    gboolean (*open)(void);
+
+    /* @weight [n][k] in the form run() likes; free it with g_free(). Values within -127...127 (and -64...63 of low parts). */
+    gpointer (*pack)(const gint8 *weight, int n, int k);
+
+    /* Bytes of scratch memory that run() needs for m rows. */
+    gsize (*scratch)(int m, int n, int k);
+
+    /* sum[m][n] = in[m][k] times weight, transposed. @in has @stride elements from row to row. @scratch is aligned to 64 bytes. Any
+     * thread, one scratch each. */
+    void (*run)(gconstpointer packed, const gint8 *in, gsize stride, int m, int n, int k, gint32 *sum, gpointer scratch);
+} M2tGemm;
+
+extern const M2tGemm m2t_gemm_c;
+#ifdef M2T_HAVE_OPENBLAS
+extern const M2tGemm m2t_gemm_openblas;
+#endif
+
+#define M2T_GEMM_MAX 4 /* backends, with the NULL at the end of the list */
+
+/* The backends that work here, fastest first, NULL-terminated. The first call computes with each of them a product of extreme values that is known, and
+ * leaves out any that gets a sum wrong. */
+const M2tGemm *const *m2t_gemm_list(void);
+
+/* @name: NULL for the fastest. Returns NULL if there is none of this name. */
+const M2tGemm *m2t_gemm_find(const char *name);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Linear layers: which products make up a sum ("Linear" in docs/bitstream.md). */
+#include "nn/linear.h"
+
+#include <stdlib.h>
+
+#define N_MAX 2048 /* outputs of a layer, docs/model-format.md */
+#define ALIGN(size) (((size) + 63) & ~(gsize) 63)
+
+static gpointer
+take(gsize size)
+{
+    gpointer memory = aligned_alloc(64, MAX(ALIGN(size), 64));
+
+    if (!memory)
+        g_error("out of memory: %" G_GSIZE_FORMAT " bytes of scratch", size);
+    return memory;
+}
+
+static void
+scratch_init(M2tScratch *s, const M2tNet *net, int columns)
+{
+    gsize rows = M2T_CHUNK, wide = rows * MAX(net->n_max, net->k_max);
+
+    s->sum = take(rows * net->n_max * sizeof *s->sum);
+    s->low = take(rows * net->n_max * sizeof *s->low);
+    s->value = take(rows * net->n_max * sizeof *s->value);
+    s->a = take(wide);
+    s->b = take(wide);
+    s->hi = take(rows * net->k_max);
+    s->lo = take(rows * net->k_max);
+    s->conv = take((gsize) MAX(M2T_CHUNK, columns) * net->k_max);
+    s->gemm = take(net->gemm->scratch(M2T_CHUNK, net->n_max, net->k_max));
+}
+
+static void
+scratch_clear(M2tScratch *s)
+{
+    free(s->sum);
+    free(s->low);
+    free(s->value);
+    free(s->a);
+    free(s->b);
+    free(s->hi);
+    free(s->lo);
+    free(s->conv);
+    free(s->gemm);
+}
+
+void
+m2t_context_init(M2tContext *context, const M2tNet *net, int threads, int columns)
+{
+    context->net = net;
+    context->kernels = m2t_kernels_get();
+    context->threads = m2t_threads_new(threads);
+    context->scratch = g_new(M2tScratch, m2t_threads_count(context->threads));
+    for (int i = 0; i < m2t_threads_count(context->threads); i++)
+        scratch_init(&context->scratch[i], net, columns);
+}
+
+void
+m2t_context_clear(M2tContext *context)
+{
+    for (int i = 0; i < m2t_threads_count(context->threads); i++)
+        scratch_clear(&context->scratch[i]);
+    g_free(context->scratch);
+    m2t_threads_free(context->threads);
+}
+
+static void
+product(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, gconstpointer packed, const gint8 *in, gsize stride, int m, gint32 *sum)
+{
+    context->net->gemm->run(packed, in, stride, m, linear->weights->n, linear->weights->k, sum, scratch->gemm);
+}
+
+void
+m2t_linear_sums(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, gsize stride, int m)
+{
+    product(context, scratch, linear, linear->packed, in, stride, m, scratch->sum);
+}
+
+void
+m2t_linear_sums_wide(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, int m)
+{
+    gsize k = linear->weights->k, count = (gsize) m * linear->weights->n;
+
+    product(context, scratch, linear, linear->packed, scratch->hi, k, m, scratch->sum);
+    product(context, scratch, linear, linear->packed, scratch->lo, k, m, scratch->low);
+    context->kernels->combine(scratch->sum, scratch->low, count);
+    if (linear->packed_low) {
+        product(context, scratch, linear, linear->packed_low, scratch->hi, k, m, scratch->low);
+        for (gsize i = 0; i < count; i++)
+            scratch->sum[i] += scratch->low[i];
+    }
+}
+
+void
+m2t_linear_sums_wide_weights(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, gsize stride, int m)
+{
+    product(context, scratch, linear, linear->packed, in, stride, m, scratch->sum);
+    product(context, scratch, linear, linear->packed_low, in, stride, m, scratch->low);
+    context->kernels->combine(scratch->sum, scratch->low, (gsize) m * linear->weights->n);
+}
+
+M2tStore
+m2t_linear_store(const M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, int m, gsize stride)
+{
+    static const gint32 none[N_MAX];
+
+    return (M2tStore) {scratch->sum, bias ? bias : none, linear->weights->scale, m, linear->weights->n, stride};
+}

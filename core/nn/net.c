@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Walks the graph of a model and packs the weights of every linear layer. Packing and freeing are the same walk. */
+#include "nn/net.h"
+
+typedef void (*LinearVisit)(M2tNet *net, M2tLinear *linear, const M2tLinearWeights *weights);
+
+static void
+pack_linear(M2tNet *net, M2tLinear *linear, const M2tLinearWeights *weights)
+{
+    linear->weights = weights;
+    linear->packed = net->gemm->pack(weights->weight, weights->n, weights->k);
+    if (weights->weight_low)
+        linear->packed_low = net->gemm->pack(weights->weight_low, weights->n, weights->k);
+    net->n_max = MAX(net->n_max, weights->n);
+    net->k_max = MAX(net->k_max, weights->k);
+}
+
+static void
+free_linear(M2tNet *net, M2tLinear *linear, const M2tLinearWeights *weights)
+{
+    g_free(linear->packed);
+    g_free(linear->packed_low);
+}
+
+static void
+visit_blocks(M2tNet *net, M2tBlock *block, const M2tBlockWeights *weights, int count, LinearVisit visit)
+{
+    for (int i = 0; i < count; i++) {
+        block[i].weights = &weights[i];
+        visit(net, &block[i].expand, &weights[i].expand);
+        visit(net, &block[i].project, &weights[i].project);
+    }
+}
+
+static void
+visit_transform(M2tNet *net, M2tTransform *transform, const M2tTransformWeights *weights, LinearVisit visit)
+{
+    transform->weights = weights;
+    visit(net, &transform->in, &weights->in);
+    visit_blocks(net, transform->block8, weights->block8, weights->blocks8, visit);
+    visit(net, &transform->between, &weights->between);
+    visit_blocks(net, transform->block16, weights->block16, weights->blocks16, visit);
+    visit(net, &transform->out, &weights->out);
+    visit(net, &transform->shortcut, &weights->shortcut);
+}
+
+static void
+visit_prior(M2tNet *net, const M2tPriorWeights *prior, LinearVisit visit)
+{
+    visit(net, &net->embed, &prior->embed);
+    for (int i = 0; i < prior->layers; i++) {
+        visit(net, &net->layer[i].qkv, &prior->layer[i].qkv);
+        visit(net, &net->layer[i].out, &prior->layer[i].out);
+        visit(net, &net->layer[i].fc1, &prior->layer[i].fc1);
+        visit(net, &net->layer[i].fc2, &prior->layer[i].fc2);
+    }
+    for (int i = 0; i < prior->parts; i++) {
+        if (i) {
+            visit(net, &net->step_fc1[i], &prior->step_fc1[i]);
+            visit(net, &net->step_fc2[i], &prior->step_fc2[i]);
+        }
+        visit(net, &net->head[i], &prior->head[i]);
+    }
+}
+
+static void
+visit_all(M2tNet *net, LinearVisit visit)
+{
+    visit_transform(net, &net->analysis, &net->model->analysis, visit);
+    visit_transform(net, &net->synthesis, &net->model->synthesis, visit);
+    visit_prior(net, &net->model->prior, visit);
+}
+
+M2tNet *
+m2t_net_new(const M2tModel *model, const M2tGemm *gemm)
+{
+    M2tNet *net = g_new0(M2tNet, 1);
+
+    net->model = model;
+    net->gemm = gemm;
+    visit_all(net, pack_linear);
+    net->tables = m2t_entropy_tables_new(&model->entropy);
+    return net;
+}
+
+void
+m2t_net_free(M2tNet *net)
+{
+    if (!net)
+        return;
+    visit_all(net, free_linear);
+    m2t_entropy_tables_free(net->tables);
+    g_free(net);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A model made ready for a backend: the same graph with packed weights. Made once per model and backend, shared by all codecs of the process. */
+#ifndef M2T_NN_NET_H
+#define M2T_NN_NET_H
+
+#include "entropy/slice.h"
+#include "model/model.h"
+#include "nn/gemm.h"
+
+typedef struct {
+    const M2tLinearWeights *weights;
+    gpointer packed, packed_low;   /* low: NULL unless the weights are wide */
+} M2tLinear;
+
+typedef struct {
+    const M2tBlockWeights *weights;
+    M2tLinear expand, project;
+} M2tBlock;
+
+typedef struct {
+    const M2tTransformWeights *weights;
+    M2tLinear in, between, out, shortcut;
+    M2tBlock block8[M2T_BLOCKS_MAX], block16[M2T_BLOCKS_MAX];
+} M2tTransform;
+
+typedef struct {
+    M2tLinear qkv, out, fc1, fc2;
+} M2tLayer;
+
+typedef struct _M2tNet {
+    const M2tModel *model;
+    const M2tGemm *gemm;
+    M2tTransform analysis, synthesis;
+    M2tLinear embed, step_fc1[M2T_PARTS_MAX], step_fc2[M2T_PARTS_MAX], head[M2T_PARTS_MAX];
+    M2tLayer layer[M2T_LAYERS_MAX];
+    M2tEntropyTables *tables;
+    int n_max, k_max;              /* over all linear layers */
+} M2tNet;
+
+M2tNet *m2t_net_new(const M2tModel *model, const M2tGemm *gemm);
+void m2t_net_free(M2tNet *net);
+
+#endif

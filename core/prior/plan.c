@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Windows, groups and shifted windows ("Geometry" and "Prior" in docs/bitstream.md). */
+#include "prior/plan.h"
+
+#define SHIFT (M2T_WINDOW / 2)
+
+/* Raster index of the token at a cell of the prior grid, or @otherwise. */
+static gint32
+token_at(const M2tGeometry *g, int row, int column, gint32 otherwise)
+{
+    return row < g->token_rows && column < g->token_columns ? row * g->token_columns + column : otherwise;
+}
+
+static M2tSlot
+make_slot(const M2tPriorWeights *prior, const M2tGeometry *g, int top, int left, int cell)
+{
+    int source = prior->source[cell], row = top + cell / M2T_WINDOW, column = left + cell % M2T_WINDOW;
+    M2tSlot slot = {token_at(g, row, column, -1), M2T_SOURCE_MASKED, (gint16) row, (gint16) column, (guint8) cell};
+
+    if (source >= 0)
+        slot.source = token_at(g, top + source / M2T_WINDOW, left + source % M2T_WINDOW, M2T_SOURCE_OUTSIDE);
+    return slot;
+}
+
+static void
+place_slots(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *g)
+{
+    int n = 0;
+
+    for (int group = 0; group < prior->groups; group++) {
+        plan->group_start[group] = n;
+        for (int top = 0; top < plan->rows; top += M2T_WINDOW)
+            for (int left = 0; left < plan->columns; left += M2T_WINDOW)
+                for (int i = 0; i < prior->group_size[group]; i++) {
+                    M2tSlot slot = make_slot(prior, g, top, left, prior->order[prior->group_start[group] + i]);
+
+                    plan->slot_at[slot.row * plan->columns + slot.column] = n;
+                    plan->slot[n++] = slot;
+                }
+    }
+    plan->group_start[prior->groups] = n;
+}
+
+/* A shifted window has the same 64 groups, turned by half a window. */
+static void
+order_shifted(M2tPlan *plan, const M2tPriorWeights *prior)
+{
+    for (int i = 0; i < M2T_CELLS; i++) {
+        int row = (prior->order[i] / M2T_WINDOW + SHIFT) % M2T_WINDOW, column = (prior->order[i] % M2T_WINDOW + SHIFT) % M2T_WINDOW;
+
+        plan->shifted_order[i] = (guint8) (row * M2T_WINDOW + column);
+    }
+}
+
+void
+m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prior, const M2tGeometry *g)
+{
+    plan->rows = (g->token_rows + M2T_WINDOW - 1) / M2T_WINDOW * M2T_WINDOW;
+    plan->columns = (g->token_columns + M2T_WINDOW - 1) / M2T_WINDOW * M2T_WINDOW;
+    plan->slots = plan->rows * plan->columns;
+    plan->slot = m2t_arena_take(arena, plan->slots, sizeof *plan->slot);
+    plan->slot_at = m2t_arena_take(arena, plan->slots, sizeof *plan->slot_at);
+}
+
+void
+m2t_plan_make(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *g)
+{
+    plan->order = prior->order;
+    for (int group = 0; group < prior->groups; group++)
+        plan->seen[group] = prior->group_start[group] + prior->group_size[group];
+    place_slots(plan, prior, g);
+    order_shifted(plan, prior);
+}
+
+int
+m2t_plan_neighbours(const M2tPlan *plan, M2tLayerKind kind, int group, int index, gint32 *slots, guint8 *rel)
+{
+    const M2tSlot *slot = &plan->slot[index];
+    int offset = kind == M2T_LAYER_SHIFTED ? SHIFT : 0, count = 0;
+    const guint8 *order = kind == M2T_LAYER_SHIFTED ? plan->shifted_order : plan->order;
+    int top = (slot->row + offset) / M2T_WINDOW * M2T_WINDOW - offset, left = (slot->column + offset) / M2T_WINDOW * M2T_WINDOW - offset;
+
+    for (int i = 0; i < plan->seen[group]; i++) {
+        int row = top + order[i] / M2T_WINDOW, column = left + order[i] % M2T_WINDOW;
+
+        if (row < 0 || row >= plan->rows || column < 0 || column >= plan->columns)
+            continue; /* windows are cut at the edges of the grid */
+        slots[count] = plan->slot_at[row * plan->columns + column];
+        rel[count++] = (guint8) (15 * (slot->row - row + 7) + slot->column - column + 7);
+    }
+    return count;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The transformer. Workers take chunks of slots; between two layers all of them wait, since attention reads the keys and values of others. */
+#include "prior/prior.h"
+
+#include <string.h>
+
+typedef struct {
+    M2tPrior *prior;
+    const M2tQuant *quant;
+    const gint16 *latents;
+    int start;            /* first slot of the groups that run */
+    int layer, part;
+} PriorRun;
+
+void
+m2t_prior_layout(M2tPrior *p, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry)
+{
+    const M2tModel *model = context->net->model;
+    gsize width = model->prior.width;
+
+    p->context = context;
+    p->latents = model->latents;
+    m2t_plan_layout(&p->plan, arena, &model->prior, geometry);
+    p->stream = m2t_arena_take(arena, p->plan.slots * width, sizeof *p->stream);
+    p->state = m2t_arena_take(arena, p->plan.slots * width, sizeof *p->state);
+    for (int i = 0; i < model->prior.layers; i++)
+        p->qkv[i] = m2t_arena_take(arena, p->plan.slots * 3 * width, sizeof *p->qkv[i]);
+    p->mean = m2t_arena_take(arena, (gsize) p->plan.slots * p->latents, sizeof *p->mean);
+    p->level = m2t_arena_take(arena, (gsize) p->plan.slots * p->latents, sizeof *p->level);
+}
+
+static int
+group_of(const M2tPlan *plan, int slot)
+{
+    int group = 0;
+
+    while (plan->group_start[group + 1] <= slot)
+        group++;
+    return group;
+}
+
+/* Features of n channels of a token from @channel on; @token may be none, which has latents of zero. */
+static void
+token_features(const PriorRun *run, int token, int channel, int n, gint8 *out)
+{
+    static const gint16 zero[512]; /* as many latents as a model may have */
+    const M2tPrior *p = run->prior;
+    const gint16 *latent = token >= 0 ? run->latents + (gsize) token * p->latents + channel : zero;
+
+    p->context->kernels->features(latent, run->quant->feature + channel, p->context->net->model->prior.log, out, out + n, n);
+}
+
+/* Slot input: the value that enters, the cell, the quantizer. */
+static void
+embed(const PriorRun *run, M2tScratch *scratch, int first, int m)
+{
+    const M2tPrior *p = run->prior;
+    const M2tKernels *kernels = p->context->kernels;
+    const M2tLinear *embed = &p->context->net->embed;
+    const M2tPriorWeights *w = &p->context->net->model->prior;
+    int k = embed->weights->k;
+    M2tStore store = m2t_linear_store(scratch, embed, embed->weights->bias, m, w->width);
+
+    for (int i = 0; i < m; i++)
+        if (p->plan.slot[first + i].source == M2T_SOURCE_MASKED)
+            memset(scratch->a + (gsize) i * k, 0, k);
+        else
+            token_features(run, p->plan.slot[first + i].source, 0, p->latents, scratch->a + (gsize) i * k);
+    m2t_linear_sums(p->context, scratch, embed, scratch->a, k, m);
+    kernels->to16(&store, p->stream + (gsize) first * w->width);
+    for (int i = 0; i < m; i++)
+        kernels->add_rows(w->slot + (gsize) p->plan.slot[first + i].cell * w->width, run->quant->prior,
+                          p->stream + (gsize) (first + i) * w->width, w->width);
+}
+
+/* Keys, values and queries of a layer. */
+static void
+project_qkv(const PriorRun *run, M2tScratch *scratch, int layer, int first, int m)
+{
+    const M2tPrior *p = run->prior;
+    const M2tLayerWeights *w = &p->context->net->model->prior.layer[layer];
+    const M2tLinear *qkv = &p->context->net->layer[layer].qkv;
+    int width = w->out.n;
+    M2tStore store = m2t_linear_store(scratch, qkv, w->qkv.bias, m, 3 * width);
+
+    p->context->kernels->norm8(p->stream + (gsize) first * width, w->norm1, scratch->a, m, width);
+    m2t_linear_sums(p->context, scratch, qkv, scratch->a, width, m);
+    p->context->kernels->to8(&store, p->qkv[layer] + (gsize) first * 3 * width);
+}
+
+static void
+attend(const PriorRun *run, M2tScratch *scratch, int first, int m)
+{
+    const M2tPrior *p = run->prior;
+    const M2tPriorWeights *prior = &p->context->net->model->prior;
+    const M2tLayerWeights *w = &prior->layer[run->layer];
+    const M2tAttention attention = {prior->heads, prior->width, w->logit, w->context, w->rel, prior->exp};
+    const gint8 *qkv = p->qkv[run->layer];
+    gsize width = prior->width;
+
+    for (int i = 0; i < m; i++) {
+        gint32 slots[M2T_CELLS];
+        guint8 rel[M2T_CELLS];
+        const gint8 *key[M2T_CELLS];
+        int count = m2t_plan_neighbours(&p->plan, w->kind, group_of(&p->plan, first + i), first + i, slots, rel);
+
+        for (int j = 0; j < count; j++)
+            key[j] = qkv + slots[j] * 3 * width + width;
+        p->context->kernels->attention(&attention, qkv + (first + i) * 3 * width, key, rel, count, scratch->a + i * width);
+    }
+}
+
+static void
+run_mlp(const PriorRun *run, M2tScratch *scratch, int first, int m)
+{
+    const M2tPrior *p = run->prior;
+    const M2tKernels *kernels = p->context->kernels;
+    const M2tLayerWeights *w = &p->context->net->model->prior.layer[run->layer];
+    const M2tLayer *layer = &p->context->net->layer[run->layer];
+    int width = w->out.n, hidden = w->fc1.n;
+    gint16 *stream = p->stream + (gsize) first * width;
+    M2tStore store = m2t_linear_store(scratch, &layer->fc1, w->fc1.bias, m, hidden);
+
+    kernels->norm8(stream, w->norm2, scratch->a, m, width);
+    m2t_linear_sums(p->context, scratch, &layer->fc1, scratch->a, width, m);
+    kernels->relu8(&store, scratch->b);
+    m2t_linear_sums(p->context, scratch, &layer->fc2, scratch->b, hidden, m);
+    store = m2t_linear_store(scratch, &layer->fc2, w->fc2.bias, m, width);
+    kernels->add16(&store, stream);
+}
+
+static void
+enter(void *data, int begin, int end, int worker)
+{
+    const PriorRun *run = data;
+    M2tScratch *scratch = &run->prior->context->scratch[worker];
+    int first = run->start + begin, m = end - begin;
+
+    embed(run, scratch, first, m);
+    project_qkv(run, scratch, 0, first, m);
+}
+
+/* A layer from its attention to the next one's keys. */
+static void
+run_layer(void *data, int begin, int end, int worker)
+{
+    const PriorRun *run = data;
+    const M2tPrior *p = run->prior;
+    M2tScratch *scratch = &p->context->scratch[worker];
+    const M2tPriorWeights *prior = &p->context->net->model->prior;
+    const M2tLinear *out = &p->context->net->layer[run->layer].out;
+    int first = run->start + begin, m = end - begin, width = prior->width;
+    M2tStore store = m2t_linear_store(scratch, out, out->weights->bias, m, width);
+
+    attend(run, scratch, first, m);
+    m2t_linear_sums(p->context, scratch, out, scratch->a, width, m);
+    p->context->kernels->add16(&store, p->stream + (gsize) first * width);
+    run_mlp(run, scratch, first, m);
+    if (run->layer + 1 < prior->layers)
+        project_qkv(run, scratch, run->layer + 1, first, m);
+    else
+        p->context->kernels->norm16(p->stream + (gsize) first * width, prior->norm, p->state + (gsize) first * width, m, width);
+}
+
+void
+m2t_prior_run(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last)
+{
+    PriorRun run = {p, quant, latents, p->plan.group_start[first], 0, 0};
+    int slots = p->plan.group_start[last + 1] - run.start;
+
+    m2t_threads_run(p->context->threads, slots, M2T_CHUNK, enter, &run);
+    for (; run.layer < p->context->net->model->prior.layers; run.layer++)
+        m2t_threads_run(p->context->threads, slots, M2T_CHUNK, run_layer, &run);
+}
+
+/* Adds what the part before turned out to be to the state of the heads. */
+static void
+take_step(const PriorRun *run, M2tScratch *scratch, int first, int m)
+{
+    const M2tPrior *p = run->prior;
+    const M2tKernels *kernels = p->context->kernels;
+    const M2tPriorWeights *w = &p->context->net->model->prior;
+    const M2tLinear *fc1 = &p->context->net->step_fc1[run->part], *fc2 = &p->context->net->step_fc2[run->part];
+    int width = w->width, k = fc1->weights->k, before = run->part - 1;
+    M2tStore store = m2t_linear_store(scratch, fc1, fc1->weights->bias, m, fc1->weights->n);
+
+    for (int i = 0; i < m; i++) {
+        gint8 *in = scratch->a + (gsize) i * k;
+
+        kernels->narrow(p->state + (gsize) (first + i) * width, w->shift, in, width);
+        token_features(run, p->plan.slot[first + i].token, w->part_start[before], w->part_size[before], in + width);
+    }
+    m2t_linear_sums(p->context, scratch, fc1, scratch->a, k, m);
+    kernels->relu8(&store, scratch->b);
+    m2t_linear_sums(p->context, scratch, fc2, scratch->b, fc2->weights->k, m);
+    store = m2t_linear_store(scratch, fc2, fc2->weights->bias, m, width);
+    kernels->add16(&store, p->state + (gsize) first * width);
+}
+
+static void
+predict(const PriorRun *run, M2tScratch *scratch, int first, int m)
+{
+    const M2tPrior *p = run->prior;
+    const M2tModel *model = p->context->net->model;
+    const M2tPriorWeights *w = &model->prior;
+    const M2tLinear *head = &p->context->net->head[run->part];
+    const M2tLevels levels = {w->limit, model->entropy.base, model->entropy.step, model->entropy.levels};
+    int n = w->part_size[run->part], channel = w->part_start[run->part];
+
+    p->context->kernels->narrow(p->state + (gsize) first * w->width, w->shift, scratch->a, (gsize) m * w->width);
+    m2t_linear_sums(p->context, scratch, head, scratch->a, w->width, m);
+    for (int i = 0; i < m; i++) {
+        gsize at = (gsize) (first + i) * p->latents + channel;
+
+        p->context->kernels->levels(&levels, scratch->sum + (gsize) i * 2 * n, head->weights->bias + group_of(&p->plan, first + i) * 2 * n,
+                                    run->quant->mean_scale + channel, head->weights->scale + n, run->quant->size + channel, p->mean + at,
+                                    p->level + at, n);
+    }
+}
+
+static void
+run_heads(void *data, int begin, int end, int worker)
+{
+    const PriorRun *run = data;
+    M2tScratch *scratch = &run->prior->context->scratch[worker];
+    int first = run->start + begin, m = end - begin;
+
+    if (run->part)
+        take_step(run, scratch, first, m);
+    predict(run, scratch, first, m);
+}
+
+void
+m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, int part)
+{
+    PriorRun run = {p, quant, latents, p->plan.group_start[first], 0, part};
+
+    m2t_threads_run(p->context->threads, p->plan.group_start[last + 1] - run.start, M2T_CHUNK, run_heads, &run);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The M2T prior: what is known so far -> mean and level of every latent that comes next (docs/bitstream.md, section 6.3).
+ *
+ * Slots of a group only see their own and earlier groups, so a decoder calls the functions below group after group, and an encoder, which knows all
+ * latents, calls them once for all groups: the numbers are the same. Keys and values of earlier groups stay in memory. */
+#ifndef M2T_PRIOR_H
+#define M2T_PRIOR_H
+
+#include "nn/linear.h"
+#include "prior/plan.h"
+#include "quant/quant.h"
+
+typedef struct {
+    const M2tContext *context;
+    M2tPlan plan;
+    int latents;
+    gint16 *stream;                 /* [slots][width] */
+    gint16 *state;                  /* the same shape: what the heads read, called H in the document */
+    gint8 *qkv[M2T_LAYERS_MAX];     /* [slots][3 width] per layer */
+    gint32 *mean;                   /* [slots][latents], in 1/16 */
+    guint8 *level;                  /* [slots][latents] */
+} M2tPrior;
+
+void m2t_prior_layout(M2tPrior *prior, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);
+
+/* Groups @first...@last through the layers. Reads from @latents ([tokens][latents]) the groups @first - 1...@last - 1. */
+void m2t_prior_run(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last);
+
+/* Then, part after part: fills in mean and level of the channels of @part for these groups. Reads from @latents the part before, of the same tokens. */
+void m2t_prior_heads(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last, int part);
+
+#endif

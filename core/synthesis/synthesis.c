@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Synthesis: dequantise and enter at 1/16, go up to 1/8, leave as samples. Mirror of analysis.c. */
+#include "synthesis/synthesis.h"
+
+typedef struct {
+    M2tSynthesis *synthesis;
+    const gint16 *latents;
+    const M2tQuant *quant;
+    M2tPicture *picture;
+} SynthesisRun;
+
+void
+m2t_synthesis_layout(M2tSynthesis *s, M2tArena *arena, const M2tContext *context, const M2tGeometry *g)
+{
+    const M2tTransformWeights *w = context->net->synthesis.weights;
+
+    s->context = context;
+    s->geometry = *g;
+    m2t_stage_layout(&s->stage8, arena, g->patch_rows, g->patch_columns, w->width8);
+    m2t_stage_layout(&s->stage16, arena, g->token_rows, g->token_columns, w->width16);
+    s->values = m2t_arena_take(arena, (gsize) g->token_rows * g->token_columns * context->net->model->latents, sizeof *s->values);
+}
+
+static void
+enter(void *data, int begin, int end, int worker)
+{
+    const SynthesisRun *run = data;
+    M2tSynthesis *s = run->synthesis;
+    const M2tContext *context = s->context;
+    const M2tTransform *net = &context->net->synthesis;
+    M2tScratch *scratch = &context->scratch[worker];
+    int m = end - begin, latents = net->weights->in.k, c = s->stage16.channels;
+    int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, net->weights->between_shift);
+    M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->synthesis_bias, m, c);
+    gint16 *values = s->values + (gsize) begin * latents;
+
+    for (int i = 0; i < m; i++)
+        context->kernels->dequantise(run->latents + (gsize) (begin + i) * latents, run->quant->igain, values + (gsize) i * latents, latents);
+    context->kernels->split(values, scratch->hi, scratch->lo, (gsize) m * latents);
+    m2t_linear_sums_wide(context, scratch, &net->in, m);
+    context->kernels->to16(&store, s->stage16.stream + (gsize) begin * c);
+    context->kernels->narrow(s->stage16.stream + (gsize) begin * c, shift, m2t_stage_narrow(&s->stage16, begin), (gsize) m * c);
+}
+
+/* Position of the patch at a place (0...3) of a token. */
+static gsize
+patch_of_token(const M2tGeometry *g, int token, int place)
+{
+    gsize row = 2 * (token / g->token_columns) + place / 2, column = 2 * (token % g->token_columns) + place % 2;
+
+    return row * g->patch_columns + column;
+}
+
+static void
+go_up(void *data, int begin, int end, int worker)
+{
+    const SynthesisRun *run = data;
+    M2tSynthesis *s = run->synthesis;
+    const M2tContext *context = s->context;
+    const M2tTransform *net = &context->net->synthesis;
+    M2tScratch *scratch = &context->scratch[worker];
+    int m = end - begin, c = s->stage8.channels;
+    int shift = m2t_stage_first_shift(net->block8, net->weights->blocks8, net->weights->between_shift);
+    M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m, 4 * c);
+    gint32 *up = scratch->value;
+
+    m2t_linear_sums(context, scratch, &net->between, m2t_stage_narrow(&s->stage16, begin), net->weights->between.k, m);
+    context->kernels->to32(&store, up);
+    for (int i = 0; i < m; i++)
+        for (int place = 0; place < 4; place++) {
+            gsize at = patch_of_token(&s->geometry, begin + i, place);
+            gint16 *stream = s->stage8.stream + at * c;
+
+            for (int j = 0; j < c; j++)
+                stream[j] = (gint16) CLAMP(up[(gsize) i * 4 * c + 4 * j + place], -32768, 32767);
+            context->kernels->narrow(stream, shift, m2t_stage_narrow(&s->stage8, at), c);
+        }
+}
+
+/* Last layer for the m patches at one place of tokens, into scratch->low. */
+static void
+last_layer(const SynthesisRun *run, M2tScratch *scratch, int first, int m, int place)
+{
+    M2tSynthesis *s = run->synthesis;
+    const M2tContext *context = s->context;
+    const M2tTransform *net = &context->net->synthesis;
+    gsize c = s->stage8.channels;
+    M2tStore store = m2t_linear_store(scratch, &net->out, net->weights->out.bias, m, M2T_PATCH_CHANNELS);
+
+    for (int i = 0; i < m; i++)
+        context->kernels->split(s->stage8.stream + patch_of_token(&s->geometry, first + i, place) * c, scratch->hi + i * c, scratch->lo + i * c, c);
+    m2t_linear_sums_wide(context, scratch, &net->out, m);
+    context->kernels->to32(&store, scratch->low);
+}
+
+/* Adds the short-cut's part to the network's (in scratch->low) and stores samples. */
+static void
+store_patches(const SynthesisRun *run, const M2tScratch *scratch, const gint32 *shortcut, int first, int m, int place)
+{
+    const M2tGeometry *g = &run->synthesis->geometry;
+
+    for (int i = 0; i < m; i++) {
+        gint32 samples[M2T_PATCH_CHANNELS];
+        int token = first + i;
+
+        for (int c = 0; c < M2T_PATCH_CHANNELS; c++)
+            samples[c] = (shortcut[i * M2T_TOKEN_CHANNELS + 4 * c + place] + scratch->low[i * M2T_PATCH_CHANNELS + c] + 128 * 64 + 32) >> 6;
+        m2t_patch_store(g, run->picture, 2 * (token / g->token_columns) + place / 2, 2 * (token % g->token_columns) + place % 2, samples);
+    }
+}
+
+static void
+leave(void *data, int begin, int end, int worker)
+{
+    const SynthesisRun *run = data;
+    M2tSynthesis *s = run->synthesis;
+    const M2tContext *context = s->context;
+    const M2tTransform *net = &context->net->synthesis;
+    M2tScratch *scratch = &context->scratch[worker];
+    int m = end - begin;
+    gsize latents = net->weights->shortcut.k;
+    M2tStore store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m, M2T_TOKEN_CHANNELS);
+
+    context->kernels->split(s->values + begin * latents, scratch->hi, scratch->lo, m * latents);
+    m2t_linear_sums_wide(context, scratch, &net->shortcut, m);
+    context->kernels->to32(&store, scratch->value);
+    for (int place = 0; place < 4; place++) {
+        last_layer(run, scratch, begin, m, place);
+        store_patches(run, scratch, scratch->value, begin, m, place);
+    }
+}
+
+void
+m2t_synthesis_run(M2tSynthesis *s, const gint16 *latents, const M2tQuant *quant, M2tPicture *picture)
+{
+    const M2tContext *context = s->context;
+    const M2tTransform *net = &context->net->synthesis;
+    int tokens = s->geometry.token_rows * s->geometry.token_columns;
+    SynthesisRun run = {s, latents, quant, picture};
+
+    m2t_threads_run(context->threads, tokens, M2T_CHUNK, enter, &run);
+    m2t_stage_run(&s->stage16, context, net->block16, net->weights->blocks16, net->weights->between_shift);
+    m2t_threads_run(context->threads, tokens, M2T_CHUNK, go_up, &run);
+    m2t_stage_run(&s->stage8, context, net->block8, net->weights->blocks8, 0);
+    m2t_threads_run(context->threads, tokens, M2T_CHUNK, leave, &run);
+}

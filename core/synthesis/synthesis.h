@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Latents to pictures, exact on every machine (docs/bitstream.md, section 6.2). */
+#ifndef M2T_SYNTHESIS_H
+#define M2T_SYNTHESIS_H
+
+#include "frame/patch.h"
+#include "nn/block.h"
+#include "quant/quant.h"
+
+typedef struct {
+    const M2tContext *context;
+    M2tGeometry geometry;
+    M2tStage stage8, stage16;
+    gint16 *values;        /* [tokens][latents]: dequantised, called d in the document */
+} M2tSynthesis;
+
+void m2t_synthesis_layout(M2tSynthesis *synthesis, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);
+
+/* @latents: [token_rows][token_columns][latents] */
+void m2t_synthesis_run(M2tSynthesis *synthesis, const gint16 *latents, const M2tQuant *quant, M2tPicture *picture);
+
+#endif
