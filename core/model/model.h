@@ -86,7 +86,8 @@ struct _M2tModel {
     char *path, *name;
     guint8 identity[M2T_MODEL_IDENTITY_SIZE];
     char identity_hex[2 * M2T_MODEL_IDENTITY_SIZE + 1];
-    GBytes *file;                /* aligned to 64 bytes, everything below points into it */
+    gsize file_size;
+    GBytes *tensors;             /* their data, each aligned to 64 bytes; everything below points into it */
     int anchors, latents;
     const gint32 *exp2;          /* [1024] */
     const gint32 *gain, *igain;  /* [anchors][latents] */

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Latents of a slice to bytes and back (docs/bitstream.md, section 7), between the prior and the frame's headers.
+ *
+ * rANS is a stack: what is decoded first is coded last. A writer therefore only queues the symbols as they come, and codes them from
+ * the last to the first when it knows how many there are, which also decides the number of lanes. A reader decodes as it is
+ * asked. Most latents are not coded at all, so both look at the levels of eight latents at a time. */
+#include "entropy/slice.h"
+#include "bitstream/varint.h"
+#include "entropy/tables.h"
+
+#include <string.h>
+
+#define LANES_MAX 16
+#define RANS_LOW 65536u         /* a state has at least this much between two symbols */
+#define LATENT_MIN -16384
+#define LATENT_MAX 16383
+#define PREFIX_BITS 6
+#define ESCAPE_BITS_MAX 15
+#define SYMBOL_BYTES_MAX 8      /* entry, prefix, low bits of an escape and raw bits move at most one word each */
+
+/* One coded latent. A bit field, so that a queue has 8 bytes for each latent, the most that its code can take. */
+typedef struct {
+    guint64 start : 15, frequency : 15;     /* of the entry */
+    guint64 escape : 15, negative : 1;      /* n of the Exp-Golomb code, 0 if the entry is no escape */
+    guint64 raw_bits : 4, raw : 8;
+} Symbol;
+
+G_STATIC_ASSERT(sizeof(Symbol) == SYMBOL_BYTES_MAX);
+
+struct _M2tSliceWriter {
+    const M2tEntropyTables *tables;
+    gsize latents;
+    Symbol *symbols;            /* [latents] */
+    gsize count;
+    gint16 *exceptions;         /* [latents], by position, valid where the set has a bit: they come in coding order, */
+    guint64 *exception_set;     /* [latents / 64] but are written by position */
+    guint32 exception_count;
+};
+
+typedef struct {
+    const guint8 *at, *end;
+    gboolean overrun;
+} Words;
+
+struct _M2tSliceReader {
+    const M2tEntropyTables *tables;
+    Words words;
+    guint32 state[LANES_MAX];
+    int lanes, lane;            /* lane: of the next symbol */
+    gboolean damaged;
+};
+
+/* The top bit of byte i is set if latent i of the next @left (eight of them count) is coded. Levels are below 64, so that
+ * no byte carries into the next. */
+static inline guint64
+coded_set(const guint8 *level, int left, int skip)
+{
+    const guint64 ones = G_GUINT64_CONSTANT(0x0101010101010101);
+    guint64 levels = 0;
+
+    if (left >= 8) {
+        memcpy(&levels, level, 8);
+        return (GUINT64_FROM_LE(levels) + (128 - skip) * ones) & 128 * ones;
+    }
+    for (int i = 0; i < left; i++)
+        levels |= (guint64) level[i] << 8 * i;
+    return (levels + (128 - skip) * ones) & 128 * ones & (((guint64) 1 << 8 * left) - 1);
+}
+
+/* ---- writer ---- */
+
+static gsize
+set_words(gsize latents)
+{
+    return (latents + 63) / 64;
+}
+
+M2tSliceWriter *
+m2t_slice_writer_new(const M2tEntropyTables *tables, gsize latents)
+{
+    M2tSliceWriter *writer = g_new0(M2tSliceWriter, 1);
+
+    writer->tables = tables;
+    writer->latents = latents;
+    writer->symbols = g_new(Symbol, latents);
+    writer->exceptions = g_new(gint16, latents);
+    writer->exception_set = g_new0(guint64, set_words(latents));
+    return writer;
+}
+
+void
+m2t_slice_writer_free(M2tSliceWriter *writer)
+{
+    if (!writer)
+        return;
+    g_free(writer->symbols);
+    g_free(writer->exceptions);
+    g_free(writer->exception_set);
+    g_free(writer);
+}
+
+void
+m2t_slice_writer_begin(M2tSliceWriter *writer)
+{
+    writer->count = 0;
+    writer->exception_count = 0;
+    memset(writer->exception_set, 0, set_words(writer->latents) * sizeof *writer->exception_set);
+}
+
+static inline Symbol
+make_symbol(const M2tEntropyTables *tables, int mean, int level, int latent)
+{
+    int raw = tables->raw[level], radius = tables->radius[level];
+    M2tEntropyCenter at = m2t_entropy_center(mean, raw);
+    const guint16 *start = tables->table[level][at.fraction].start;
+    int v = (latent >> raw) - at.center;
+    int escape = MAX(ABS(v) - radius, 0);
+    int entry = escape ? 2 * radius + 1 : v + radius;
+
+    g_assert(escape < 1 << ESCAPE_BITS_MAX);
+    return (Symbol) {
+        .start = start[entry], .frequency = start[entry + 1] - start[entry],
+        .escape = escape, .negative = v < 0,
+        .raw_bits = raw, .raw = latent & ((1 << raw) - 1),
+    };
+}
+
+static void
+add_exceptions(M2tSliceWriter *writer, guint32 position, guint64 coded, const gint16 *latent, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (latent[i] == 0 || (coded >> (8 * i + 7) & 1))
+            continue;
+        writer->exceptions[position + i] = latent[i];
+        writer->exception_set[(position + i) / 64] |= (guint64) 1 << (position + i) % 64;
+        writer->exception_count++;
+    }
+}
+
+static inline gboolean
+any_nonzero(const gint16 *latent, int n)
+{
+    int any = 0;
+
+    for (int i = 0; i < n; i++)
+        any |= latent[i];
+    return any != 0;
+}
+
+void
+m2t_slice_writer_put(M2tSliceWriter *writer, guint32 position, const gint32 *mean, const guint8 *level, const gint16 *latent,
+                     int n)
+{
+    const M2tEntropyTables *tables = writer->tables;
+    Symbol *symbol = writer->symbols + writer->count;
+
+    g_assert(position + (gsize) n <= writer->latents && writer->count + n <= writer->latents);
+
+    for (int j = 0; j < n; j += 8) {
+        guint64 coded = coded_set(level + j, n - j, tables->skip);
+
+        if (any_nonzero(latent + j, MIN(n - j, 8)))
+            add_exceptions(writer, position + j, coded, latent + j, MIN(n - j, 8));
+        for (; coded; coded &= coded - 1) {
+            int i = j + __builtin_ctzll(coded) / 8;
+
+            *symbol++ = make_symbol(tables, mean[i], level[i], latent[i]);
+        }
+    }
+    writer->count = symbol - writer->symbols;
+}
+
+static void
+write_exceptions(const M2tSliceWriter *writer, GByteArray *out)
+{
+    gsize next = 0; /* the position after the last one written */
+
+    m2t_varint_write(out, writer->exception_count);
+    for (gsize word = 0; word < set_words(writer->latents); word++) {
+        for (guint64 set = writer->exception_set[word]; set; set &= set - 1) {
+            gsize position = 64 * word + __builtin_ctzll(set);
+
+            m2t_varint_write(out, (guint32) (position - next));
+            m2t_varint_write(out, m2t_zigzag(writer->exceptions[position]));
+            next = position + 1;
+        }
+    }
+}
+
+static inline guint8 *
+push_word(guint8 *at, guint32 word)
+{
+    at -= 2;
+    at[0] = word & 255;
+    at[1] = word >> 8 & 255;
+    return at;
+}
+
+static inline guint8 *
+push_bits(guint8 *at, guint32 *state, guint32 value, int bits)
+{
+    if (*state >> (32 - bits)) {
+        at = push_word(at, *state);
+        *state >>= 16;
+    }
+    *state = *state << bits | value;
+    return at;
+}
+
+static inline guint8 *
+push_entry(guint8 *at, guint32 *state, guint32 start, guint32 frequency)
+{
+    if (*state >= frequency << 17) {
+        at = push_word(at, *state);
+        *state >>= 16;
+    }
+    *state = (*state / frequency << M2T_PROBABILITY_BITS) + *state % frequency + start;
+    return at;
+}
+
+/* In the opposite order of decoding. */
+static inline guint8 *
+push_symbol(guint8 *at, guint32 *state, Symbol symbol)
+{
+    if (symbol.raw_bits)
+        at = push_bits(at, state, symbol.raw, symbol.raw_bits);
+    if (symbol.escape) {
+        int b = g_bit_nth_msf(symbol.escape, -1);
+
+        if (b)
+            at = push_bits(at, state, symbol.escape & ((1u << b) - 1), b);
+        at = push_bits(at, state, 2 * b + symbol.negative, PREFIX_BITS);
+    }
+    return push_entry(at, state, symbol.start, symbol.frequency);
+}
+
+/* Codes the queue into the memory of the queue itself: the code of a symbol never is longer than the symbol, so that what is written
+ * from the end down stays behind what is still to be read. Returns where the words begin; they end where the queue does. */
+static const guint8 *
+code_queue(M2tSliceWriter *writer, guint32 *state, int lanes)
+{
+    guint8 *at = (guint8 *) (writer->symbols + writer->count);
+
+    for (gsize i = writer->count; i-- > 0;) {
+        Symbol symbol = writer->symbols[i];
+
+        at = push_symbol(at, &state[i & (lanes - 1)], symbol);
+    }
+    return at;
+}
+
+/* A lane costs two bytes: four of its state, of which the coding uses two. More lanes let a decoder work on more symbols at once. */
+static int
+choose_lanes(gsize symbols)
+{
+    return symbols < 1024 ? 0 : symbols < 32768 ? 1 : 2;
+}
+
+int
+m2t_slice_writer_end(M2tSliceWriter *writer, GByteArray *out)
+{
+    int code = choose_lanes(writer->count), lanes = 1 << 2 * code;
+    const guint8 *words;
+    guint32 state[LANES_MAX];
+
+    write_exceptions(writer, out);
+    for (int i = 0; i < lanes; i++)
+        state[i] = RANS_LOW;
+    words = code_queue(writer, state, lanes);
+    for (int i = 0; i < lanes; i++) {
+        guint32 bytes = GUINT32_TO_LE(state[i]);
+
+        g_byte_array_append(out, (const guint8 *) &bytes, 4);
+    }
+    g_byte_array_append(out, words, (const guint8 *) (writer->symbols + writer->count) - words);
+    return code;
+}
+
+/* ---- reader ---- */
+
+M2tSliceReader *
+m2t_slice_reader_new(const M2tEntropyTables *tables)
+{
+    M2tSliceReader *reader = g_new0(M2tSliceReader, 1);
+
+    reader->tables = tables;
+    return reader;
+}
+
+void
+m2t_slice_reader_free(M2tSliceReader *reader)
+{
+    g_free(reader);
+}
+
+static gboolean
+read_exceptions(Words *words, gint16 *latents, gsize count)
+{
+    guint32 exceptions, step, value;
+    gsize next = 0;
+
+    if (!m2t_varint_read(&words->at, words->end, &exceptions))
+        return FALSE;
+    for (guint32 i = 0; i < exceptions; i++) {
+        gint32 latent;
+
+        if (!m2t_varint_read(&words->at, words->end, &step) || step >= count - next ||
+            !m2t_varint_read(&words->at, words->end, &value))
+            return FALSE;
+        latent = m2t_unzigzag(value);
+        if (latent == 0 || latent < LATENT_MIN || latent > LATENT_MAX)
+            return FALSE;
+        next += step;
+        latents[next++] = latent;
+    }
+    return TRUE;
+}
+
+static gboolean
+read_states(M2tSliceReader *reader)
+{
+    Words *words = &reader->words;
+
+    if (words->end - words->at < 4 * reader->lanes)
+        return FALSE;
+    for (int i = 0; i < reader->lanes; i++, words->at += 4) {
+        guint32 bytes;
+
+        memcpy(&bytes, words->at, 4);
+        reader->state[i] = GUINT32_FROM_LE(bytes);
+        if (reader->state[i] < RANS_LOW)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+m2t_slice_reader_begin(M2tSliceReader *reader, const guint8 *data, gsize size, int lanes, gint16 *latents, gsize count)
+{
+    g_assert(lanes >= 0 && lanes <= 2);
+
+    memset(latents, 0, count * sizeof *latents);
+    reader->words = (Words) {data, data + size, FALSE};
+    reader->lanes = 1 << 2 * lanes;
+    reader->lane = 0;
+    reader->damaged = FALSE;
+    return read_exceptions(&reader->words, latents, count) && read_states(reader);
+}
+
+/* One word always suffices: between symbols a state is at least 65536; a symbol of frequency f >= 1 leaves at least 2, and
+ * 15 raw bits leave at least 2 of it. @enough: the caller knows that the data do not end here; without a branch, because
+ * whether a word is due is as good as random. */
+static inline guint32
+refill(Words *words, guint32 state, gboolean enough)
+{
+    if (enough) {
+        guint32 due = state < RANS_LOW, word = words->at[0] | (guint32) words->at[1] << 8;
+
+        words->at += 2 * due;
+        return due ? state << 16 | word : state;
+    }
+    if (state >= RANS_LOW)
+        return state;
+    if (words->end - words->at < 2) {
+        words->overrun = TRUE;
+        return state << 16;
+    }
+    words->at += 2;
+    return state << 16 | words->at[-2] | (guint32) words->at[-1] << 8;
+}
+
+static inline guint32
+pop_bits(Words *words, guint32 *state, int bits, gboolean enough)
+{
+    guint32 value = *state & ((1u << bits) - 1);
+
+    *state = refill(words, *state >> bits, enough);
+    return value;
+}
+
+/* n of an escape, with the sign of the value. */
+static inline int
+pop_escape(M2tSliceReader *reader, Words *words, guint32 *state, gboolean enough)
+{
+    int prefix = pop_bits(words, state, PREFIX_BITS, enough);
+    int b = prefix >> 1, n;
+
+    if (b > ESCAPE_BITS_MAX) {
+        reader->damaged = TRUE;
+        b = 0;
+    }
+    n = 1 << b | pop_bits(words, state, b, enough);
+    return prefix & 1 ? -n : n;
+}
+
+static inline int
+pop_latent(M2tSliceReader *reader, Words *words, int mean, int level, gboolean enough)
+{
+    const M2tEntropyTables *tables = reader->tables;
+    int raw = tables->raw[level], radius = tables->radius[level];
+    M2tEntropyCenter at = m2t_entropy_center(mean, raw);
+    const M2tEntropyTable *table = &tables->table[level][at.fraction];
+    guint32 state = reader->state[reader->lane], slot = state & ((1u << M2T_PROBABILITY_BITS) - 1);
+    int entry = m2t_entropy_find(table, slot), v = entry - radius, low = 0;
+    guint32 start = table->start[entry], frequency = table->start[entry + 1] - start;
+
+    state = refill(words, frequency * (state >> M2T_PROBABILITY_BITS) + slot - start, enough);
+    if (v > radius) {
+        int n = pop_escape(reader, words, &state, enough);
+
+        v = n < 0 ? n - radius : n + radius;
+    }
+    if (raw)
+        low = pop_bits(words, &state, raw, enough);
+    reader->state[reader->lane] = state;
+    reader->lane = (reader->lane + 1) & (reader->lanes - 1);
+    return CLAMP((v + at.center) * (1 << raw) + low, LATENT_MIN, LATENT_MAX);
+}
+
+static inline void
+pop_row(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n, gboolean enough)
+{
+    Words words = reader->words;
+
+    for (int j = 0; j < n; j += 8) {
+        for (guint64 coded = coded_set(level + j, n - j, reader->tables->skip); coded; coded &= coded - 1) {
+            int i = j + __builtin_ctzll(coded) / 8;
+
+            latent[i] = pop_latent(reader, &words, mean[i], level[i], enough);
+        }
+    }
+    reader->words = words;
+}
+
+void
+m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n)
+{
+    if (reader->words.end - reader->words.at >= SYMBOL_BYTES_MAX * (gssize) n + 2)
+        pop_row(reader, mean, level, latent, n, TRUE);
+    else
+        pop_row(reader, mean, level, latent, n, FALSE);
+}
+
+gboolean
+m2t_slice_reader_end(M2tSliceReader *reader)
+{
+    gboolean complete = reader->words.at == reader->words.end && !reader->words.overrun && !reader->damaged;
+
+    for (int i = 0; i < reader->lanes; i++)
+        complete = complete && reader->state[i] == RANS_LOW;
+    return complete;
+}

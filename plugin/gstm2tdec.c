@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* m2tdec: coded frames in, raw frames out, one for one.
+ *
+ * A frame is opened (headers, checksums, model), the output format follows its header, and it is decoded straight into the planes
+ * of a buffer from downstream's pool. All this happens in the streaming thread; nothing is held back, the latency is zero.
+ * Damage and loss cost the frames up to the next key frame, which is asked for; only a missing model or memory is an error. */
+/**
+ * SECTION:element-m2tdec
+ * @title: m2tdec
+ * @see_also: m2tenc, m2tparse
+ *
+ * Decodes video that was coded with the M2T learned codec.
+ *
+ * ## Example pipelines
+ * |[
+ * gst-launch-1.0 filesrc location=test.m2tv ! m2tparse ! m2tdec ! videoconvert ! autovideosink
+ * gst-launch-1.0 filesrc location=test.mp4 ! qtdemux ! m2tdec ! videoconvert ! autovideosink
+ * ]|
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "gstm2tdec.h"
+#include "gstm2tvideo.h"
+
+GST_DEBUG_CATEGORY_STATIC(gst_m2t_dec_debug);
+GST_DEBUG_CATEGORY_STATIC(gst_m2t_dec_perf);
+#define GST_CAT_DEFAULT gst_m2t_dec_debug
+
+#define DEFAULT_THREADS 0
+#define KEY_REQUEST_INTERVAL (500 * GST_MSECOND)
+#define LATENESS_MAX (500 * GST_MSECOND)
+
+/* How a frame can end beside the ordinary flow returns. */
+#define FLOW_SKIP GST_FLOW_CUSTOM_SUCCESS  /* nothing to show */
+#define FLOW_DAMAGED GST_FLOW_CUSTOM_ERROR /* nothing to show until the next key frame */
+
+enum {
+    PROP_0,
+    PROP_THREADS,
+    PROP_MODEL_FILE,
+};
+
+struct _GstM2tDec {
+    GstVideoDecoder parent;
+
+    /* Properties, under the object lock. */
+    guint threads;
+    char *model_file;
+
+    /* From start() to stop(), under the stream lock. */
+    M2tDecoder *decoder;
+    GstVideoCodecState *input_state;
+    gboolean format_stale; /* the output state does not follow @input_state yet */
+    M2tVideoInfo header;   /* that the output state was made from */
+    gboolean started;      /* a key frame has been opened */
+    gboolean has_number;   /* @number is the counter of the frame before */
+    guint8 number;
+};
+
+static GstStaticPadTemplate sink_template =
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS,
+                            GST_STATIC_CAPS("video/x-m2t, stream-format = (string) framed, "
+                                            "alignment = (string) frame; " GST_M2T_FOURCC_NAME));
+
+static GstStaticPadTemplate src_template =
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_M2T_RAW_CAPS));
+
+#define gst_m2t_dec_parent_class parent_class
+G_DEFINE_TYPE_WITH_CODE(GstM2tDec, gst_m2t_dec, GST_TYPE_VIDEO_DECODER,
+                        GST_DEBUG_CATEGORY_INIT(gst_m2t_dec_debug, "m2tdec", 0, "M2T decoder");
+                        GST_DEBUG_CATEGORY_INIT(gst_m2t_dec_perf, "m2tperf", 0, "M2T time per frame"))
+GST_ELEMENT_REGISTER_DEFINE(m2tdec, "m2tdec", GST_RANK_PRIMARY, GST_TYPE_M2T_DEC)
+
+/* --- start and stop --- */
+
+/* Without a model file the stream decides which model is opened, and when. */
+static gboolean
+gst_m2t_dec_start(GstVideoDecoder *base)
+{
+    GstM2tDec *self = GST_M2T_DEC(base);
+    g_autoptr(M2tModel) model = NULL;
+    g_autoptr(GError) error = NULL;
+    M2tDecoderSettings settings;
+
+    if (self->model_file != NULL) {
+        model = gst_m2t_open_model(GST_ELEMENT(self), self->model_file);
+        if (model == NULL)
+            return FALSE;
+    }
+    m2t_decoder_settings_init(&settings);
+    settings.threads = self->threads;
+    self->decoder = m2t_decoder_new(model, &settings, &error);
+    if (self->decoder == NULL) {
+        GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS, ("The M2T decoder cannot be set up."), ("%s", error->message));
+        return FALSE;
+    }
+    self->started = FALSE;
+    self->has_number = FALSE;
+    GST_INFO_OBJECT(self, "backend %s, %u threads", m2t_decoder_backend(self->decoder), m2t_decoder_threads(self->decoder));
+    if (m2t_decoder_threads(self->decoder) < self->threads)
+        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("Fewer threads are used than were asked for."),
+                            ("%u of %u", m2t_decoder_threads(self->decoder), self->threads));
+    return TRUE;
+}
+
+static gboolean
+gst_m2t_dec_stop(GstVideoDecoder *base)
+{
+    GstM2tDec *self = GST_M2T_DEC(base);
+
+    g_clear_pointer(&self->decoder, m2t_decoder_free);
+    g_clear_pointer(&self->input_state, gst_video_codec_state_unref);
+    return TRUE;
+}
+
+static gboolean
+gst_m2t_dec_flush(GstVideoDecoder *base)
+{
+    GstM2tDec *self = GST_M2T_DEC(base);
+
+    m2t_decoder_reset(self->decoder);
+    self->has_number = FALSE;
+    return TRUE;
+}
+
+/* Nothing is ever held back; and what follows may lean on what came before. */
+static GstFlowReturn
+gst_m2t_dec_drain(GstVideoDecoder *base)
+{
+    return GST_FLOW_OK;
+}
+
+/* --- formats --- */
+
+/* The size may not be known yet: the output format waits for the header of a key frame. */
+static gboolean
+gst_m2t_dec_set_format(GstVideoDecoder *base, GstVideoCodecState *state)
+{
+    GstM2tDec *self = GST_M2T_DEC(base);
+
+    g_clear_pointer(&self->input_state, gst_video_codec_state_unref);
+    self->input_state = gst_video_codec_state_ref(state);
+    self->format_stale = TRUE;
+    return TRUE;
+}
+
+static void
+gst_m2t_dec_make_output_state(GstM2tDec *self, const M2tVideoInfo *header)
+{
+    GstVideoCodecState *output = gst_video_decoder_set_output_state(GST_VIDEO_DECODER(self), GST_VIDEO_FORMAT_I420, header->width,
+                                                                    header->height, self->input_state);
+    GstVideoInfo *video = &output->info;
+    M2tVideoInfo info = *header;
+
+    gst_m2t_info_overlay(&info, self->input_state->caps);
+    gst_m2t_info_to_gst(&info, video);
+    if (info.has_rate && GST_VIDEO_INFO_FPS_N(video) == 0 && info.rate_n != 0) {
+        GST_VIDEO_INFO_FPS_N(video) = (gint) info.rate_n;
+        GST_VIDEO_INFO_FPS_D(video) = (gint) info.rate_d;
+    }
+    output->caps = gst_video_info_to_caps(video);
+    gst_m2t_info_add_hdr(&info, output->caps);
+    gst_video_codec_state_unref(output);
+}
+
+static GstFlowReturn
+gst_m2t_dec_follow_format(GstM2tDec *self, const M2tVideoInfo *header)
+{
+    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
+
+    if (self->format_stale || !m2t_video_info_equal(header, &self->header)) {
+        gst_m2t_dec_make_output_state(self, header);
+        self->header = *header;
+        self->format_stale = FALSE;
+        GST_INFO_OBJECT(self, "new format, %ux%u", header->width, header->height);
+        if (!gst_video_decoder_negotiate(base)) {
+            self->format_stale = TRUE;
+            return GST_PAD_IS_FLUSHING(GST_VIDEO_DECODER_SRC_PAD(base)) ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
+        }
+    }
+    return GST_FLOW_OK;
+}
+
+static void
+gst_m2t_dec_use_video_meta(GstBufferPool *pool)
+{
+    GstStructure *config = gst_buffer_pool_get_config(pool);
+
+    gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+    gst_buffer_pool_set_config(pool, config);
+}
+
+/* The decoder writes any strides; whether they may differ from the default ones is for downstream to say. */
+static gboolean
+gst_m2t_dec_decide_allocation(GstVideoDecoder *base, GstQuery *query)
+{
+    GstBufferPool *pool = NULL;
+
+    if (!GST_VIDEO_DECODER_CLASS(parent_class)->decide_allocation(base, query))
+        return FALSE;
+    gst_query_parse_nth_allocation_pool(query, 0, &pool, NULL, NULL, NULL);
+    if (pool != NULL && gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL))
+        gst_m2t_dec_use_video_meta(pool);
+    gst_clear_object(&pool);
+    return TRUE;
+}
+
+/* --- frames --- */
+
+/* What the library refused: either the stream is damaged, which passes, or we cannot go on. */
+static GstFlowReturn
+gst_m2t_dec_refuse(GstM2tDec *self, const GError *error)
+{
+    GstFlowReturn ret = FLOW_DAMAGED;
+
+    switch (error->code) {
+    case M2T_ERROR_WRONG_MODEL:
+        GST_ELEMENT_ERROR(self, STREAM, WRONG_TYPE, ("The video was coded with a model that is not installed."), ("%s", error->message));
+        return GST_FLOW_ERROR;
+    case M2T_ERROR_MODEL:
+        GST_ELEMENT_ERROR(self, RESOURCE, READ, ("The model of the video cannot be used."), ("%s", error->message));
+        return GST_FLOW_ERROR;
+    case M2T_ERROR_MEMORY:
+        GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT, ("There is not enough memory to decode video of this size."),
+                          ("%s", error->message));
+        return GST_FLOW_ERROR;
+    default:
+        GST_VIDEO_DECODER_ERROR(self, 1, STREAM, DECODE, ("A frame cannot be decoded."), ("%s", error->message), ret);
+        return ret == GST_FLOW_OK ? FLOW_DAMAGED : ret;
+    }
+}
+
+/* In reverse playback the pieces of one group come as discontinuities, and only the counter tells. */
+static gboolean
+gst_m2t_dec_is_loss(GstM2tDec *self, GstBuffer *input, const M2tFrameInfo *info)
+{
+    gboolean forward = GST_VIDEO_DECODER_INPUT_SEGMENT(self).rate > 0.0;
+    gboolean jump = self->has_number && info->number != (guint8) (self->number + 1);
+
+    if (info->key)
+        return FALSE;
+    return jump || GST_BUFFER_FLAG_IS_SET(input, GST_BUFFER_FLAG_CORRUPTED) ||
+        (forward && GST_BUFFER_FLAG_IS_SET(input, GST_BUFFER_FLAG_DISCONT));
+}
+
+static GstFlowReturn
+gst_m2t_dec_decode_into(GstM2tDec *self, GstVideoCodecFrame *frame)
+{
+    g_autoptr(GError) error = NULL;
+    GstVideoCodecState *output = gst_video_decoder_get_output_state(GST_VIDEO_DECODER(self));
+    GstVideoFrame video;
+    M2tPicture picture;
+    gboolean ok = gst_video_frame_map(&video, &output->info, frame->output_buffer, GST_MAP_WRITE);
+
+    gst_video_codec_state_unref(output);
+    if (!ok) {
+        GST_ELEMENT_ERROR(self, RESOURCE, WRITE, ("A frame cannot be written."), ("gst_video_frame_map() failed"));
+        return GST_FLOW_ERROR;
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(picture.data); i++) {
+        picture.data[i] = GST_VIDEO_FRAME_PLANE_DATA(&video, i);
+        picture.stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE(&video, i);
+    }
+    ok = m2t_decoder_decode(self->decoder, &picture, &error);
+    gst_video_frame_unmap(&video);
+    return ok ? GST_FLOW_OK : gst_m2t_dec_refuse(self, error);
+}
+
+/* From coded bytes to frame->output_buffer. */
+static GstFlowReturn
+gst_m2t_dec_decode(GstM2tDec *self, GstVideoCodecFrame *frame, const GstMapInfo *map)
+{
+    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
+    g_autoptr(GError) error = NULL;
+    GstFlowReturn ret;
+    M2tFrameInfo info;
+
+    if (!m2t_decoder_open_frame(self->decoder, map->data, map->size, &info, &error))
+        return gst_m2t_dec_refuse(self, error);
+    if (gst_m2t_dec_is_loss(self, frame->input_buffer, &info)) {
+        GST_INFO_OBJECT(self, "frames were lost before frame %u", frame->system_frame_number);
+        return FLOW_DAMAGED;
+    }
+    self->started = TRUE;
+    self->has_number = TRUE;
+    self->number = info.number;
+
+    if (gst_video_decoder_get_max_decode_time(base, frame) < 0) {
+        GST_DEBUG_OBJECT(self, "frame %u is too late to be shown", frame->system_frame_number);
+        return FLOW_SKIP;
+    }
+    ret = gst_m2t_dec_follow_format(self, &info.video);
+    if (ret == GST_FLOW_OK)
+        ret = gst_video_decoder_allocate_output_frame(base, frame);
+    if (ret == GST_FLOW_OK)
+        ret = gst_m2t_dec_decode_into(self, frame);
+    return ret;
+}
+
+static GstFlowReturn
+gst_m2t_dec_read(GstM2tDec *self, GstVideoCodecFrame *frame)
+{
+    GstClockTime began = gst_util_get_timestamp();
+    GstFlowReturn ret;
+    GstMapInfo map;
+
+    if (!gst_buffer_map(frame->input_buffer, &map, GST_MAP_READ)) {
+        GST_ELEMENT_ERROR(self, RESOURCE, READ, ("A buffer cannot be read."), ("gst_buffer_map() failed"));
+        return GST_FLOW_ERROR;
+    }
+    ret = gst_m2t_dec_decode(self, frame, &map);
+    gst_buffer_unmap(frame->input_buffer, &map);
+    GST_CAT_LOG_OBJECT(gst_m2t_dec_perf, self, "decoded in %" GST_TIME_FORMAT, GST_TIME_ARGS(gst_util_get_timestamp() - began));
+    return ret;
+}
+
+/* A dropped frame counts as output: a damaged end does not make a good stream an error, but a stream of which nothing could ever be
+ * opened is one. */
+static GstFlowReturn
+gst_m2t_dec_skip(GstM2tDec *self, GstVideoCodecFrame *frame)
+{
+    if (self->started)
+        return gst_video_decoder_drop_frame(GST_VIDEO_DECODER(self), frame);
+    gst_video_decoder_release_frame(GST_VIDEO_DECODER(self), frame);
+    return GST_FLOW_OK;
+}
+
+static GstFlowReturn
+gst_m2t_dec_handle_frame(GstVideoDecoder *base, GstVideoCodecFrame *frame)
+{
+    GstM2tDec *self = GST_M2T_DEC(base);
+    GstFlowReturn ret = gst_m2t_dec_read(self, frame);
+
+    switch (ret) {
+    case GST_FLOW_OK:
+        return gst_video_decoder_finish_frame(base, frame);
+    case FLOW_DAMAGED:
+        gst_video_decoder_request_sync_point(base, frame, GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
+        return gst_m2t_dec_skip(self, frame);
+    case FLOW_SKIP:
+        return gst_m2t_dec_skip(self, frame);
+    default:
+        gst_video_decoder_release_frame(base, frame);
+        return ret;
+    }
+}
+
+/* The base class skips twice as far ahead as the sink was late. After one long stall that would be a long blackout. */
+static GstEvent *
+gst_m2t_dec_limit_lateness(GstEvent *event)
+{
+    GstQOSType type;
+    gdouble proportion;
+    GstClockTimeDiff late;
+    GstClockTime timestamp;
+
+    gst_event_parse_qos(event, &type, &proportion, &late, &timestamp);
+    if (late <= (GstClockTimeDiff) LATENESS_MAX)
+        return event;
+    gst_event_unref(event);
+    return gst_event_new_qos(type, proportion, LATENESS_MAX, timestamp);
+}
+
+static gboolean
+gst_m2t_dec_src_event(GstVideoDecoder *base, GstEvent *event)
+{
+    if (GST_EVENT_TYPE(event) == GST_EVENT_QOS)
+        event = gst_m2t_dec_limit_lateness(event);
+    return GST_VIDEO_DECODER_CLASS(parent_class)->src_event(base, event);
+}
+
+/* --- properties --- */
+
+static void
+gst_m2t_dec_set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+    GstM2tDec *self = GST_M2T_DEC(object);
+
+    GST_OBJECT_LOCK(self);
+    if (GST_STATE(self) > GST_STATE_READY) {
+        GST_WARNING_OBJECT(self, "property %s can only be set in the states NULL and READY", pspec->name);
+    } else if (id == PROP_THREADS) {
+        self->threads = g_value_get_uint(value);
+    } else if (id == PROP_MODEL_FILE) {
+        g_free(self->model_file);
+        self->model_file = g_value_dup_string(value);
+    } else {
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+    }
+    GST_OBJECT_UNLOCK(self);
+}
+
+static void
+gst_m2t_dec_get_property(GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+    GstM2tDec *self = GST_M2T_DEC(object);
+
+    GST_OBJECT_LOCK(self);
+    if (id == PROP_THREADS)
+        g_value_set_uint(value, self->threads);
+    else if (id == PROP_MODEL_FILE)
+        g_value_set_string(value, self->model_file);
+    else
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+    GST_OBJECT_UNLOCK(self);
+}
+
+static void
+gst_m2t_dec_finalize(GObject *object)
+{
+    g_free(GST_M2T_DEC(object)->model_file);
+    G_OBJECT_CLASS(parent_class)->finalize(object);
+}
+
+static void
+gst_m2t_dec_install_properties(GObjectClass *class)
+{
+    const GParamFlags ready = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+
+    g_object_class_install_property(class, PROP_THREADS,
+                                    g_param_spec_uint("threads", "Threads", "Number of threads to decode with (0 = automatic)", 0,
+                                                      M2T_THREADS_MAX, DEFAULT_THREADS, ready));
+    g_object_class_install_property(
+        class, PROP_MODEL_FILE,
+        g_param_spec_string("model-file", "Model file",
+                            "Path of the only model to decode with, or name of an installed one "
+                            "(NULL = the installed model that the stream names)",
+                            NULL, ready));
+}
+
+static void
+gst_m2t_dec_class_init(GstM2tDecClass *class)
+{
+    GObjectClass *object_class = G_OBJECT_CLASS(class);
+    GstElementClass *element_class = GST_ELEMENT_CLASS(class);
+    GstVideoDecoderClass *decoder_class = GST_VIDEO_DECODER_CLASS(class);
+
+    object_class->set_property = gst_m2t_dec_set_property;
+    object_class->get_property = gst_m2t_dec_get_property;
+    object_class->finalize = gst_m2t_dec_finalize;
+    gst_m2t_dec_install_properties(object_class);
+
+    gst_element_class_add_static_pad_template(element_class, &sink_template);
+    gst_element_class_add_static_pad_template(element_class, &src_template);
+    gst_element_class_set_static_metadata(element_class, "M2T video decoder", "Codec/Decoder/Video",
+                                          "Decodes video of the M2T learned codec", "The libm2t developers");
+
+    decoder_class->start = GST_DEBUG_FUNCPTR(gst_m2t_dec_start);
+    decoder_class->stop = GST_DEBUG_FUNCPTR(gst_m2t_dec_stop);
+    decoder_class->flush = GST_DEBUG_FUNCPTR(gst_m2t_dec_flush);
+    decoder_class->drain = GST_DEBUG_FUNCPTR(gst_m2t_dec_drain);
+    decoder_class->set_format = GST_DEBUG_FUNCPTR(gst_m2t_dec_set_format);
+    decoder_class->decide_allocation = GST_DEBUG_FUNCPTR(gst_m2t_dec_decide_allocation);
+    decoder_class->handle_frame = GST_DEBUG_FUNCPTR(gst_m2t_dec_handle_frame);
+    decoder_class->src_event = GST_DEBUG_FUNCPTR(gst_m2t_dec_src_event);
+}
+
+/* Key frames are asked for where needed, but not for every frame that comes without one; and the key frame that
+ * answers is a clean one, so the flag that would mark it as corrupted is not set. */
+static void
+gst_m2t_dec_init(GstM2tDec *self)
+{
+    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
+
+    self->threads = DEFAULT_THREADS;
+    gst_video_decoder_set_packetized(base, TRUE);
+    gst_video_decoder_set_needs_format(base, TRUE);
+    gst_video_decoder_set_needs_sync_point(base, TRUE);
+    gst_video_decoder_set_use_default_pad_acceptcaps(base, TRUE);
+    GST_PAD_SET_ACCEPT_TEMPLATE(GST_VIDEO_DECODER_SINK_PAD(base));
+    g_object_set(self, "automatic-request-sync-points", TRUE, "automatic-request-sync-point-flags",
+                 GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT, "min-force-key-unit-interval", (guint64) KEY_REQUEST_INTERVAL, NULL);
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* m2tenc: raw frames in, one coded frame out for each, in the form that downstream takes.
+ *
+ * start() opens the model, set_format() makes the encoder, handle_frame() codes. All coding happens in the streaming thread and
+ * nothing is held back, so there is nothing to drain and the latency is zero. */
+/**
+ * SECTION:element-m2tenc
+ * @title: m2tenc
+ * @see_also: m2tdec, m2tparse
+ *
+ * Encodes raw video with the M2T learned codec.
+ *
+ * ## Example pipelines
+ * |[
+ * gst-launch-1.0 videotestsrc num-buffers=50 ! m2tenc quantizer=30 ! filesink location=test.m2tv
+ * gst-launch-1.0 -e videotestsrc num-buffers=50 ! m2tenc ! mp4mux ! filesink location=test.mp4
+ * ]|
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "gstm2tenc.h"
+#include "gstm2tvideo.h"
+
+GST_DEBUG_CATEGORY_STATIC(gst_m2t_enc_debug);
+GST_DEBUG_CATEGORY_STATIC(gst_m2t_enc_perf);
+#define GST_CAT_DEFAULT gst_m2t_enc_debug
+
+#define DEFAULT_QUANTIZER 32
+#define DEFAULT_KEY_INT_MAX 0
+#define DEFAULT_THREADS 0
+#define DEFAULT_TUNE 0
+
+typedef enum {
+    TUNE_ZEROLATENCY = 1 << 0,
+} GstM2tEncTune;
+
+enum {
+    PROP_0,
+    PROP_QUANTIZER,
+    PROP_KEY_INT_MAX,
+    PROP_TUNE,
+    PROP_THREADS,
+    PROP_MODEL_FILE,
+};
+
+struct _GstM2tEnc {
+    GstVideoEncoder parent;
+
+    /* Properties, under the object lock. */
+    guint quantizer;
+    guint key_int_max;
+    guint tune;
+    guint threads;
+    char *model_file;
+
+    /* From start() to stop(). */
+    M2tModel *model;
+    gboolean magic_owed; /* the byte stream has not begun yet */
+
+    /* From set_format() on, under the stream lock. */
+    GstVideoCodecState *input_state;
+    GstCaps *caps; /* that the encoder was made for */
+    M2tVideoInfo info;
+    M2tEncoder *encoder;
+    gboolean byte_stream;
+    GByteArray *unit; /* one coded frame in byte-stream form */
+
+    gboolean key_owed; /* a key frame was asked for and has not been sent */
+    GstClockTime last_pts;
+};
+
+static GstStaticPadTemplate sink_template =
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_M2T_RAW_CAPS));
+
+static GstStaticPadTemplate src_template =
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS,
+                            GST_STATIC_CAPS("video/x-m2t, stream-format = (string) { framed, byte-stream }, "
+                                            "alignment = (string) frame; " GST_M2T_PART_CAPS));
+
+#define gst_m2t_enc_parent_class parent_class
+G_DEFINE_TYPE_WITH_CODE(GstM2tEnc, gst_m2t_enc, GST_TYPE_VIDEO_ENCODER,
+                        GST_DEBUG_CATEGORY_INIT(gst_m2t_enc_debug, "m2tenc", 0, "M2T encoder");
+                        GST_DEBUG_CATEGORY_INIT(gst_m2t_enc_perf, "m2tperf", 0, "M2T time per frame"))
+GST_ELEMENT_REGISTER_DEFINE(m2tenc, "m2tenc", GST_RANK_PRIMARY, GST_TYPE_M2T_ENC)
+
+/* --- start and stop --- */
+
+static gboolean
+gst_m2t_enc_start(GstVideoEncoder *base)
+{
+    GstM2tEnc *self = GST_M2T_ENC(base);
+
+    self->model = gst_m2t_open_model(GST_ELEMENT(self), self->model_file);
+    self->magic_owed = TRUE;
+    self->key_owed = FALSE;
+    self->last_pts = GST_CLOCK_TIME_NONE;
+    return self->model != NULL;
+}
+
+static gboolean
+gst_m2t_enc_stop(GstVideoEncoder *base)
+{
+    GstM2tEnc *self = GST_M2T_ENC(base);
+
+    g_clear_pointer(&self->encoder, m2t_encoder_free);
+    g_clear_pointer(&self->model, m2t_model_unref);
+    g_clear_pointer(&self->input_state, gst_video_codec_state_unref);
+    gst_clear_caps(&self->caps);
+    return TRUE;
+}
+
+static gboolean
+gst_m2t_enc_flush(GstVideoEncoder *base)
+{
+    GstM2tEnc *self = GST_M2T_ENC(base);
+
+    if (self->encoder != NULL)
+        m2t_encoder_reset(self->encoder);
+    self->last_pts = GST_CLOCK_TIME_NONE;
+    return TRUE;
+}
+
+/* --- formats --- */
+
+static gboolean
+gst_m2t_enc_accepts(GstM2tEnc *self, const GstVideoInfo *video)
+{
+    GstVideoMultiviewMode views = GST_VIDEO_INFO_MULTIVIEW_MODE(video);
+
+    if (GST_VIDEO_INFO_IS_INTERLACED(video)) {
+        GST_WARNING_OBJECT(self, "interlace-mode: only progressive video can be encoded");
+        return FALSE;
+    }
+    if (views != GST_VIDEO_MULTIVIEW_MODE_NONE && views != GST_VIDEO_MULTIVIEW_MODE_MONO) {
+        GST_WARNING_OBJECT(self, "multiview-mode: only one view can be encoded");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static void
+gst_m2t_enc_post_open_error(GstM2tEnc *self, const GError *error)
+{
+    if (g_error_matches(error, M2T_ERROR, M2T_ERROR_MEMORY))
+        GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT, ("There is not enough memory to encode video of this size."), ("%s", error->message));
+    else
+        GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS, ("The M2T encoder cannot be set up."), ("%s", error->message));
+}
+
+/* A new encoder starts with a key frame, which carries the new header. */
+static gboolean
+gst_m2t_enc_open(GstM2tEnc *self, const M2tVideoInfo *info)
+{
+    g_autoptr(GError) error = NULL;
+    M2tEncoderSettings settings;
+
+    m2t_encoder_settings_init(&settings);
+    settings.threads = self->threads;
+    g_clear_pointer(&self->encoder, m2t_encoder_free);
+    self->encoder = m2t_encoder_new(self->model, info, &settings, &error);
+    if (self->encoder == NULL) {
+        gst_m2t_enc_post_open_error(self, error);
+        return FALSE;
+    }
+    self->info = *info;
+    GST_INFO_OBJECT(self, "%ux%u, model %s, backend %s, %u threads", info->width, info->height, m2t_model_identity_hex(self->model),
+                    m2t_encoder_backend(self->encoder), m2t_encoder_threads(self->encoder));
+    if (m2t_encoder_threads(self->encoder) < self->threads)
+        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("Fewer threads are used than were asked for."),
+                            ("%u of %u", m2t_encoder_threads(self->encoder), self->threads));
+    return TRUE;
+}
+
+static void
+gst_m2t_enc_announce_tags(GstM2tEnc *self)
+{
+    GstTagList *tags = gst_tag_list_new(GST_TAG_ENCODER, "m2tenc", GST_TAG_VIDEO_CODEC, GST_M2T_CODEC_TAG, NULL);
+    guint version = M2T_VERSION_MAJOR * 1000000 + M2T_VERSION_MINOR * 1000 + M2T_VERSION_MICRO;
+
+    gst_tag_list_add(tags, GST_TAG_MERGE_REPLACE, GST_TAG_ENCODER_VERSION, version, NULL);
+    gst_video_encoder_merge_tags(GST_VIDEO_ENCODER(self), tags, GST_TAG_MERGE_REPLACE);
+    gst_tag_list_unref(tags);
+}
+
+/* What the input does not state is not stated in the output either, whatever the base class assumes. */
+static gboolean
+gst_m2t_enc_announce(GstM2tEnc *self)
+{
+    GstVideoEncoder *base = GST_VIDEO_ENCODER(self);
+    GstVideoCodecState *output;
+    GstCaps *caps = gst_m2t_output_caps(GST_VIDEO_ENCODER_SRC_PAD(base), &self->byte_stream);
+
+    if (caps == NULL)
+        return FALSE;
+    if (gst_structure_has_name(gst_caps_get_structure(caps, 0), GST_M2T_CAPS_NAME))
+        gst_caps_set_simple(caps, "profile", G_TYPE_STRING, m2t_model_name(self->model), NULL);
+    gst_m2t_info_add_hdr(&self->info, caps);
+
+    output = gst_video_encoder_set_output_state(base, caps, self->input_state);
+    gst_m2t_info_to_gst(&self->info, &output->info);
+    if (output->mastering_display_info != NULL) /* those in @caps are newer */
+        g_slice_free(GstVideoMasteringDisplayInfo, g_steal_pointer(&output->mastering_display_info));
+    if (output->content_light_level != NULL)
+        g_slice_free(GstVideoContentLightLevel, g_steal_pointer(&output->content_light_level));
+    gst_video_codec_state_unref(output);
+
+    gst_video_encoder_set_latency(base, 0, 0);
+    gst_m2t_enc_announce_tags(self);
+    return gst_video_encoder_negotiate(base);
+}
+
+static gboolean
+gst_m2t_enc_configure(GstM2tEnc *self, GstCaps *caps)
+{
+    M2tVideoInfo info;
+
+    m2t_video_info_init(&info, (guint) self->input_state->info.width, (guint) self->input_state->info.height);
+    gst_m2t_info_overlay(&info, caps);
+    gst_caps_replace(&self->caps, caps);
+    if (self->encoder == NULL || !m2t_video_info_equal(&info, &self->info)) {
+        if (!gst_m2t_enc_open(self, &info))
+            return FALSE;
+    }
+    return gst_m2t_enc_announce(self);
+}
+
+static gboolean
+gst_m2t_enc_set_format(GstVideoEncoder *base, GstVideoCodecState *state)
+{
+    GstM2tEnc *self = GST_M2T_ENC(base);
+
+    if (!gst_m2t_enc_accepts(self, &state->info))
+        return FALSE;
+    g_clear_pointer(&self->input_state, gst_video_codec_state_unref);
+    self->input_state = gst_video_codec_state_ref(state);
+    return gst_m2t_enc_configure(self, state->caps);
+}
+
+/* The base class calls set_format() only if GstVideoInfo changes, which knows nothing of HDR metadata, nor whether colours were
+ * stated or assumed. The header does. */
+static gboolean
+gst_m2t_enc_sink_event(GstVideoEncoder *base, GstEvent *event)
+{
+    GstM2tEnc *self = GST_M2T_ENC(base);
+    g_autoptr(GstCaps) caps = NULL;
+    gboolean ok;
+
+    if (GST_EVENT_TYPE(event) == GST_EVENT_CAPS) {
+        gst_event_parse_caps(event, &caps);
+        gst_caps_ref(caps);
+    }
+    ok = GST_VIDEO_ENCODER_CLASS(parent_class)->sink_event(base, event);
+    if (caps != NULL && ok) {
+        GST_VIDEO_ENCODER_STREAM_LOCK(base);
+        if (!gst_caps_is_equal(self->caps, caps))
+            ok = gst_m2t_enc_configure(self, caps);
+        GST_VIDEO_ENCODER_STREAM_UNLOCK(base);
+    }
+    return ok;
+}
+
+static gboolean
+gst_m2t_enc_propose_allocation(GstVideoEncoder *base, GstQuery *query)
+{
+    gst_query_add_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL);
+    return GST_VIDEO_ENCODER_CLASS(parent_class)->propose_allocation(base, query);
+}
+
+/* --- frames --- */
+
+static void
+gst_m2t_enc_apply_settings(GstM2tEnc *self)
+{
+    GST_OBJECT_LOCK(self);
+    m2t_encoder_set_quantizer(self->encoder, self->quantizer);
+    m2t_encoder_set_key_interval(self->encoder, self->key_int_max);
+    GST_OBJECT_UNLOCK(self);
+}
+
+static void
+gst_m2t_enc_check_pts(GstM2tEnc *self, GstClockTime pts)
+{
+    if (!GST_CLOCK_TIME_IS_VALID(pts))
+        return;
+    if (GST_CLOCK_TIME_IS_VALID(self->last_pts) && pts <= self->last_pts)
+        GST_WARNING_OBJECT(self, "timestamp %" GST_TIME_FORMAT " does not come after %" GST_TIME_FORMAT, GST_TIME_ARGS(pts),
+                           GST_TIME_ARGS(self->last_pts));
+    self->last_pts = pts;
+}
+
+/* The packet belongs to the encoder until its next call. */
+static gboolean
+gst_m2t_enc_encode(GstM2tEnc *self, GstVideoCodecFrame *frame, M2tPacket *packet)
+{
+    g_autoptr(GError) error = NULL;
+    GstClockTime began = gst_util_get_timestamp();
+    GstVideoFrame video;
+    M2tPicture picture;
+    gboolean ok;
+
+    if (!gst_video_frame_map(&video, &self->input_state->info, frame->input_buffer, GST_MAP_READ)) {
+        GST_ELEMENT_ERROR(self, STREAM, ENCODE, ("A frame cannot be read."), ("gst_video_frame_map() failed"));
+        return FALSE;
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(picture.data); i++) {
+        picture.data[i] = GST_VIDEO_FRAME_PLANE_DATA(&video, i);
+        picture.stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE(&video, i);
+    }
+    ok = m2t_encoder_encode(self->encoder, &picture, self->key_owed, packet, &error);
+    gst_video_frame_unmap(&video);
+
+    if (!ok)
+        GST_ELEMENT_ERROR(self, STREAM, ENCODE, ("A frame cannot be encoded."), ("%s", error->message));
+    GST_CAT_LOG_OBJECT(gst_m2t_enc_perf, self, "encoded in %" GST_TIME_FORMAT, GST_TIME_ARGS(gst_util_get_timestamp() - began));
+    return ok;
+}
+
+static GstFlowReturn
+gst_m2t_enc_wrap(GstM2tEnc *self, GstVideoCodecFrame *frame, const M2tPacket *packet)
+{
+    const guint8 *data = packet->data;
+    gsize size = packet->size;
+    GstFlowReturn ret;
+
+    if (self->byte_stream) {
+        g_byte_array_set_size(self->unit, 0);
+        if (self->magic_owed)
+            g_byte_array_append(self->unit, m2t_stream_magic(), M2T_STREAM_MAGIC_SIZE);
+        m2t_stream_append(self->unit, packet->data, packet->size);
+        data = self->unit->data;
+        size = self->unit->len;
+    }
+    ret = gst_video_encoder_allocate_output_frame(GST_VIDEO_ENCODER(self), frame, size);
+    if (ret == GST_FLOW_OK) {
+        gst_buffer_fill(frame->output_buffer, 0, data, size);
+        self->magic_owed = FALSE;
+    }
+    return ret;
+}
+
+/* A finished frame without a buffer is a dropped one. */
+static GstFlowReturn
+gst_m2t_enc_drop(GstM2tEnc *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
+{
+    GstFlowReturn dropped = gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);
+
+    return ret != GST_FLOW_OK ? ret : dropped;
+}
+
+static GstFlowReturn
+gst_m2t_enc_handle_frame(GstVideoEncoder *base, GstVideoCodecFrame *frame)
+{
+    GstM2tEnc *self = GST_M2T_ENC(base);
+    GstFlowReturn ret;
+    M2tPacket packet;
+
+    if (self->encoder == NULL)
+        return gst_m2t_enc_drop(self, frame, GST_FLOW_NOT_NEGOTIATED);
+
+    /* The base class forgets a request whose frame does not come out, so it is remembered here until a key frame does. */
+    if (GST_VIDEO_CODEC_FRAME_IS_FORCE_KEYFRAME(frame))
+        self->key_owed = TRUE;
+    if (!self->key_owed && gst_video_encoder_get_max_encode_time(base, frame) < 0) {
+        GST_DEBUG_OBJECT(self, "frame %u is too late to be encoded", frame->system_frame_number);
+        return gst_m2t_enc_drop(self, frame, GST_FLOW_OK);
+    }
+
+    gst_m2t_enc_apply_settings(self);
+    gst_m2t_enc_check_pts(self, frame->pts);
+    if (!gst_m2t_enc_encode(self, frame, &packet))
+        return gst_m2t_enc_drop(self, frame, GST_FLOW_ERROR);
+    ret = gst_m2t_enc_wrap(self, frame, &packet);
+    if (ret != GST_FLOW_OK)
+        return gst_m2t_enc_drop(self, frame, ret);
+
+    if (packet.key) {
+        GST_VIDEO_CODEC_FRAME_SET_SYNC_POINT(frame);
+        self->key_owed = FALSE;
+    }
+    GST_LOG_OBJECT(self, "frame %u: %" G_GSIZE_FORMAT " bytes%s", frame->system_frame_number, packet.size, packet.key ? ", key" : "");
+    return gst_video_encoder_finish_frame(base, frame);
+}
+
+/* --- properties --- */
+
+/* With the object lock. */
+static gboolean
+gst_m2t_enc_can_set(GstM2tEnc *self, GParamSpec *pspec)
+{
+    if ((pspec->flags & GST_PARAM_MUTABLE_PLAYING) || GST_STATE(self) <= GST_STATE_READY)
+        return TRUE;
+    GST_WARNING_OBJECT(self, "property %s can only be set in the states NULL and READY", pspec->name);
+    return FALSE;
+}
+
+static void
+gst_m2t_enc_assign(GstM2tEnc *self, guint id, const GValue *value, GParamSpec *pspec)
+{
+    switch (id) {
+    case PROP_QUANTIZER:
+        self->quantizer = g_value_get_uint(value);
+        break;
+    case PROP_KEY_INT_MAX:
+        self->key_int_max = g_value_get_uint(value);
+        break;
+    case PROP_TUNE:
+        self->tune = g_value_get_flags(value);
+        break;
+    case PROP_THREADS:
+        self->threads = g_value_get_uint(value);
+        break;
+    case PROP_MODEL_FILE:
+        g_free(self->model_file);
+        self->model_file = g_value_dup_string(value);
+        break;
+    default:
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(self, id, pspec);
+    }
+}
+
+static void
+gst_m2t_enc_set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+    GstM2tEnc *self = GST_M2T_ENC(object);
+
+    GST_OBJECT_LOCK(self);
+    if (gst_m2t_enc_can_set(self, pspec))
+        gst_m2t_enc_assign(self, id, value, pspec);
+    GST_OBJECT_UNLOCK(self);
+}
+
+static void
+gst_m2t_enc_get_property(GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+    GstM2tEnc *self = GST_M2T_ENC(object);
+
+    GST_OBJECT_LOCK(self);
+    switch (id) {
+    case PROP_QUANTIZER:
+        g_value_set_uint(value, self->quantizer);
+        break;
+    case PROP_KEY_INT_MAX:
+        g_value_set_uint(value, self->key_int_max);
+        break;
+    case PROP_TUNE:
+        g_value_set_flags(value, self->tune);
+        break;
+    case PROP_THREADS:
+        g_value_set_uint(value, self->threads);
+        break;
+    case PROP_MODEL_FILE:
+        g_value_set_string(value, self->model_file);
+        break;
+    default:
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+    }
+    GST_OBJECT_UNLOCK(self);
+}
+
+static void
+gst_m2t_enc_finalize(GObject *object)
+{
+    GstM2tEnc *self = GST_M2T_ENC(object);
+
+    g_free(self->model_file);
+    g_byte_array_unref(self->unit);
+    G_OBJECT_CLASS(parent_class)->finalize(object);
+}
+
+static GType
+gst_m2t_enc_tune_get_type(void)
+{
+    static const GFlagsValue values[] = {
+        {TUNE_ZEROLATENCY, "Zero latency", "zerolatency"},
+        {0, NULL, NULL},
+    };
+    static GType type = 0;
+
+    if (g_once_init_enter(&type)) {
+        GType registered = g_flags_register_static("GstM2tEncTune", values);
+
+        gst_type_mark_as_plugin_api(registered, 0);
+        g_once_init_leave(&type, registered);
+    }
+    return type;
+}
+
+static void
+gst_m2t_enc_install_properties(GObjectClass *class)
+{
+    const GParamFlags ready = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
+    const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
+
+    g_object_class_install_property(
+        class, PROP_QUANTIZER,
+        g_param_spec_uint("quantizer", "Quantizer", "Coarseness of the quantization (0 = finest, 63 = fewest bits)", 0,
+                          (guint) M2T_QUANTIZER_MAX, DEFAULT_QUANTIZER, playing));
+    g_object_class_install_property(
+        class, PROP_KEY_INT_MAX,
+        g_param_spec_uint("key-int-max", "Key frame interval",
+                          "Frames from one key frame to the next, counted from the last one sent (0 = automatic: every frame)", 0,
+                          G_MAXINT, DEFAULT_KEY_INT_MAX, playing));
+    g_object_class_install_property(
+        class, PROP_TUNE,
+        g_param_spec_flags("tune", "Tune", "What to optimise for (0 = nothing in particular; frames are never held back either way)",
+                           gst_m2t_enc_tune_get_type(), DEFAULT_TUNE, ready));
+    g_object_class_install_property(class, PROP_THREADS,
+                                    g_param_spec_uint("threads", "Threads", "Number of threads to encode with (0 = automatic)", 0,
+                                                      M2T_THREADS_MAX, DEFAULT_THREADS, ready));
+    g_object_class_install_property(
+        class, PROP_MODEL_FILE,
+        g_param_spec_string("model-file", "Model file", "Path of the model, or name of an installed one (NULL = the default model)",
+                            NULL, ready));
+}
+
+static void
+gst_m2t_enc_class_init(GstM2tEncClass *class)
+{
+    GObjectClass *object_class = G_OBJECT_CLASS(class);
+    GstElementClass *element_class = GST_ELEMENT_CLASS(class);
+    GstVideoEncoderClass *encoder_class = GST_VIDEO_ENCODER_CLASS(class);
+
+    object_class->set_property = gst_m2t_enc_set_property;
+    object_class->get_property = gst_m2t_enc_get_property;
+    object_class->finalize = gst_m2t_enc_finalize;
+    gst_m2t_enc_install_properties(object_class);
+
+    gst_element_class_add_static_pad_template(element_class, &sink_template);
+    gst_element_class_add_static_pad_template(element_class, &src_template);
+    gst_element_class_set_static_metadata(element_class, "M2T video encoder", "Codec/Encoder/Video",
+                                          "Encodes video with the M2T learned codec", "The libm2t developers");
+
+    encoder_class->start = GST_DEBUG_FUNCPTR(gst_m2t_enc_start);
+    encoder_class->stop = GST_DEBUG_FUNCPTR(gst_m2t_enc_stop);
+    encoder_class->flush = GST_DEBUG_FUNCPTR(gst_m2t_enc_flush);
+    encoder_class->set_format = GST_DEBUG_FUNCPTR(gst_m2t_enc_set_format);
+    encoder_class->sink_event = GST_DEBUG_FUNCPTR(gst_m2t_enc_sink_event);
+    encoder_class->propose_allocation = GST_DEBUG_FUNCPTR(gst_m2t_enc_propose_allocation);
+    encoder_class->handle_frame = GST_DEBUG_FUNCPTR(gst_m2t_enc_handle_frame);
+}
+
+static void
+gst_m2t_enc_init(GstM2tEnc *self)
+{
+    self->quantizer = DEFAULT_QUANTIZER;
+    self->key_int_max = DEFAULT_KEY_INT_MAX;
+    self->tune = DEFAULT_TUNE;
+    self->threads = DEFAULT_THREADS;
+    self->unit = g_byte_array_new();
+}

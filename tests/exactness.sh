@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The same bits everywhere: encodes and decodes a few frames with every build, backend, CPU type of OpenBLAS and number of threads, and
+# compares the stream and the MD5 of the decoded planes with those of the first build's plain C with one thread. Prints TAP.
+#
+# Usage: tests/exactness.sh WORK NAME=COMMAND...
+#
+#   WORK           directory for temporary files
+#   NAME=COMMAND   a build's m2t, such as gcc=build/tools/m2t or "aarch64=qemu-aarch64 build-aarch64/tools/m2t". A NAME that starts
+#                  with "aarch64" tries OpenBLAS's ARM types, any other the x86 types. COMMAND "-" counts as skipped.
+#
+# Types that OpenBLAS does not take here (it says so, or dies of an illegal instruction) are skipped.
+# EXACTNESS_MODEL names the model (default: standard).
+set -u
+
+case ${1:-} in
+--help | -h | '')
+    sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+esac
+top=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "$1"
+work=$(cd "$1" && pwd)
+shift
+model=${EXACTNESS_MODEL:-standard}
+export M2T_MODEL_PATH=$top/models:$top/tests/vectors OPENBLAS_VERBOSE=2
+unset OPENBLAS_CORETYPE OPENBLAS_NUM_THREADS
+
+x86_types="Prescott Nehalem Sandybridge Haswell Zen SkylakeX Cooperlake Sapphirerapids"
+arm_types="ARMV8 CORTEXA57 NEOVERSEN1 THUNDERX2T99"
+count=0 failed=0
+
+result() { # ok|"not ok" DESCRIPTION
+    count=$((count + 1))
+    echo "$1 $count - $2"
+    [ "$1" = ok ] || failed=$((failed + 1))
+}
+
+# Two small clips from the middle of the real one: a whole number of tokens, and odd in both directions.
+for crop in 176:144 83:51; do
+    ffmpeg -nostdin -v error -y -i "$top/pipelines/media/signing_webcam.mp4" -vf "crop=$crop" -frames:v 3 -pix_fmt yuv420p \
+        "$work/clip-${crop/:/x}.y4m" || exit 1
+done
+
+# run PREFIX COMMAND BACKEND THREADS: leaves PREFIX-SIZE.m2tv and PREFIX-SIZE.md5, returns the status of m2t.
+run() {
+    local prefix=$1 command=$2 backend=$3 threads=$4 clip size status
+
+    for clip in "$work"/clip-*.y4m; do
+        size=${clip##*clip-} size=${size%.y4m}
+        # shellcheck disable=SC2086 # a command and its arguments
+        $command encode -q 20.25 --model "$model" --backend "$backend" --threads "$threads" "$clip" "$prefix-$size.m2tv" 2>>"$prefix.log" </dev/null
+        status=$?
+        [ $status = 0 ] || return $status
+        # shellcheck disable=SC2086
+        (cd "$work" && $command md5 --backend "$backend" --threads "$threads" "${reference:-$prefix}-$size.m2tv") 2>>"$prefix.log" </dev/null |
+            cut -c 1-32 >"$prefix-$size.md5"
+        status=${PIPESTATUS[0]}
+        [ "$status" = 0 ] || return "$status"
+    done
+}
+
+same_as_reference() { # PREFIX
+    local size
+    for size in 176x144 83x51; do
+        cmp -s "$work/reference-$size.m2tv" "$1-$size.m2tv" && cmp -s "$work/reference-$size.md5" "$1-$size.md5" || return 1
+    done
+}
+
+compare() { # NAME COMMAND BACKEND THREADS TYPE
+    local name=$1 command=$2 backend=$3 threads=$4 type=$5 description prefix status used
+
+    description="$name, backend $backend, ${type:+type $type, }$threads threads"
+    prefix=$work/$name-$backend-$type-$threads
+    rm -f "$prefix"*
+    if [ -n "$type" ]; then
+        OPENBLAS_CORETYPE=$type OPENBLAS_NUM_THREADS=$threads run "$prefix" "$command" "$backend" "$threads" 2>/dev/null
+    else
+        run "$prefix" "$command" "$backend" "$threads"
+    fi
+    status=$?
+    used=$(sed -n 's/^Core: *//p' "$prefix.log" | head -1)
+    if [ -n "$type" ] && { [ $status = 132 ] || grep -q "Core not found" "$prefix.log"; }; then
+        result ok "$description # SKIP this CPU or this OpenBLAS lacks it"
+    elif [ -n "$type" ] && [ -n "$used" ] && [ "${used,,}" != "${type,,}" ]; then
+        result ok "$description # SKIP OpenBLAS uses $used instead"
+    elif [ $status != 0 ]; then
+        sed 's/^/# /' "$prefix.log"
+        result "not ok" "$description: exit status $status"
+    elif same_as_reference "$prefix"; then
+        result ok "$description"
+    else
+        result "not ok" "$description: differs"
+    fi
+}
+
+backends() { # COMMAND: the ones it offers
+    # shellcheck disable=SC2086
+    $1 md5 --backend '?' - 2>&1 </dev/null | sed -n 's/.*there are: //p' | tr -d ','
+}
+
+reference=
+for build in "$@"; do
+    name=${build%%=*} command=${build#*=}
+    if [ "$command" = - ]; then
+        result ok "$name # SKIP not built"
+        continue
+    fi
+    if [ -z "$reference" ]; then
+        if run "$work/reference" "$command" c 1; then
+            result ok "$name, backend c, 1 threads: the reference"
+        else
+            sed 's/^/# /' "$work/reference.log"
+            result "not ok" "$name, backend c, 1 threads: the reference"
+            break
+        fi
+        reference=$work/reference
+    fi
+    case $name in
+    aarch64*) types=$arm_types thread_counts="1 2" ;;
+    *) types=$x86_types thread_counts="1 2 4" ;;
+    esac
+    for backend in $(backends "$command"); do
+        for threads in $thread_counts; do
+            if [ "$backend" = c ]; then
+                compare "$name" "$command" c "$threads" ""
+            else
+                for type in $types; do
+                    compare "$name" "$command" "$backend" "$threads" "$type"
+                done
+            fi
+        done
+    done
+done
+echo "1..$count"
+[ $failed = 0 ]

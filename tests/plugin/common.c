@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "common.h"
+
+#include <math.h>
+#include <string.h>
+
+static char *directory;
+
+void
+test_init(int *argc, char ***argv)
+{
+    gst_init(argc, argv);
+    g_test_init(argc, argv, NULL);
+}
+
+GstBuffer *
+raw_frame(guint width, guint height, guint index)
+{
+    GstVideoInfo info;
+    GstVideoFrame frame;
+    GstBuffer *buffer;
+
+    gst_video_info_set_format(&info, GST_VIDEO_FORMAT_I420, width, height);
+    buffer = gst_buffer_new_allocate(NULL, info.size, NULL);
+    gst_buffer_memset(buffer, 0, 0x55, info.size);
+    gst_video_frame_map(&frame, &info, buffer, GST_MAP_WRITE);
+    for (guint plane = 0; plane < 3; plane++) {
+        for (gint y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT(&frame, plane); y++) {
+            guint8 *row = (guint8 *) GST_VIDEO_FRAME_PLANE_DATA(&frame, plane) + y * GST_VIDEO_FRAME_PLANE_STRIDE(&frame, plane);
+
+            for (gint x = 0; x < GST_VIDEO_FRAME_COMP_WIDTH(&frame, plane); x++)
+                row[x] = (guint8) (64 + 96 * plane / 2 + (x + y + 2 * index) % 64);
+        }
+    }
+    gst_video_frame_unmap(&frame);
+    GST_BUFFER_PTS(buffer) = index * FRAME_TIME;
+    GST_BUFFER_DURATION(buffer) = FRAME_TIME;
+    return buffer;
+}
+
+char *
+raw_caps(guint width, guint height, const char *more)
+{
+    return g_strdup_printf("video/x-raw, format=I420, width=%u, height=%u, framerate=25/1%s%s", width, height, more ? ", " : "",
+                           more ? more : "");
+}
+
+double
+psnr(GstBuffer *a, GstBuffer *b)
+{
+    GstMapInfo ma, mb;
+    double sum = 0;
+
+    gst_buffer_map(a, &ma, GST_MAP_READ);
+    gst_buffer_map(b, &mb, GST_MAP_READ);
+    g_assert_cmpuint(ma.size, ==, mb.size);
+    for (gsize i = 0; i < ma.size; i++)
+        sum += (ma.data[i] - mb.data[i]) * (ma.data[i] - mb.data[i]);
+    sum /= (double) ma.size;
+    gst_buffer_unmap(a, &ma);
+    gst_buffer_unmap(b, &mb);
+    return sum == 0 ? 99 : 10 * log10(255 * 255 / sum);
+}
+
+GstHarness *
+harness(const char *launch, const char *src_caps, const char *sink_caps)
+{
+    g_autoptr(GError) error = NULL;
+    GstHarness *h = gst_harness_new_empty();
+    GstElement *element;
+    GstBus *bus = gst_bus_new();
+
+    if (strchr(launch, '!') != NULL) {
+        element = gst_parse_bin_from_description(launch, TRUE, &error);
+    } else {
+        element = gst_parse_launch(launch, &error);
+    }
+    g_assert_no_error(error);
+    gst_element_set_bus(element, bus);
+    gst_harness_add_element_full(h, element, NULL, "sink", NULL, "src");
+    g_object_set_data_full(G_OBJECT(element), "test-bus", bus, gst_object_unref);
+    if (sink_caps != NULL)
+        gst_harness_set_sink_caps_str(h, sink_caps);
+    if (src_caps != NULL)
+        gst_harness_set_src_caps_str(h, src_caps);
+    gst_object_unref(element);
+    return h;
+}
+
+GstBus *
+test_bus(GstHarness *h)
+{
+    return g_object_get_data(G_OBJECT(h->element), "test-bus");
+}
+
+gint
+posted_error(GstHarness *h, GQuark domain)
+{
+    GstMessage *message = gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR);
+    g_autoptr(GError) error = NULL;
+    gint code;
+
+    if (message == NULL)
+        return -1;
+    gst_message_parse_error(message, &error, NULL);
+    code = error->domain == domain ? error->code : -1;
+    gst_message_unref(message);
+    return code;
+}
+
+GPtrArray *
+coded_frames_of(const char *raw, const char *properties, guint count)
+{
+    g_autofree char *launch = g_strdup_printf("m2tenc %s", properties);
+    GstHarness *h = harness(launch, raw, FRAMED_CAPS);
+    GPtrArray *frames = g_ptr_array_new_with_free_func((GDestroyNotify) gst_buffer_unref);
+    g_autoptr(GstCaps) caps = gst_caps_from_string(raw);
+    GstVideoInfo info;
+
+    gst_video_info_from_caps(&info, caps);
+    for (guint i = 0; i < count; i++) {
+        g_assert_cmpint(gst_harness_push(h, raw_frame((guint) info.width, (guint) info.height, i)), ==, GST_FLOW_OK);
+        g_ptr_array_add(frames, gst_harness_pull(h));
+    }
+    gst_harness_teardown(h);
+    return frames;
+}
+
+GPtrArray *
+coded_frames(guint width, guint height, guint count, guint key_int_max)
+{
+    g_autofree char *raw = raw_caps(width, height, NULL);
+    g_autofree char *properties = g_strdup_printf("key-int-max=%u", key_int_max);
+
+    return coded_frames_of(raw, properties, count);
+}
+
+GBytes *
+coded_file(guint count, guint key_int_max)
+{
+    g_autoptr(GPtrArray) frames = coded_frames(WIDTH, HEIGHT, count, key_int_max);
+    GByteArray *file = g_byte_array_new();
+
+    g_byte_array_append(file, m2t_stream_magic(), M2T_STREAM_MAGIC_SIZE);
+    for (guint i = 0; i < frames->len; i++) {
+        GstMapInfo map;
+
+        gst_buffer_map(frames->pdata[i], &map, GST_MAP_READ);
+        m2t_stream_append(file, map.data, map.size);
+        gst_buffer_unmap(frames->pdata[i], &map);
+    }
+    return g_byte_array_free_to_bytes(file);
+}
+
+M2tFrameInfo
+frame_info(GstBuffer *coded)
+{
+    g_autoptr(GError) error = NULL;
+    M2tFrameInfo info;
+    GstMapInfo map;
+
+    gst_buffer_map(coded, &map, GST_MAP_READ);
+    m2t_frame_info_read(map.data, map.size, &info, &error);
+    g_assert_no_error(error);
+    gst_buffer_unmap(coded, &map);
+    return info;
+}
+
+gboolean
+is_delta(GstBuffer *buffer)
+{
+    return GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+}
+
+GstBuffer *
+with_flags(GstBuffer *buffer, guint set)
+{
+    GstBuffer *copy = gst_buffer_copy(buffer);
+
+    GST_BUFFER_FLAG_SET(copy, set);
+    return copy;
+}
+
+guint
+requests_for_key_frames(GstHarness *h)
+{
+    GstEvent *event;
+    guint count = 0;
+
+    while ((event = gst_harness_try_pull_upstream_event(h)) != NULL) {
+        count += gst_video_event_is_force_key_unit(event);
+        gst_event_unref(event);
+    }
+    return count;
+}
+
+GstStructure *
+current_caps(GstHarness *h)
+{
+    g_autoptr(GstCaps) caps = gst_pad_get_current_caps(h->sinkpad);
+
+    g_assert_nonnull(caps);
+    return gst_structure_copy(gst_caps_get_structure(caps, 0));
+}
+
+char *
+run_pipeline(const char *format, ...)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *launch = NULL;
+    GstElement *pipeline;
+    GstMessage *message;
+    va_list args;
+    char *text = NULL;
+
+    va_start(args, format);
+    launch = g_strdup_vprintf(format, args);
+    va_end(args);
+    pipeline = gst_parse_launch(launch, &error);
+    if (error != NULL) {
+        gst_clear_object(&pipeline);
+        return g_strdup(error->message);
+    }
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    message = gst_bus_timed_pop_filtered(GST_ELEMENT_BUS(pipeline), 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+    if (message == NULL) {
+        text = g_strdup("no end within a minute");
+    } else if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
+        gst_message_parse_error(message, &error, NULL);
+        text = g_strdup(error->message);
+    }
+    if (message != NULL)
+        gst_message_unref(message);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(pipeline);
+    return text;
+}
+
+char *
+temporary(const char *name)
+{
+    if (directory == NULL) {
+        directory = g_dir_make_tmp("m2t-plugin-XXXXXX", NULL);
+        g_assert_nonnull(directory);
+    }
+    return g_build_filename(directory, name, NULL);
+}

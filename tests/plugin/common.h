@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the plugin tests share: pictures, coded frames, harnesses. */
+#ifndef M2T_TEST_COMMON_H
+#define M2T_TEST_COMMON_H
+
+#include <gst/check/gstharness.h>
+#include <gst/video/video.h>
+#include <m2t/m2t.h>
+
+#define WIDTH 64
+#define HEIGHT 48
+#define FRAME_TIME (40 * GST_MSECOND)
+#define RAW_CAPS "video/x-raw, format=I420, width=64, height=48, framerate=25/1"
+#define FRAMED_CAPS "video/x-m2t, stream-format=framed, alignment=frame"
+#define STREAM_CAPS "video/x-m2t, stream-format=byte-stream, alignment=frame"
+
+/* GStreamer and GLib's test framework. Then g_test_run(). */
+void test_init(int *argc, char ***argv);
+
+/* A gradient that moves with @index; time stamp and duration as at 25 frames a second. */
+GstBuffer *raw_frame(guint width, guint height, guint index);
+char *raw_caps(guint width, guint height, const char *more);
+
+/* Over I420 pictures of one size without padding between the rows. */
+double psnr(GstBuffer *a, GstBuffer *b);
+
+/* A harness with a bus (test_bus()), between caps; NULL leaves them open. Free with gst_harness_teardown(). */
+GstHarness *harness(const char *launch, const char *src_caps, const char *sink_caps);
+GstBus *test_bus(GstHarness *h);
+
+/* The first error on the bus: its code if it is in @domain, else -1. */
+gint posted_error(GstHarness *h, GQuark domain);
+
+/* @count frames coded by m2tenc, framed, key frames every @key_int_max (0: all); elements are GstBuffers. */
+GPtrArray *coded_frames(guint width, guint height, guint count, guint key_int_max);
+GPtrArray *coded_frames_of(const char *raw, const char *properties, guint count);
+
+/* The same as the bytes of an .m2tv file. */
+GBytes *coded_file(guint count, guint key_int_max);
+
+M2tFrameInfo frame_info(GstBuffer *coded);
+gboolean is_delta(GstBuffer *buffer);
+GstBuffer *with_flags(GstBuffer *buffer, guint set); /* a copy of @buffer */
+guint requests_for_key_frames(GstHarness *h);        /* upstream events taken from the harness */
+GstStructure *current_caps(GstHarness *h);           /* of the harness's sink pad */
+
+/* Runs a pipeline to its end. Returns: NULL, or the text of the error. Free with g_free(). */
+char *run_pipeline(const char *format, ...) G_GNUC_PRINTF(1, 2);
+char *temporary(const char *name);
+
+#endif

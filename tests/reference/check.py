@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Self tests of the reference. Uses tests/vectors/tiny.m2tw and, where it stands in models/, the standard model.
+
+    check.py            all tests (exit status 77 without numpy)
+    check.py -k causal  those with "causal" in their name
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+try:
+    import numpy as np
+except ImportError:
+    sys.exit(77)
+
+import m2t_reference as ref
+import make_conformance
+import make_tiny_model
+import make_vectors
+import pictures
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+SIZES = [(16, 16), (17, 16), (16, 33), (31, 17), (129, 40), (150, 131)]
+
+
+def refused(function, *arguments):
+    try:
+        function(*arguments)
+    except ref.M2tError:
+        return True
+    return False
+
+
+class Documents(unittest.TestCase):
+    """The tables that bitstream.md prints are what its text says."""
+
+    def test_tables(self):
+        blocks = re.findall(r"```\n([-0-9 \n]+)```", (ROOT / "docs" / "bitstream.md").read_text())
+        order, source = ([int(n) for n in block.split()] for block in blocks)
+        self.assertEqual(order, make_tiny_model.USUAL_ORDER)
+        self.assertEqual(source, make_tiny_model.source_table(order, make_tiny_model.USUAL_GROUPS))
+
+
+class Arithmetic(unittest.TestCase):
+    def test_single_precision(self):
+        self.assertEqual(ref.fl([16777217, 16777219, -16777217]).tolist(), [16777216.0, 16777220.0, -16777216.0])
+        self.assertEqual(ref.rnd(np.float32([0.5, 1.5, -0.5, -1.5, 2.5, 9e9, -9e9])).tolist(), [0, 2, 0, -2, 2, 2097152, -2097152])
+
+    def test_products_are_exact(self):
+        random = np.random.RandomState(1)
+        x, w = random.choice([-128, -127, 127], (5, 1024)), random.choice([-127, 127, 1], (7, 1024))
+        self.assertTrue(np.array_equal(ref.product(x, w.astype(np.float64)), np.dot(x, w.T)))
+
+    def test_wide_halves(self):
+        x = np.arange(-32768, 32768)
+        hi, lo = ref.split_wide(x)
+        self.assertTrue(np.array_equal(128 * hi + lo, np.clip(x, -16319, 16319)))
+        self.assertEqual((hi.min(), hi.max(), lo.min(), lo.max()), (-127, 127, -64, 63))
+
+    def test_shuffle(self):
+        x = np.arange(4 * 6 * 5).reshape(4, 6, 5)
+        self.assertTrue(np.array_equal(ref.shuffle(ref.unshuffle(x)), x))
+        self.assertEqual(ref.unshuffle(x)[1, 2, 4 * 3 + 2 * 1 + 0], x[3, 4, 3])
+
+    def test_patches(self):
+        for width, height in SIZES:
+            planes = pictures.drawn(width, height)
+            patches = ref.planes_to_patches(planes)
+            back = ref.patches_to_planes(patches + 128, width, height)
+            for a, b in zip(planes, back):
+                self.assertTrue(np.array_equal(np.maximum(a, 1), b))
+
+    def test_varint_and_zigzag(self):
+        for value in [0, 1, 127, 128, 300, 1 << 31, (1 << 32) - 1]:
+            self.assertEqual(ref.Reader(ref.write_varint(value), "").varint(""), value)
+        for bad in (b"\x80\x00", b"\xFF\xFF\xFF\xFF\x10", b"\xFF\xFF\xFF\xFF\xFF\x01", b"\x80"):
+            self.assertTrue(refused(ref.Reader(bad, "").varint, ""))
+        self.assertEqual([ref.zigzag(n) for n in (0, -1, 1, -2)], [0, 1, 2, 3])
+        self.assertEqual([ref.unzigzag(ref.zigzag(n)) for n in range(-9, 9)], list(range(-9, 9)))
+
+    def test_crc(self):
+        self.assertEqual(ref.crc32c(b"123456789"), 0xE3069283)
+
+
+class Streams(unittest.TestCase):
+    def test_escape(self):
+        random = np.random.RandomState(2)
+        for _ in range(300):
+            data = bytes(random.choice([0, 0, 0, 1, 2, 3, 4, 77], random.randint(1, 60)).tolist())
+            body = ref.escape(data)
+            self.assertFalse(re.search(b"\0\0[\0\1\2]", body))
+            self.assertEqual(ref.unescape(body), data)
+            self.assertEqual(list(ref.read_units(b"\0\0\2" + ref.write_unit(data) + ref.write_unit(data))), [data, data])
+
+    def test_coder(self):
+        model, random = ref.read_model(pictures.VECTORS / "tiny.m2tw"), np.random.RandomState(3)
+        for lanes in ref.LANES:
+            level, mean, value = make_vectors.random_symbols(model, random, 5000)
+            decoder = ref.RansDecoder(model, ref.rans_encode(ref.make_symbols(model, value, mean, level), lanes), lanes)
+            self.assertTrue(np.array_equal(decoder.symbols(mean, level), value))
+            decoder.finish()
+
+    def test_coder_comes_near_the_entropy(self):
+        model, random = ref.read_model(pictures.VECTORS / "tiny.m2tw"), np.random.RandomState(4)
+        level, mean, value = make_vectors.random_symbols(model, random, 20000)
+        symbols = ref.make_symbols(model, value, mean, level)
+        bits = sum(15 - np.log2(frequency) + sum(n for _, n in raws) for _, frequency, raws in symbols)
+        self.assertLess(8 * len(ref.rans_encode(symbols, 4)), 1.001 * bits + 200)
+
+
+class Codec(unittest.TestCase):
+    """Tests with a model; Standard below runs the same with the other one."""
+    path, sizes, quantizers = pictures.VECTORS / "tiny.m2tw", SIZES, (0, 100, 252)
+
+    def setUp(self):
+        if not self.path.exists():
+            self.skipTest(f"no {self.path}")
+        self.model = ref.read_model(self.path)
+
+    def latents(self, width, height, q4):
+        quantizer = ref.Quantizer(self.model, q4)
+        return quantizer, ref.analysis(self.model, quantizer, ref.planes_to_patches(pictures.drawn(width, height, q4)))
+
+    def test_round_trip(self):
+        for i, (width, height) in enumerate(self.sizes):
+            for q4 in self.quantizers:
+                planes = pictures.drawn(width, height, q4)
+                sequence = ref.Sequence(self.model.identity[:16], width, height)
+                frame = ref.encode_picture(self.model, planes, sequence, i, q4, ref.LANES[i % 3])
+                quantizer, y = self.latents(width, height, q4)
+                wanted = ref.patches_to_planes(ref.synthesis(self.model, quantizer, y), width, height)
+                for a, b in zip(ref.Decoder(self.model).decode(frame), wanted):
+                    self.assertTrue(np.array_equal(a, b), (width, height, q4))
+
+    def test_group_by_group_equals_at_once(self):
+        for width, height in self.sizes:
+            quantizer, y = self.latents(width, height, 90)
+            rows, cols, latents = y.shape
+            mean, level = ref.predict_at_once(self.model, quantizer, y)
+            prior = ref.Prior(self.model, quantizer, rows, cols)
+            grid = prior.grid
+            for cells in grid.groups:
+                state = prior.trunk(cells)
+                here = grid.token[cells] >= 0
+                cells, state = cells[here], state[here]
+                for k, channels in enumerate(prior.parts):
+                    state, part_mean, part_level = prior.predict(k, cells, state)
+                    at = np.ix_(grid.token[cells], channels)
+                    self.assertTrue(np.array_equal(part_mean, mean[at]) and np.array_equal(part_level, level[at]))
+                    prior.latents[np.ix_(cells, channels)] = y.reshape(-1, latents)[at]
+
+    def test_causality(self):
+        """A latent bears on nothing that is coded before it, and on something that is coded after it."""
+        width, height = self.sizes[-1]
+        quantizer, y = self.latents(width, height, 120)
+        random = np.random.RandomState(5)
+        order = ref.coding_order(self.model, ref.PriorGrid(self.model, *y.shape[:2]), ref.Prior(self.model, quantizer, 1, 1).parts)
+        self.assertTrue(np.array_equal(np.sort(order), np.arange(y.size)))
+        before = ref.predict_at_once(self.model, quantizer, y)
+        grid = ref.PriorGrid(self.model, *y.shape[:2])
+        parts = np.cumsum(self.model.graph["prior"]["parts"])
+        group = np.empty(y.shape[0] * y.shape[1], np.int64)
+        inside = grid.token >= 0
+        group[grid.token[inside]] = grid.group[inside]
+        step = group[:, None] * len(parts) + np.searchsorted(parts, np.arange(y.shape[2]), side="right")   # of each latent
+        for at in np.unique(step)[::3]:
+            changed = y.copy().reshape(step.shape)
+            where = step == at
+            changed[where] += random.randint(-500, 500, where.sum())
+            after = ref.predict_at_once(self.model, quantizer, changed.reshape(y.shape))
+            for a, b in zip(before, after):
+                self.assertTrue(np.array_equal(a[step <= at], b[step <= at]), at)
+            if at < step.max() and at % len(parts) < len(parts) - 1:
+                self.assertFalse(np.array_equal(before[0][step > at], after[0][step > at]), at)
+
+    def test_damage_is_found(self):
+        sequence = ref.Sequence(self.model.identity[:16], 24, 20)
+        frame = ref.encode_picture(self.model, pictures.drawn(24, 20), sequence, 9, 180, 1)
+        random = np.random.RandomState(6)
+        for at in range(len(frame)):
+            bad = bytearray(frame)
+            bad[at] ^= random.randint(1, 256)
+            self.assertTrue(refused(ref.Decoder(self.model).decode, bytes(bad)), at)
+            self.assertTrue(refused(ref.Decoder(self.model).decode, frame[:at]), at)
+
+    def test_model_checks(self):
+        data = bytearray(self.path.read_bytes())
+        random = np.random.RandomState(7)
+        for at in sorted(random.randint(0, len(data), 12)):
+            bad = bytearray(data)
+            bad[at] ^= 1 << random.randint(0, 8)
+            self.assertTrue(refused(ref.Model, bytes(bad)) or bad[at] in b" \t\n\r", at)
+        self.assertTrue(refused(ref.Model, bytes(data[:-1])))
+        self.assertTrue(refused(ref.Model, bytes(data + b"\0")))
+
+
+class Standard(Codec):
+    path, sizes, quantizers = ROOT / "models" / "standard.m2tw", [(16, 16), (145, 131)], (40, 160)
+
+
+class TinyModel(unittest.TestCase):
+    def test_is_fit_for_tests(self):
+        """All levels occur, coded and not coded latents, exceptions and escapes; pictures resemble the input."""
+        model = ref.read_model(pictures.VECTORS / "tiny.m2tw")
+        planes = pictures.photograph("photo-176x144")
+        levels, exceptions, escapes = np.zeros(20, np.int64), 0, 0
+        for q4 in (0, 128, 252):
+            quantizer = ref.Quantizer(model, q4)
+            y = ref.analysis(model, quantizer, ref.planes_to_patches(planes))
+            mean, level = ref.predict_at_once(model, quantizer, y)
+            values, coded = y.reshape(level.shape), level >= 3
+            levels += np.bincount(level.ravel(), minlength=20)
+            exceptions += np.count_nonzero(values[~coded])
+            escapes += sum(len(s[2]) > 1 for s in ref.make_symbols(model, values[coded], mean[coded], level[coded]))
+            decoded = ref.patches_to_planes(ref.synthesis(model, quantizer, y), 176, 144)
+            self.assertGreater(pictures.psnr(planes[0], decoded[0]), 29)
+        self.assertTrue(levels.all())
+        self.assertGreater(min(exceptions, escapes), 20)
+
+    def test_bounds_of_sums(self):
+        """A model whose sums may overflow, or whose tables are wrong, is refused though its hash agrees."""
+        changes = {"analysis.in.bias": 1 << 24, "synthesis.out.bias": 0x7FFFFFFF, "prior.source": 63, "prior.order": 1,
+                   "prior.norm": -1.0, "prior.layer.0.logit": np.inf, "entropy.frequency": 0, "prior.exp": 0, "exp2": 5,
+                   "gain": 30721, "prior.shift": 9, "entropy.raw": 9, "prior.q": -32768}
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "bad.m2tw"
+            for name, value in changes.items():
+                tensors = make_tiny_model.tiny_tensors()
+                tensors[name][1].flat[0] = value
+                make_tiny_model.write_model(path, make_tiny_model.GRAPH, tensors, {})
+                self.assertTrue(refused(ref.read_model, path), name)
+
+
+class Files(unittest.TestCase):
+    """What is in tests/vectors is what the programs write today."""
+
+    def compare(self, directory, pattern):
+        names = sorted(p.name for p in pathlib.Path(directory).glob(pattern))
+        self.assertTrue(names)
+        for name in names:
+            self.assertEqual((pathlib.Path(directory) / name).read_bytes(), (pictures.VECTORS / name).read_bytes(), name)
+
+    def test_vectors(self):
+        with tempfile.TemporaryDirectory() as directory:
+            programs = pathlib.Path(__file__).parent
+            subprocess.run([sys.executable, programs / "make_vectors.py", directory], check=True, stdout=subprocess.DEVNULL)
+            self.compare(directory, "*.ini")
+            self.compare(directory, "*.bin")
+
+    def test_conformance(self):
+        for name, digest in make_conformance.read_list(pictures.VECTORS / "conformance").items():
+            model = make_conformance.model_path(name)
+            if not model.exists():
+                continue
+            decoder = ref.Decoder(ref.read_model(model))
+            data = (pictures.VECTORS / "conformance" / name).read_bytes()
+            self.assertEqual(ref.md5_of_pictures(decoder.decode(frame) for frame in ref.read_units(data)), digest, name)
+
+
+if __name__ == "__main__":
+    unittest.main()

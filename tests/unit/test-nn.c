@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Products of all backends against plain loops, in all the shapes that layers have; and the workers. */
+#include "base/threads.h"
+#include "nn/gemm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static GRand *rng;
+
+static gint8 *
+random_matrix(int rows, int columns, int low, int high)
+{
+    gint8 *values = g_new(gint8, (gsize) rows * columns);
+    gboolean extremes = g_rand_int_range(rng, 0, 3) == 0;
+
+    for (int i = 0; i < rows * columns; i++)
+        values[i] = (gint8) (extremes ? (g_rand_boolean(rng) ? high : low) : g_rand_int_range(rng, low, high + 1));
+    return values;
+}
+
+static void
+check_product(const M2tGemm *gemm, int m, int n, int k)
+{
+    g_autofree gint8 *in = random_matrix(m, k + 3, -127, 127), *weight = random_matrix(n, k, -127, 127);
+    g_autofree gint32 *sum = g_new(gint32, (gsize) m * n);
+    g_autofree gpointer packed = gemm->pack(weight, n, k);
+    gpointer scratch = aligned_alloc(64, (MAX(gemm->scratch(m, n, k), 64) + 63) & ~(gsize) 63);
+
+    gemm->run(packed, in, k + 3, m, n, k, sum, scratch);
+    for (int i = 0; i < m * n; i++) {
+        gint32 expected = 0;
+
+        for (int j = 0; j < k; j++)
+            expected += in[i / n * (k + 3) + j] * weight[i % n * k + j];
+        g_assert_cmpint(sum[i], ==, expected);
+    }
+    free(scratch);
+}
+
+static void
+test_products(void)
+{
+    const M2tGemm *const *gemm = m2t_gemm_list();
+
+    g_assert_nonnull(gemm[0]);
+    for (int i = 0; gemm[i]; i++)
+        for (int turn = 0; turn < 60; turn++)
+            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 600) : 1536);
+}
+
+static void
+test_names(void)
+{
+    g_assert_cmpstr(m2t_gemm_find("c")->name, ==, "c");
+    g_assert_null(m2t_gemm_find("none"));
+    g_assert_true(m2t_gemm_find(NULL) == m2t_gemm_list()[0]);
+}
+
+typedef struct {
+    gint *hits;
+    int workers;
+} Count;
+
+static void
+count_items(void *data, int begin, int end, int worker)
+{
+    Count *count = data;
+
+    g_assert_cmpint(worker, >=, 0);
+    g_assert_cmpint(worker, <, count->workers);
+    for (int i = begin; i < end; i++)
+        g_atomic_int_inc(&count->hits[i]);
+}
+
+static void
+test_threads(void)
+{
+    for (int workers = 1; workers <= 6; workers++) {
+        M2tThreads *threads = m2t_threads_new(workers);
+
+        for (int turn = 0; turn < 500; turn++) {
+            int items = g_rand_int_range(rng, 0, 200), grain = g_rand_int_range(rng, 1, 20);
+            g_autofree gint *hits = g_new0(gint, 200);
+            Count count = {hits, workers};
+
+            m2t_threads_run(threads, items, grain, count_items, &count);
+            for (int i = 0; i < 200; i++)
+                g_assert_cmpint(hits[i], ==, i < items);
+            if (turn % 100 == 0)
+                g_usleep(3000); /* let them fall asleep */
+        }
+        m2t_threads_free(threads);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    rng = g_rand_new_with_seed(5);
+    g_test_add_func("/nn/products", test_products);
+    g_test_add_func("/nn/names", test_names);
+    g_test_add_func("/nn/threads", test_threads);
+    return g_test_run();
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Every stage against the vectors of the Python reference, with each backend, each build of the kernels and one to three threads: patches, latents, the
+ * prior in one pass and step by step, samples, whole packets. */
+#include "analysis/analysis.h"
+#include "codec/codec.h"
+#include "planes.h"
+#include "synthesis/synthesis.h"
+#include "vectors.h"
+
+#include <m2t/m2t.h>
+#include <string.h>
+
+typedef struct {
+    M2tCodec codec;
+    M2tAnalysis analysis;
+    M2tSynthesis synthesis;
+} Both;
+
+static Vectors vectors;
+static M2tModel *model;
+
+static void
+layout_both(M2tCodec *codec, gpointer data)
+{
+    Both *both = data;
+
+    m2t_analysis_layout(&both->analysis, &codec->arena, &codec->context, &codec->geometry);
+    m2t_synthesis_layout(&both->synthesis, &codec->arena, &codec->context, &codec->geometry);
+}
+
+static void
+assert_array(const char *test_case, const char *array, gconstpointer got)
+{
+    gsize bytes;
+    gconstpointer expected = vectors_find(&vectors, test_case, array, &bytes);
+
+    if (!expected)
+        return; /* left out of the vectors to keep them small */
+    if (memcmp(got, expected, bytes))
+        g_error("%s: %s differs", test_case, array);
+}
+
+static void
+load_picture(const char *test_case, Planes *planes)
+{
+    static const char *const name[3] = {"picture.y", "picture.u", "picture.v"};
+
+    planes_init(planes, vectors_int(&vectors, test_case, "width"), vectors_int(&vectors, test_case, "height"));
+    for (int i = 0; i < 3; i++) {
+        gsize bytes;
+        gconstpointer data = vectors_find(&vectors, test_case, name[i], &bytes);
+
+        g_assert_nonnull(data);
+        memcpy(planes->picture.data[i], data, bytes);
+    }
+}
+
+static void
+check_analysis(const char *test_case, Both *both, const Planes *in)
+{
+    M2tCodec *codec = &both->codec;
+
+    m2t_analysis_run(&both->analysis, &in->picture, &codec->quant, codec->latents);
+    assert_array(test_case, "patches", both->analysis.patches);
+    assert_array(test_case, "y", codec->latents);
+}
+
+static void
+check_predictions(const char *test_case, const M2tCodec *codec)
+{
+    gsize latents = codec->model->latents, tokens = (gsize) codec->geometry.token_rows * codec->geometry.token_columns;
+    g_autofree gint32 *mean = g_new(gint32, tokens * latents);
+    g_autofree guint8 *level = g_new(guint8, tokens * latents);
+
+    for (int i = 0; i < codec->prior.plan.slots; i++) {
+        gint64 at = m2t_codec_position(codec, i);
+
+        if (at >= 0) {
+            memcpy(mean + at, codec->prior.mean + i * latents, latents * sizeof *mean);
+            memcpy(level + at, codec->prior.level + i * latents, latents);
+        }
+    }
+    assert_array(test_case, "mean", mean);
+    assert_array(test_case, "level", level);
+}
+
+static void
+predict(M2tCodec *codec, int first, int last)
+{
+    m2t_prior_run(&codec->prior, &codec->quant, codec->latents, first, last);
+    for (int part = 0; part < codec->model->prior.parts; part++)
+        m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, first, last, part);
+}
+
+static void
+check_prior(const char *test_case, M2tCodec *codec)
+{
+    int groups = codec->model->prior.groups;
+    gsize count = (gsize) codec->prior.plan.slots * codec->model->latents;
+
+    predict(codec, 0, groups - 1);
+    check_predictions(test_case, codec);
+
+    memset(codec->prior.mean, 0x55, count * sizeof *codec->prior.mean);
+    memset(codec->prior.level, 0x55, count);
+    for (int group = 0; group < groups; group++)
+        predict(codec, group, group);
+    check_predictions(test_case, codec);
+}
+
+static void
+check_synthesis(const char *test_case, Both *both, Planes *out)
+{
+    g_autofree char *md5 = NULL, *expected = g_key_file_get_string(vectors.index, test_case, "md5", NULL);
+
+    m2t_synthesis_run(&both->synthesis, both->codec.latents, &both->codec.quant, &out->picture);
+    md5 = planes_md5(out);
+    g_assert_cmpstr(md5, ==, expected);
+}
+
+static void
+check_case(const char *test_case, const M2tGemm *gemm, int threads)
+{
+    Both both = {0};
+    GError *error = NULL;
+    Planes in, out;
+
+    load_picture(test_case, &in);
+    planes_init(&out, in.width, in.height);
+    m2t_codec_init(&both.codec, model, gemm, threads, in.width, in.height, layout_both, &both, &error);
+    g_assert_no_error(error);
+    m2t_quant_set(&both.codec.quant, vectors_int(&vectors, test_case, "q4"));
+    check_analysis(test_case, &both, &in);
+    check_prior(test_case, &both.codec);
+    check_synthesis(test_case, &both, &out);
+    m2t_codec_clear(&both.codec);
+    planes_clear(&in);
+    planes_clear(&out);
+}
+
+/* With all builds of the kernels, backends and threads: the vectors know one answer only. */
+static void
+test_case(gconstpointer name)
+{
+    const M2tKernels *const *kernels = m2t_kernels_all();
+    const M2tGemm *const *gemm = m2t_gemm_list();
+
+    for (int k = 0; kernels[k]; k++) {
+        g_setenv("M2T_CPU", kernels[k]->name, TRUE);
+        for (int i = 0; gemm[i]; i++)
+            for (int threads = 1; threads <= 3; threads++)
+                check_case(name, gemm[i], threads);
+    }
+    g_unsetenv("M2T_CPU");
+}
+
+static void
+test_packet(gconstpointer name)
+{
+    gsize size;
+    gconstpointer packet = vectors_find(&vectors, name, "packet", &size);
+    GError *error = NULL;
+    g_autoptr(M2tDecoder) decoder = m2t_decoder_new(model, NULL, &error);
+    g_autofree char *md5 = NULL, *expected = g_key_file_get_string(vectors.index, name, "md5", NULL);
+    M2tFrameInfo info;
+    Planes out;
+
+    g_assert_no_error(error);
+    m2t_decoder_open_frame(decoder, packet, size, &info, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(info.number, ==, vectors_int(&vectors, name, "number"));
+    planes_init(&out, (int) info.video.width, (int) info.video.height);
+    m2t_decoder_decode(decoder, &out.picture, &error);
+    g_assert_no_error(error);
+    md5 = planes_md5(&out);
+    g_assert_cmpstr(md5, ==, expected);
+    planes_clear(&out);
+}
+
+/* Our packet for the picture of a vector: the reference decodes its own to the same samples, and so do we ours. */
+static void
+test_encode(gconstpointer name)
+{
+    GError *error = NULL;
+    M2tEncoderSettings settings;
+    M2tVideoInfo video;
+    M2tPacket packet;
+    Planes in, out;
+    g_autoptr(M2tEncoder) encoder = NULL;
+    g_autoptr(M2tDecoder) decoder = m2t_decoder_new(model, NULL, NULL);
+    g_autofree char *md5 = NULL, *expected = g_key_file_get_string(vectors.index, name, "md5", NULL);
+
+    load_picture(name, &in);
+    planes_init(&out, in.width, in.height);
+    m2t_video_info_init(&video, (guint) in.width, (guint) in.height);
+    m2t_encoder_settings_init(&settings);
+    settings.quantizer = vectors_int(&vectors, name, "q4") / 4.0;
+    encoder = m2t_encoder_new(model, &video, &settings, &error);
+    g_assert_no_error(error);
+    m2t_encoder_encode(encoder, &in.picture, FALSE, &packet, &error);
+    g_assert_no_error(error);
+    g_assert_true(m2t_decoder_open_frame(decoder, packet.data, packet.size, NULL, &error));
+    g_assert_true(m2t_decoder_decode(decoder, &out.picture, &error));
+    md5 = planes_md5(&out);
+    g_assert_cmpstr(md5, ==, expected);
+    planes_clear(&in);
+    planes_clear(&out);
+}
+
+static void
+add_test(const char *kind, const char *name, GTestDataFunc test)
+{
+    g_autofree char *path = g_strdup_printf("/stages/%s/%s", kind, name);
+
+    g_test_add_data_func(path, name, test);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_autofree char *path = NULL;
+    g_auto(GStrv) groups = NULL;
+    GError *error = NULL;
+    int result;
+
+    g_test_init(&argc, &argv, NULL);
+    path = vectors_path("tiny.m2tw");
+    model = m2t_model_open(path, &error);
+    g_assert_no_error(error);
+    vectors = vectors_open("stages");
+    groups = g_key_file_get_groups(vectors.index, NULL);
+    for (int i = 0; groups[i]; i++)
+        if (!strchr(groups[i], '/')) {
+            add_test("vectors", groups[i], test_case);
+            add_test("packet", groups[i], test_packet);
+            add_test("encode", groups[i], test_encode);
+        }
+    result = g_test_run();
+    m2t_model_unref(model);
+    vectors_close(&vectors);
+    return result;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From a .m2tv file to packets, and from packets to pictures. What is damaged is reported, counted and skipped. */
+#ifndef M2T_SOURCE_H
+#define M2T_SOURCE_H
+
+#include "tool.h"
+#include "y4m.h"
+
+typedef enum {
+    SOURCE_NEXT, /* here is one */
+    SOURCE_END,
+    SOURCE_FAILED, /* reported; there is no going on */
+} SourceResult;
+
+/* The units of a file. */
+typedef struct {
+    FILE *file;
+    const char *name;
+    GByteArray *buffer;                  /* what was read, from the last unit on */
+    gsize used;                          /* bytes at its start that are done with */
+    gboolean end;                        /* nothing left to read */
+    guint64 number;                      /* of the last unit, the first is 1 */
+    guint64 damaged;                     /* frames and gaps reported so far */
+    guint64 skipped;                     /* bytes since the last unit that belong to none */
+    guint8 first[M2T_STREAM_MAGIC_SIZE]; /* of those */
+    GByteArray *packet;                  /* the last one, in framed form */
+} PacketReader;
+
+/* FALSE after a message. */
+gboolean packet_reader_open(PacketReader *reader, const char *path);
+SourceResult packet_reader_next(PacketReader *reader);
+void packet_reader_close(PacketReader *reader);
+
+/* Reports that the last packet is damaged. */
+void packet_reader_damaged(PacketReader *reader, const char *why);
+
+/* The pictures of a file. */
+typedef struct {
+    PacketReader reader;
+    M2tDecoder *decoder;
+    M2tModel *model;   /* NULL: the one that the stream names */
+    M2tFrameInfo info; /* of the last picture */
+    Frame frame;       /* the last picture */
+    guint64 pictures;
+    gboolean lost; /* waiting for a key frame, and it was said */
+} PictureReader;
+
+/* FALSE after a message. */
+gboolean picture_reader_open(PictureReader *reader, const char *path, const CodecOptions *options);
+SourceResult picture_reader_next(PictureReader *reader);
+void picture_reader_close(PictureReader *reader);
+
+#endif

@@ -1,0 +1,121 @@
+"""Rate and distortion of a checkpoint (float) or a model file (integers) on pictures.
+
+    python3 evaluate.py CHECKPOINT|MODEL.m2tw PICTURE.y4m … [--out curve.json] [--against anchor.json …]
+
+Rates are estimates, −log2 of the model's probabilities and nothing for headers; the C encoder's files decide.
+Distortion is PSNR of the 8-bit planes; `yuv` is (6 Y + U + V) / 8 in dB. BD-rate: per picture, piecewise cubic
+log rate over dB on the common range below 1.6 bit/px, then the mean over pictures.
+"""
+import argparse
+import json
+import math
+import os
+
+import numpy as np
+import torch
+from scipy.interpolate import PchipInterpolator
+
+import data
+import export
+import integer
+from model import SIGMA_FLOOR, bits
+
+QUALITIES = (0, 7, 14, 21, 28, 35, 42, 49, 56, 63)
+
+
+def psnr(a, b):
+    error = np.mean((a.astype(np.float64) - b) ** 2)
+    return min(99.0, 10 * math.log10(255 ** 2 / error)) if error > 0 else 99.0
+
+
+@torch.no_grad()
+def float_picture(net, planes, q):
+    """-> bits, decoded planes. Cells outside the token grid are zero and not coded."""
+    h, w = planes[0].shape
+    real = data.to_real([c[None] for c in data.pad(planes)])
+    position = torch.tensor([q / 63 * (net.config.anchors - 1)])
+    y = net.encode(real, position).round()
+    th, tw = y.shape[2:]
+    grid = torch.nn.functional.pad(y, (0, -tw % 8, 0, -th % 8))
+    mean, log_scale = net.prior(grid, position)
+    rate = bits(grid, mean, log_scale.exp() + SIGMA_FLOOR)[:, :, :th, :tw].sum().item()
+    return rate, data.from_real(net.decode(y, position), h, w)
+
+
+@torch.no_grad()
+def integer_picture(codec, planes, q):
+    """-> bits, decoded planes"""
+    h, w = planes[0].shape
+    q4 = round(4 * q)
+    y = codec.encode(data.pad(planes), q4)
+    rate = codec.picture_bits(y, *codec.prior(y, q4))
+    y_, u, v = codec.decode(y, q4)
+    return rate, (y_[:h, :w], u[:(h + 1) // 2, :(w + 1) // 2], v[:(h + 1) // 2, :(w + 1) // 2])
+
+
+def curves(code, paths, qualities=QUALITIES):
+    """code(planes, q) -> bits, planes. -> {picture: [row per q]}"""
+    pictures = {}
+    for path in paths:
+        planes = data.read_y4m(path)
+        rows = pictures[os.path.basename(path)] = []
+        for q in qualities:
+            rate, decoded = code(planes, q)
+            y, u, v = (psnr(a, b) for a, b in zip(planes, decoded))
+            rows.append(dict(q=q, bpp=rate / planes[0].size, y=y, u=u, v=v, yuv=(6 * y + u + v) / 8))
+    return pictures
+
+
+def bd_rate(anchor, test, key='yuv', most=1.6):
+    """Percent more bits that `test` needs than `anchor` at equal quality; rows of one picture each."""
+    def curve(rows):
+        points = sorted({round(r[key], 6): math.log(r['bpp']) for r in rows if r['bpp'] <= most}.items())
+        return points[0][0], points[-1][0], PchipInterpolator(*zip(*points))
+    low_a, high_a, a = curve(anchor)
+    low_t, high_t, t = curve(test)
+    low, high = max(low_a, low_t), min(high_a, high_t)
+    if high - low < 0.5:
+        return float('nan')
+    x = np.linspace(low, high, 200)
+    return (math.exp(np.mean(t(x) - a(x))) - 1) * 100
+
+
+def mean_bd(anchor, test, key='yuv'):
+    """Mean over the pictures both have."""
+    return float(np.nanmean([bd_rate(anchor[p], test[p], key) for p in test if p in anchor]))
+
+
+def mean_rows(pictures):
+    """One row per q, averaged over pictures."""
+    return [{k: float(np.mean([r[k] for r in rows])) for k in ('q', 'bpp', 'yuv', 'y', 'u', 'v')} for rows in zip(*pictures.values())]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('model')
+    parser.add_argument('pictures', nargs='+')
+    parser.add_argument('--q', type=lambda s: [float(x) for x in s.split(',')], default=QUALITIES)
+    parser.add_argument('--out')
+    parser.add_argument('--against', nargs='*', default=[])
+    parser.add_argument('--skip', type=int, help='model files: instead of the graph\'s')
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.model.endswith('.m2tw'):
+        codec = integer.IntegerCodec(integer.read_file(args.model))
+        codec.skip = codec.skip if args.skip is None else args.skip
+        code = lambda planes, q: integer_picture(codec, planes, q)
+    else:
+        net, _ = export.load(args.model)
+        code = lambda planes, q: float_picture(net, planes, q)
+    pictures = curves(code, args.pictures, args.q)
+    for row in mean_rows(pictures):
+        print('q %5.2f  %.4f bit/px  yuv %.2f  y %.2f  u %.2f  v %.2f' % tuple(row.values()))
+    if args.out:
+        json.dump(dict(name=os.path.basename(args.model), pictures=pictures), open(args.out, 'w'))
+    for path in args.against:
+        anchor = json.load(open(path))
+        print(f'{mean_bd(anchor["pictures"], pictures):+.2f} % bits against {anchor["name"]}')
+
+
+if __name__ == '__main__':
+    main()

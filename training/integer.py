@@ -1,0 +1,229 @@
+"""The integer codec of docs/bitstream.md, whole pictures at once, to measure a model file without the C program.
+
+Not an implementation of the stream: bits are −log2 of the table entries. Floats carry integers or single operations,
+so results are the exact ones.
+"""
+import json
+import struct
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import data
+
+NUMPY = {'I8': np.int8, 'U8': np.uint8, 'I16': np.int16, 'U16': np.uint16, 'I32': np.int32, 'F32': np.float32}
+
+
+def read_file(path):
+    """-> tensors of a model file"""
+    raw = open(path, 'rb').read()
+    size, = struct.unpack_from('<Q', raw)
+    header = json.loads(raw[8:8 + size])
+    tensors = {}
+    for name, entry in header.items():
+        if name != '__metadata__':
+            begin, end = (8 + size + x for x in entry['data_offsets'])
+            tensors[name] = np.frombuffer(raw[begin:end], NUMPY[entry['dtype']]).reshape(entry['shape'])
+    return tensors
+
+
+def rnd(x):
+    return x.clamp(-2.0 ** 21, 2.0 ** 21).round()
+
+
+def to8(x):
+    return rnd(x).clamp(-127, 127)
+
+
+def to16(x):
+    return rnd(x).clamp(-32768, 32767)
+
+
+class IntegerCodec:
+    """Tensors are (positions…, channels), float32 holding integers, or float64 where sums pass 2^24."""
+
+    def __init__(self, tensors):
+        self.graph = json.loads(bytes(tensors['graph']))
+        self.t = {name: torch.from_numpy(np.array(v, np.float32 if v.dtype == np.float32 else np.int64)) for name, v in tensors.items()}
+        self.w = {name: v.float() for name, v in self.t.items() if 'weight' in name}
+        e, radius = self.graph['entropy'], tensors['entropy.radius']
+        starts = np.concatenate([[0], np.cumsum(16 * (2 * radius + 2))])
+        self.starts, self.radius, self.raw = torch.from_numpy(starts), self.t['entropy.radius'], self.t['entropy.raw']
+        self.cost = 15 - self.t['entropy.frequency'].double().log2()
+        self.levels, self.base, self.step, self.skip = e['levels'], e['base'], e['step'], e['skip']
+
+    # section 5
+    def interpolate(self, name, q4):
+        table = self.t[name]
+        position = (len(table) - 1) * q4
+        i = min(position // 252, len(table) - 2)
+        f = position - 252 * i
+        return (table[i] * (252 - f) + table[i + 1] * f + 126) // 252
+
+    def exp2(self, v):
+        return (self.t['exp2'][v & 1023].double() * torch.exp2((v >> 10).double() - 23)).float()
+
+    # section 6
+    def sums(self, name, x, bias=None, wide=False):
+        """Exact sums as float32 (fl of the sum)."""
+        weight, low = self.w[name + '.weight'], self.w.get(name + '.weight_low')
+        bias = self.t.get(name + '.bias') if bias is None else bias
+        if wide:
+            x = x.clamp(-16319, 16319)
+            high = torch.floor((x + 64) / 128)
+            acc = 128 * F.linear(high, weight).double() + F.linear(x - 128 * high, weight).double()
+            if low is not None:
+                acc += F.linear(high, low).double()
+        elif low is not None:
+            acc = 128 * F.linear(x, weight).double() + F.linear(x, low).double()
+        else:
+            acc = F.linear(x, weight)
+        return (acc if bias is None else acc + bias).float()
+
+    def scaled(self, name, x, **how):
+        return self.sums(name, x, **how) * self.t[name + '.scale']
+
+    def narrow(self, x, name):
+        return torch.floor((x + 2 ** int(self.t[name]) // 2) / 2 ** int(self.t[name])).clamp(-127, 127)
+
+    def block(self, name, x):
+        """x (rows, columns, C)"""
+        a = self.narrow(x, name + '.shift').permute(2, 0, 1)[None]
+        weight = self.w[name + '.depthwise.weight'].T.reshape(-1, 1, 3, 3)
+        acc = F.conv2d(a, weight, padding=1, groups=len(weight))[0].permute(1, 2, 0) + self.t[name + '.depthwise.bias'].float()
+        u, g = to8(self.scaled(name + '.expand', to8(acc * self.t[name + '.depthwise.scale']))).chunk(2, -1)
+        v = torch.floor((u * (g + 127) + 64) / 128).clamp(-127, 127)
+        return (x + to16(self.scaled(name + '.project', v))).clamp(-32768, 32767)
+
+    @staticmethod
+    def unshuffle(x):
+        return F.pixel_unshuffle(x.permute(2, 0, 1)[None], 2)[0].permute(1, 2, 0)
+
+    @staticmethod
+    def shuffle(x):
+        return F.pixel_shuffle(x.permute(2, 0, 1)[None], 2)[0].permute(1, 2, 0)
+
+    def encode(self, planes, q4):
+        """planes of sizes that are multiples of 16 -> y (TH, TW, L)"""
+        real = data.patches(*(torch.from_numpy(np.array(c, np.float32))[None] for c in planes))[0].permute(1, 2, 0)
+        p = (real - 128).clamp_min(-127)
+        x = to16(self.scaled('analysis.in', p, bias=self.interpolate('analysis.in.bias', q4)))
+        for i in range(self.graph['analysis']['blocks8']):
+            x = self.block(f'analysis.block8.{i}', x)
+        x = to16(self.scaled('analysis.down', self.unshuffle(self.narrow(x, 'analysis.down.shift'))))
+        for i in range(self.graph['analysis']['blocks16']):
+            x = self.block(f'analysis.block16.{i}', x)
+        t = rnd(self.scaled('analysis.out', x, wide=True))
+        s = rnd(self.scaled('analysis.shortcut', self.unshuffle(p)))
+        return rnd((s + t) * self.exp2(self.interpolate('gain', q4))).clamp(-16383, 16383)
+
+    def decode(self, y, q4):
+        """-> planes"""
+        d = rnd(y * self.exp2(self.interpolate('igain', q4))).clamp(-16319, 16319)
+        x = to16(self.scaled('synthesis.in', d, bias=self.interpolate('synthesis.in.bias', q4), wide=True))
+        for i in range(self.graph['synthesis']['blocks16']):
+            x = self.block(f'synthesis.block16.{i}', x)
+        x = self.shuffle(to16(self.scaled('synthesis.up', self.narrow(x, 'synthesis.up.shift'))))
+        for i in range(self.graph['synthesis']['blocks8']):
+            x = self.block(f'synthesis.block8.{i}', x)
+        t = rnd(self.scaled('synthesis.out', x, wide=True))
+        s = self.shuffle(rnd(self.scaled('synthesis.shortcut', d, wide=True)))
+        out = torch.floor((s + t + 128 * 64 + 32) / 64).clamp(0, 255).permute(2, 0, 1)[None]
+        join = lambda c, n: F.pixel_shuffle(c, n)[0, 0].numpy().astype(np.uint8)
+        return join(out[:, :64], 8), join(out[:, 64:80], 4), join(out[:, 80:], 4)
+
+    # section 6.3
+    def norm(self, name, x):
+        d = x.shape[-1]
+        r = x.long()
+        s1, s2 = r.sum(-1, keepdim=True), (r * r).sum(-1, keepdim=True)
+        v = (d * s2 - s1 * s1).float()
+        t = torch.where(v > 0, 1.0 / v.sqrt(), torch.zeros(()))
+        return rnd((d * r - s1).float() * t * self.t[name])
+
+    def attention(self, name, x, seen, rel):
+        """x (windows, 64, d), seen (windows or 1, 64, 64): the key may be read"""
+        heads = self.graph['prior']['heads']
+        qkv = to8(self.scaled(name + '.qkv', self.norm(name + '.norm1', x).clamp(-127, 127)))
+        q, k, v = (r.reshape(len(x), 64, heads, -1).transpose(1, 2) for r in qkv.chunk(3, -1))
+        l = rnd(q @ k.transpose(-1, -2) * self.t[name + '.logit'][:, None, None]) + self.t[name + '.rel'][:, rel]
+        l = l.masked_fill(~seen[:, None], -1e9)
+        e = F.pad(self.t['prior.exp'].float(), (0, 1))[(l.amax(-1, keepdim=True) - l).clamp(max=256).long()]
+        a = (e @ v) * (1.0 / e.sum(-1, keepdim=True))
+        return to8(a.transpose(1, 2).reshape(x.shape) * self.t[name + '.context'])
+
+    def prior(self, y, q4):
+        """y (TH, TW, L) -> mean (1/16), level, both like y"""
+        p, (h, w, n) = self.graph['prior'], y.shape
+        gh, gw = -(-h // 8) * 8, -(-w // 8) * 8
+        y = F.pad(y, (0, 0, 0, gw - w, 0, gh - h))
+        windows = lambda x: x.reshape(gh // 8, 8, gw // 8, 8, -1).transpose(1, 2).reshape(-1, 64, x.shape[-1])
+        grid = lambda x: x.reshape(gh // 8, gw // 8, 8, 8, -1).transpose(1, 2).reshape(gh, gw, -1)
+
+        lsize = self.interpolate('prior.size', q4)
+        size = self.exp2(lsize)
+        t = to8(y * self.exp2(4096 - lsize))
+        log = self.t['prior.log'][t.abs().long()].float()
+        order, source = self.t['prior.order'], self.t['prior.source']
+        group = torch.empty(64, dtype=torch.long)
+        group[order] = torch.repeat_interleave(torch.arange(len(p['groups'])), torch.tensor(p['groups']))
+
+        e = to16(F.linear(windows(torch.cat([t, log], -1)), self.w['prior.embed.weight']) * self.t['prior.embed.scale'])
+        e = torch.where((source >= 0)[:, None], e[:, source.clamp(min=0)], torch.zeros(()))
+        x = (e + self.t['prior.slot'].float() + self.interpolate('prior.q', q4).float()).clamp(-32768, 32767)
+
+        row, column = torch.arange(64) // 8, torch.arange(64) % 8
+        rel = (row[:, None] - row + 7) * 15 + column[:, None] - column + 7
+        own = (group[None, :] <= group[:, None])[None]
+        ring = F.pad(torch.ones(gh, gw, 1), (0, 0, 4, 4, 4, 4))       # 1 where a cell is
+        far = ring.shape[0] // 8 * (ring.shape[1] // 8)
+        displaced = lambda g: F.pad(g, (0, 0, 4, 4, 4, 4)).reshape(ring.shape[0] // 8, 8, ring.shape[1] // 8, 8, -1).transpose(1, 2).reshape(far, 64, -1)
+        back = lambda g: g.reshape(ring.shape[0] // 8, ring.shape[1] // 8, 8, 8, -1).transpose(1, 2).reshape(ring.shape[0], ring.shape[1], -1)[4:-4, 4:-4]
+        there = displaced(torch.ones(gh, gw, 1))[..., 0] > 0
+        groups = displaced(grid(group[None, :, None].expand(gh * gw // 64, -1, -1)))[..., 0]
+        shifted = (groups[:, None, :] <= groups[:, :, None]) & there[:, None, :]
+        for i, kind in enumerate(p['layers']):
+            name = f'prior.layer.{i}'
+            if kind == 'window':
+                o = self.attention(name, x, own, rel)
+            else:
+                o = windows(back(self.attention(name, displaced(grid(x)), shifted | ~there[:, :, None], rel)))
+            x = (x + to16(self.scaled(name + '.out', o))).clamp(-32768, 32767)
+            hidden = (rnd(self.scaled(name + '.fc1', self.norm(name + '.norm2', x).clamp(-127, 127))) - 127).clamp(-127, 127)
+            x = (x + to16(self.scaled(name + '.fc2', hidden))).clamp(-32768, 32767)
+
+        state, at, means, levels = self.norm('prior.norm', x).clamp(-32768, 32767), 0, [], []
+        for k, n in enumerate(p['parts']):
+            if k:
+                name, seen = f'prior.step.{k}', slice(at - p['parts'][k - 1], at)
+                known = windows(torch.cat([t[..., seen], log[..., seen]], -1))
+                hidden = (rnd(self.scaled(name + '.fc1', torch.cat([self.narrow(state, 'prior.shift'), known], -1))) - 127).clamp(-127, 127)
+                state = (state + to16(self.scaled(name + '.fc2', hidden))).clamp(-32768, 32767)
+            name = f'prior.head.{k}'
+            acc = self.sums(name, self.narrow(state, 'prior.shift'), bias=self.t[name + '.bias'][group])
+            scale = self.t[name + '.scale']
+            means.append(rnd(acc[..., :n] * (scale[:n] * size[at:at + n])).clamp(-262128, 262128))
+            v = rnd(acc[..., n:] * scale[n:]).clamp(-p['limit'], p['limit']).long() + lsize[at:at + n]
+            levels.append(((v - self.base) // self.step).clamp(0, self.levels - 1))
+            at += n
+        return grid(torch.cat(means, -1))[:h, :w].long(), grid(torch.cat(levels, -1))[:h, :w]
+
+    # section 7
+    def bits(self, y, mean, level):
+        """Bits of every latent: (coded, exceptions), as if it were coded or not coded."""
+        y = y.long()
+        k, r = self.raw[level], self.radius[level]
+        a = mean - 8 * ((1 << k) - 1)
+        m = (a + (8 << k)) >> (k + 4)
+        v, fraction = (y >> k) - m, (a >> k) - 16 * m
+        escape = v.abs() > r
+        entry = torch.where(escape, 2 * r + 1, v + r)
+        table = self.starts[level] + (fraction + 8) * (2 * r + 2)
+        over = torch.where(escape, v.abs() - r, torch.ones_like(v)).double().log2().floor()
+        coded = self.cost[table + entry] + k + torch.where(escape, 6 + over, torch.zeros(()).double())
+        return coded, (y != 0) * 26.0
+
+    def picture_bits(self, y, mean, level, skip=None):
+        coded, exception = self.bits(y, mean, level)
+        return torch.where(level < (self.skip if skip is None else skip), exception, coded).sum().item() + 8 * 40

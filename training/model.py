@@ -1,0 +1,368 @@
+"""The codec as a float network: one module per box, tensors named as in docs/model-format.md.
+
+    patches ── Analysis ── · gain ── round ──┬── · igain ── Synthesis ── patches
+                                             └── Prior ── mean and scale of every latent
+
+Shapes: patches (B, 96, H/8, W/8) hold sample/255 − 0.5, chroma times CHROMA; latents (B, L, H/16, W/16). `q` (B) is
+a position among the anchors, 0 (finest) … anchors − 1 (coarsest). Tables over anchors are natural logarithms.
+
+Two kinds of marks tell quantise.py what the integer codec stores: a `Tap` is an int8 tensor between layers, a
+`Linear` or `Depthwise` has int8 weights. Both do nothing until they are given a `fake` function.
+"""
+import math
+from dataclasses import asdict, dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+CHROMA = math.sqrt(2 / 3)      # brings chroma patches to the weight the metric gives them
+STEP = 255 / 14                # latents are in steps of 14 grey levels at gain 1: short-cut weights stay orthonormal
+SIGMA_FLOOR = 0.06             # added to every scale
+LOG_SCALE_LIMIT = 5.0          # head output, nats
+WINDOW = 8                     # tokens
+GROUPS = (1, 3, 5, 7, 9, 11, 13, 15)
+
+
+@dataclass
+class Config:
+    """Sizes, as in the `graph` tensor of a model file."""
+    latents: int = 256
+    width8: int = 128
+    width16: int = 256
+    blocks8: int = 4
+    blocks16: int = 4
+    width: int = 192
+    layers: int = 4
+    heads: int = 6
+    mlp: int = 384
+    step: int = 256
+    parts: tuple = (16, 48, 192)
+    anchors: int = 6
+    groups: tuple = field(default=GROUPS)
+
+    def as_dict(self):
+        return asdict(self)
+
+
+class Tap(nn.Module):
+    """A tensor the integer codec stores: 8 bits, or 16 where it is called `wide` or `stream`."""
+    fake = None
+
+    def forward(self, x):
+        return x if self.fake is None else self.fake(x)
+
+
+class Linear(nn.Module):
+    """weight (N, K), bias (N), over the last dimension."""
+    fake = None
+
+    def __init__(self, inputs, outputs, gain=1.0, bias=True):
+        super().__init__()
+        bound = 1 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(outputs, inputs).uniform_(-bound, bound) * gain)
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+
+    def forward(self, x):
+        weight = self.weight if self.fake is None else self.fake(self.weight)
+        return self.apply_weight(x, weight)
+
+    def apply_weight(self, x, weight):
+        return F.linear(x, weight, self.bias)
+
+
+class Pointwise(Linear):
+    """The same over the channels of (B, K, H, W)."""
+
+    def apply_weight(self, x, weight):
+        return F.conv2d(x, weight[:, :, None, None], self.bias)
+
+
+class Depthwise(nn.Module):
+    """3×3 filter per channel, zeros outside. weight (C, 1, 3, 3)."""
+    fake = None
+
+    def __init__(self, channels):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, 1, 3, 3).uniform_(-1 / 3, 1 / 3))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x):
+        weight = self.weight if self.fake is None else self.fake(self.weight)
+        return F.conv2d(x, weight, self.bias, padding=1, groups=x.shape[1])
+
+
+class Block(nn.Module):
+    """x + project(u · hardsigmoid(g)), (u, g) = expand(depthwise(x)): 3C² + 9C MAC per position."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.narrow, self.hidden, self.u, self.h, self.gate = (Tap() for _ in range(5))
+        self.depthwise = Depthwise(channels)
+        self.expand = Pointwise(channels, 2 * channels)
+        self.project = Pointwise(channels, channels, gain=0.3)
+
+    def forward(self, x):
+        u, g = self.expand(self.hidden(self.depthwise(self.narrow(x)))).chunk(2, 1)
+        return x + self.project(self.gate(self.u(u) * self.h(F.hardsigmoid(g))))
+
+
+def interpolate(table, q):
+    """table (anchors, C) at q (B): linear between anchors -> (B, C)."""
+    i = q.floor().clamp(max=len(table) - 2).long()
+    f = (q - i).unsqueeze(1)
+    return table[i] * (1 - f) + table[i + 1] * f
+
+
+class Analysis(nn.Module):
+    """patches, q -> latents before gain, in units where 1 is the range of a sample.
+
+        patches ── in ── block8 … ── narrow ── unshuffle ── down ── block16 … ── out ──(+)
+           └────────────────── unshuffle ── shortcut (linear, fp32) ────────────────────┘
+    """
+
+    def __init__(self, c: Config):
+        super().__init__()
+        self.add_module('in', Pointwise(96, c.width8))
+        self.bias_q = nn.Parameter(torch.zeros(c.anchors, c.width8))
+        self.block8 = nn.ModuleList(Block(c.width8) for _ in range(c.blocks8))
+        self.narrow = Tap()
+        self.down = Pointwise(4 * c.width8, c.width16)
+        self.block16 = nn.ModuleList(Block(c.width16) for _ in range(c.blocks16))
+        self.wide = Tap()
+        self.out = Pointwise(c.width16, c.latents, gain=0.0)
+        self.shortcut = Pointwise(384, c.latents, bias=False)
+
+    def forward(self, patches, q):
+        x = getattr(self, 'in')(patches) + interpolate(self.bias_q, q)[:, :, None, None]
+        for block in self.block8:
+            x = block(x)
+        x = self.down(F.pixel_unshuffle(self.narrow(x), 2))
+        for block in self.block16:
+            x = block(x)
+        out = self.out(self.wide(x))
+        with torch.autocast('cpu', enabled=False):
+            return self.shortcut(F.pixel_unshuffle(patches, 2)) + out.float()
+
+
+class Synthesis(nn.Module):
+    """latents after the inverse gain, q -> patches; the mirror of Analysis."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        self.add_module('in', Pointwise(c.latents, c.width16))
+        self.bias_q = nn.Parameter(torch.zeros(c.anchors, c.width16))
+        self.block16 = nn.ModuleList(Block(c.width16) for _ in range(c.blocks16))
+        self.narrow = Tap()
+        self.up = Pointwise(c.width16, 4 * c.width8)
+        self.block8 = nn.ModuleList(Block(c.width8) for _ in range(c.blocks8))
+        self.wide = Tap()
+        self.out = Pointwise(c.width8, 96, gain=0.0)
+        self.shortcut = Pointwise(c.latents, 384)
+
+    def forward(self, d, q):
+        x = getattr(self, 'in')(d) + interpolate(self.bias_q, q)[:, :, None, None]
+        for block in self.block16:
+            x = block(x)
+        x = F.pixel_shuffle(self.up(self.narrow(x)), 2)
+        for block in self.block8:
+            x = block(x)
+        out = self.out(self.wide(x))
+        with torch.autocast('cpu', enabled=False):
+            return F.pixel_shuffle(self.shortcut(d.float()), 2) + out.float()
+
+
+def coding_order():
+    """The R2 low-discrepancy order of the 64 cells of a window, as frozen in docs/bitstream.md."""
+    g = 1.32471795724474602596
+    order, k = [], 0
+    while len(order) < WINDOW * WINDOW:
+        cell = int(((0.5 + k / g) % 1) * WINDOW) * WINDOW + int(((0.5 + k / g / g) % 1) * WINDOW)
+        if cell not in order:
+            order.append(cell)
+        k += 1
+    return order
+
+
+def cell_tables(groups):
+    """(group of each cell, cell of the group before whose latents enter at each cell or −1)."""
+    order, group, source = coding_order(), [0] * 64, [-1] * 64
+    before, start = [], 0
+    for g, size in enumerate(groups):
+        cells = order[start:start + size]
+        free = list(cells)
+        for s in before:
+            near = min(free, key=lambda c: (c // 8 - s // 8) ** 2 + (c % 8 - s % 8) ** 2)
+            free.remove(near)
+            source[near] = s
+        for cell in cells:
+            group[cell] = g
+        before, start = cells, start + size
+    return torch.tensor(group), torch.tensor(source)
+
+
+class Norm(nn.Module):
+    """Layer norm. The tap sits before the affine part, which the integer codec folds into what follows."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.stream, self.tap = Tap(), Tap()
+
+    def forward(self, x):
+        x = self.tap(F.layer_norm(self.stream(x), x.shape[-1:]))
+        return x * self.weight + self.bias
+
+
+class Layer(nn.Module):
+    """Pre-norm transformer layer on windows: rows (N, 64, d), mask (1 or N, 1, 64, 64) added to the logits."""
+
+    def __init__(self, width, heads, mlp):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = Norm(width), Norm(width)
+        self.qkv = Linear(width, 3 * width)
+        self.rel = nn.Parameter(torch.zeros(heads, (2 * WINDOW - 1) ** 2))
+        self.out = Linear(width, width, gain=0.3)
+        self.fc1, self.fc2 = Linear(width, mlp), Linear(mlp, width, gain=0.3)
+        self.query, self.key, self.value, self.context, self.relu = (Tap() for _ in range(5))
+        row, column = torch.arange(64) // 8, torch.arange(64) % 8
+        index = (row[:, None] - row + 7) * 15 + column[:, None] - column + 7
+        self.register_buffer('index', index, persistent=False)
+
+    def forward(self, x, mask):
+        n, t, d = x.shape
+        q, k, v = self.qkv(self.norm1(x)).chunk(3, -1)
+        split = lambda r: r.view(n, t, self.heads, -1).transpose(1, 2)
+        q, k, v = split(self.query(q)), split(self.key(k)), split(self.value(v))
+        bias = (self.rel[:, self.index] + mask).to(q.dtype)
+        a = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = x + self.out(self.context(a.transpose(1, 2).reshape(n, t, d)))
+        return x + self.fc2(self.relu(F.relu(self.fc1(self.norm2(x)))))
+
+
+class Prior(nn.Module):
+    """Mean and log-scale of every latent from those of earlier groups, in one pass (masked twice).
+
+        y/size ── features ── embed ── source cell ── + slot + q ── layers (window, shifted, …) ── norm = H
+        part k:  H ── head.k ── mean, scale of part k;  H += step.k(H, features of part k−1)
+    """
+
+    def __init__(self, c: Config):
+        super().__init__()
+        d = c.width
+        self.parts = c.parts
+        self.size = nn.Parameter(torch.zeros(c.anchors, c.latents))        # usual size of each latent, log
+        self.embed = Linear(2 * c.latents, d)
+        self.mask = nn.Parameter(torch.zeros(d))                           # what enters where source is −1
+        self.source_cell = nn.Parameter(torch.randn(64, d) * 0.02)
+        self.slot = nn.Parameter(torch.randn(64, d) * 0.02)
+        self.q = nn.Parameter(torch.zeros(c.anchors, d))
+        self.layer = nn.ModuleList(Layer(d, c.heads, c.mlp) for _ in range(c.layers))
+        self.norm = Norm(d)
+        self.head = nn.ModuleList(Linear(d, 2 * n, gain=0.1) for n in c.parts)
+        self.step = nn.ModuleDict({str(k): nn.ModuleDict(dict(
+            fc1=Linear(d + 2 * n, c.step), fc2=Linear(c.step, d, gain=0.1), relu=Tap()))
+            for k, n in enumerate(c.parts[:-1], 1)})
+        self.group_bias = nn.Parameter(torch.zeros(len(c.groups), 2 * c.latents))
+        self.features, self.log_features, self.narrow = Tap(), Tap(), Tap()
+        group, source = cell_tables(c.groups)
+        self.register_buffer('group', group, persistent=False)
+        self.register_buffer('source', source, persistent=False)
+
+    def windows(self, x):
+        """(B, H, W, d) -> (B·windows, 64, d)"""
+        b, h, w, d = x.shape
+        return x.view(b, h // 8, 8, w // 8, 8, d).transpose(2, 3).reshape(-1, 64, d)
+
+    def grid(self, x, b, h, w):
+        """the inverse of windows()"""
+        return x.view(b, h // 8, w // 8, 8, 8, -1).transpose(2, 3).reshape(b, h, w, -1)
+
+    def masks(self, h, w):
+        """Additive masks of the two kinds of layers: earlier and own groups, and for shifted windows the same piece."""
+        cells = lambda t: self.windows(t[None, :, :, None]).squeeze(-1)
+        group = self.group.view(8, 8).repeat(h // 8, w // 8)
+        rows, columns = (torch.arange(h) + 4) // 8, (torch.arange(w) + 4) // 8
+        piece = rows[:, None] * (w // 8 + 1) + columns
+        shift = lambda t: torch.roll(t, (-4, -4), (0, 1))
+        g, p = cells(shift(group)), cells(shift(piece))
+        own = self.group[None, :] <= self.group[:, None]
+        shifted = (g[:, None, :] <= g[:, :, None]) & (p[:, None, :] == p[:, :, None])
+        additive = lambda seen: torch.where(seen, 0.0, -1e4)
+        return additive(own), additive(shifted)
+
+    def forward(self, y, q):
+        """y (B, L, H, W) integers, H and W multiples of 8 -> mean (in units of y), log of the scale before the floor"""
+        size = interpolate(self.size, q)[:, None, None, :]
+        t = self.features(y.permute(0, 2, 3, 1) * (-size).exp())
+        log = self.log_features(torch.log1p(t.abs()))
+        b, h, w, _ = t.shape
+
+        e = self.embed(self.windows(torch.cat([t, log], -1)))
+        e = torch.where((self.source >= 0)[:, None], (e + self.source_cell)[:, self.source.clamp(min=0)], self.mask) + self.slot
+        x = self.grid(e, b, h, w) + interpolate(self.q, q)[:, None, None, :]
+        own, shifted = self.masks(h, w)
+        for i, layer in enumerate(self.layer):
+            if i % 2 == 0:
+                x = self.grid(layer(self.windows(x), own), b, h, w)
+            else:
+                x = torch.roll(x, (-4, -4), (1, 2))
+                x = self.grid(layer(self.windows(x), shifted.repeat(b, 1, 1)[:, None]), b, h, w)
+                x = torch.roll(x, (4, 4), (1, 2))
+
+        state, shift = self.norm(x) - self.norm.bias, self.norm.bias
+        means, scales, at = [], [], 0
+        for k, n in enumerate(self.parts):
+            if k:
+                step, seen = self.step[str(k)], slice(at - self.parts[k - 1], at)
+                known = torch.cat([t[..., seen], log[..., seen]], -1).to(state.dtype)
+                state = state + step['fc2'](step['relu'](F.relu(step['fc1'](torch.cat([self.narrow(state) + shift, known], -1)))))
+            mean, scale = self.head[k](self.narrow(state) + shift).chunk(2, -1)
+            means.append(mean)
+            scales.append(scale)
+            at += n
+        bias = self.grid(self.group_bias[self.group].expand(b * (h // 8) * (w // 8), -1, -1), b, h, w)
+        mean, scale = (torch.cat(means + scales, -1) + bias).float().chunk(2, -1)
+        scale = scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT) + size
+        return (mean * size.exp()).permute(0, 3, 1, 2), scale.permute(0, 3, 1, 2)
+
+
+class Codec(nn.Module):
+    """The whole network. gain and igain (anchors, L) are logarithms."""
+
+    def __init__(self, config: Config = Config()):
+        super().__init__()
+        self.config = config
+        self.gain = nn.Parameter(torch.zeros(config.anchors, config.latents))
+        self.igain = nn.Parameter(torch.zeros(config.anchors, config.latents))
+        self.analysis, self.synthesis, self.prior = Analysis(config), Synthesis(config), Prior(config)
+
+    def encode(self, patches, q):
+        """-> latents before rounding"""
+        gain = (STEP * interpolate(self.gain, q).exp())[:, :, None, None]
+        return (self.analysis(patches, q) * gain).float()
+
+    def decode(self, y, q):
+        igain = (interpolate(self.igain, q).exp() / STEP)[:, :, None, None]
+        return self.synthesis(y * igain, q)
+
+    def forward(self, patches, q, coded=None, noise=True):
+        """-> reconstruction, bits (B, L, H, W). The transforms see rounded latents (gradient passed straight
+        through); the rate is taken of latents with uniform noise in training. `coded` (B, 1, H, W): 0 where a cell
+        stands outside the token grid: the prior sees zeros there and no bits are spent."""
+        y = self.encode(patches, q)
+        rounded = y + (y.round() - y).detach()
+        seen = rounded if coded is None else rounded * coded
+        mean, log_scale = self.prior(seen, q)
+        value = y + torch.rand_like(y) - 0.5 if noise else rounded
+        rate = bits(value, mean, log_scale.exp() + SIGMA_FLOOR)
+        return self.decode(rounded, q), rate if coded is None else rate * coded
+
+
+def bits(y, mean, sigma):
+    """−log2 of the probability of an interval of length 1 around y under a Gaussian."""
+    distance = (y - mean).abs()
+    tail = lambda x: 0.5 * torch.erfc(x / sigma * math.sqrt(0.5))
+    return -torch.log2((tail(distance - 0.5) - tail(distance + 0.5)).clamp_min(1e-9))

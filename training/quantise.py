@@ -1,0 +1,205 @@
+"""From the float network to eight bits: scales measured on training pictures, and the network that computes with them.
+
+`calibrate` runs crops through the network, looks at every `Tap` and returns `scales`, a dictionary: the tap's name ->
+real value of one integer step, per channel; 'x.shift' -> int. `attach` makes the network round like the integer
+codec (straight-through gradients), for quantisation-aware training; export.py writes the same scales to a model file.
+"""
+import numpy as np
+import torch
+
+import data
+from model import CHROMA, Block, Layer, Tap
+
+FEATURE = 1 / 16          # step of y/size, fixed by the bitstream
+LOG_FEATURE = 1 / 57      # step of log(1 + |y/size|): 127 stands for y/size = 8.3
+GATE = 254 / 128          # gate integer = u integer · h · GATE, fixed by the bitstream
+SHIFT = 6                 # narrow() of the largest stream of a stage
+MARGIN = 1.03             # over the largest value seen
+
+
+class Recorder:
+    """Keeps random positions of a tap's tensor: rows (N, C)."""
+
+    def __init__(self, channel_last, keep):
+        self.channel_last, self.keep, self.rows = channel_last, keep, []
+
+    def __call__(self, x):
+        rows = x.detach().float()
+        rows = (rows if self.channel_last else rows.permute(0, 2, 3, 1)).flatten(0, -2)
+        self.rows.append(rows[torch.arange(self.keep) * 7919 % len(rows)])
+        return x
+
+    def values(self):
+        return torch.cat(self.rows)
+
+
+def taps(net):
+    return {name: module for name, module in net.named_modules() if isinstance(module, Tap)}
+
+
+def channel_last(name):
+    """The prior works on rows (…, C), the transforms on pictures (B, C, H, W)."""
+    return name.startswith('prior.')
+
+
+@torch.no_grad()
+def record(net, pictures, batches=8, size=256, per_batch=6, keep=512, seed=5):
+    """Rows of every tap over all q -> {name: (N, C)}"""
+    rng = np.random.default_rng(seed)
+    recorders = {name: Recorder(channel_last(name), keep) for name in taps(net)}
+    detach(net)
+    for name, tap in taps(net).items():
+        tap.fake = recorders[name]
+    for i in range(batches):
+        q = torch.linspace(0, net.config.anchors - 1, per_batch)
+        net(data.crops(pictures, per_batch, size, rng), q, noise=False)
+    detach(net)
+    return {name: r.values() for name, r in recorders.items()}
+
+
+def step_of(rows, levels=127, unsigned=False):
+    """Per channel the step that gives the least squared error among clippings of the largest value: (C)."""
+    top = rows.abs().amax(0).clamp_min(1e-6) * MARGIN
+    best, error = top / levels, None
+    for part in (1, 0.85, 0.7, 0.55, 0.45):
+        step = top * part / levels
+        e = ((rows / step).round().clamp(0 if unsigned else -levels, levels) * step - rows).square().mean(0)
+        error = e if error is None else error
+        best, error = torch.where(e < error, step, best), torch.minimum(e, error)
+    return best
+
+
+def gate_step(u, h):
+    """The step of u that gives the least error of the gated product, whose step follows from it: (C)."""
+    top = torch.maximum(u.abs().amax(0) / 127, (u * h).abs().amax(0) * GATE / 127).clamp_min(1e-6) * MARGIN
+    best, error = top, None
+    for part in (1, 0.85, 0.7, 0.55, 0.45, 0.35):
+        step = top * part
+        product = ((u / step).round().clamp(-127, 127) * (h * 254).round() / 128 + 1e-4).round().clamp(-127, 127) * step / GATE
+        e = (product - u * h).square().mean(0)
+        error = e if error is None else error
+        best, error = torch.where(e < error, step, best), torch.minimum(e, error)
+    return best
+
+
+def stage(scales, rows, prefix, streams):
+    """One scale per channel for the streams of a stage; each is narrowed by its own shift.
+
+    `streams` are names of narrow taps. The largest sets the scale so that its narrow() shifts by SHIFT."""
+    steps = torch.stack([step_of(rows[name]) for name in streams])
+    scale = steps.amax(0) / 2 ** SHIFT
+    scales[prefix] = scale
+    for name, step in zip(streams, steps):
+        shift = (step / scale).log2().median().round().clamp(0, 8)
+        scales[name + '.shift'] = int(shift)
+        scales[name] = scale * 2 ** shift
+
+
+@torch.no_grad()
+def calibrate(net, pictures):
+    """-> scales"""
+    rows, scales = record(net, pictures), {}
+    c = net.config
+    for name, ends in (('analysis', ('block8', 'block16')), ('synthesis', ('block16', 'block8'))):
+        first = [f'{name}.{ends[0]}.{i}.narrow' for i in range(len(getattr(getattr(net, name), ends[0])))]
+        second = [f'{name}.{ends[1]}.{i}.narrow' for i in range(len(getattr(getattr(net, name), ends[1])))]
+        stage(scales, rows, f'{name}.stream.{ends[0]}', first + [f'{name}.narrow'])
+        stage(scales, rows, f'{name}.stream.{ends[1]}', second + [f'{name}.wide'])
+        scales[f'{name}.wide'] = scales[f'{name}.stream.{ends[1]}']
+    for name, module in net.named_modules():
+        if isinstance(module, Block):
+            scales[f'{name}.hidden'] = step_of(rows[f'{name}.hidden'])
+            scales[f'{name}.u'] = gate_step(rows[f'{name}.u'], rows[f'{name}.h'])
+            scales[f'{name}.gate'] = scales[f'{name}.u'] / GATE
+        elif isinstance(module, Layer):
+            q, k = (step_of(rows[f'{name}.{x}']) * 127 for x in ('query', 'key'))
+            t = ((q * k).sqrt().view(module.heads, -1).amax(1) / 127).repeat_interleave(c.width // module.heads)
+            scales[f'{name}.query'], scales[f'{name}.key'] = (q / k).sqrt() * t, (k / q).sqrt() * t
+            for x in ('value', 'context', 'norm1.tap', 'norm2.tap'):
+                scales[f'{name}.{x}'] = step_of(rows[f'{name}.{x}'])
+            scales[f'{name}.relu'] = step_of(rows[f'{name}.relu'], 254, unsigned=True)
+    for k in net.prior.step:
+        scales[f'prior.step.{k}.relu'] = step_of(rows[f'prior.step.{k}.relu'], 254, unsigned=True)
+    scales['prior.narrow'] = step_of(rows['prior.narrow'])
+    streams = [rows[name].abs().amax() for name in rows if name.startswith('prior.') and name.endswith('.stream')]
+    scales['prior.stream'] = max(streams) * 1.2 / 32000
+    return scales
+
+
+def straight_round(x):
+    return x + (x.round() - x).detach()
+
+
+def fake_tensor(step, low, high, shape):
+    """Rounds to integers low…high times step."""
+    step = torch.as_tensor(step, dtype=torch.float32).reshape(shape)
+    return lambda x: (straight_round((x / step).clamp(low, high)) * step).to(x.dtype)
+
+
+def fake_weight(columns):
+    """Symmetric 8-bit weights, one step per output, of weights times the step of each input."""
+    def fake(weight):
+        flat = weight.flatten(1) * columns
+        step = flat.detach().abs().amax(1, keepdim=True).clamp_min(1e-9) / 127
+        return (straight_round(flat / step) * step / columns).view_as(weight)
+    return fake
+
+
+def columns(net, scales):
+    """Real value of one integer of each input of every 8-bit linear layer: {layer: (K)}."""
+    c, found = net.config, {}
+    chroma = torch.ones(96)
+    chroma[64:] = CHROMA
+    found['analysis.in'] = chroma / 255
+    found['analysis.down'] = scales['analysis.narrow'].repeat_interleave(4)
+    found['analysis.out'] = scales['analysis.wide']
+    found['synthesis.in'] = torch.full((c.latents,), 1 / (8 * 255))
+    found['synthesis.up'] = scales['synthesis.narrow']
+    found['synthesis.out'] = scales['synthesis.wide']
+    for name, module in net.named_modules():
+        if isinstance(module, Block):
+            found[f'{name}.expand'], found[f'{name}.project'] = scales[f'{name}.hidden'], scales[f'{name}.gate']
+        elif isinstance(module, Layer):
+            found[f'{name}.qkv'] = scales[f'{name}.norm1.tap'] * module.norm1.weight.detach()
+            found[f'{name}.fc1'] = scales[f'{name}.norm2.tap'] * module.norm2.weight.detach()
+            found[f'{name}.out'], found[f'{name}.fc2'] = scales[f'{name}.context'], scales[f'{name}.relu']
+    features = lambda n: [torch.full((n,), FEATURE), torch.full((n,), LOG_FEATURE)]
+    found['prior.embed'] = torch.cat(features(c.latents))
+    for k, n in enumerate(c.parts):
+        found[f'prior.head.{k}'] = scales['prior.narrow']
+        if k:
+            found[f'prior.step.{k}.fc1'] = torch.cat([scales['prior.narrow'], *features(c.parts[k - 1])])
+            found[f'prior.step.{k}.fc2'] = scales[f'prior.step.{k}.relu']
+    return found
+
+
+def attach(net, scales, only=''):
+    """Make the network round like the integer codec. `only`: prefix of the parts that shall."""
+    for name, tap in taps(net).items():
+        last = name.rsplit('.', 1)[1]
+        if not name.startswith(only) or last in ('stream', 'wide') or name == 'prior.norm.tap':
+            continue
+        if last == 'h':
+            tap.fake = fake_tensor(1 / 254, 0, 254, ())
+        elif name == 'prior.features':
+            tap.fake = fake_tensor(FEATURE, -127, 127, ())
+        elif name == 'prior.log_features':
+            tap.fake = fake_tensor(LOG_FEATURE, 0, 127, ())
+        elif last == 'relu':
+            tap.fake = fake_tensor(scales[name], 0, 254, (-1,))
+        else:
+            tap.fake = fake_tensor(scales[name], -127, 127, (-1,) if channel_last(name) else (-1, 1, 1))
+    modules = dict(net.named_modules())
+    for name, c in columns(net, scales).items():
+        if name.startswith(only):
+            modules[name].fake = fake_weight(c)
+    for name, module in modules.items():
+        if isinstance(module, Block) and name.startswith(only):
+            module.depthwise.fake = fake_weight(torch.ones(1))
+
+
+def detach(net):
+    """Back to the float network."""
+    for module in net.modules():
+        if hasattr(module, 'fake'):
+            module.fake = None

@@ -1,0 +1,174 @@
+"""The recipe.
+
+    python3 train.py --train FOLDER --out RUN --minutes 600 --decay 90
+    python3 train.py --train FOLDER --out RUN2 --resume RUN/checkpoint.pt --minutes 30 --qat
+
+A run lasts `--minutes` of its own clock, which goes on where a resumed run stopped when --out is the same folder. The
+learning rate warms up, stays, and falls to zero as a half cosine over the last `--decay` minutes.
+"""
+import argparse
+import json
+import math
+import os
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import data
+import quantise
+from model import Codec, Config
+from soap import SOAP
+
+LAMBDA_FINE, LAMBDA_COARSE = 0.25, 0.0012        # loss = bits per pixel + lambda · squared error
+CHROMA_WEIGHT = 3.0                              # the metric averages dB, not squared errors: more than its 1/4
+CROP, BATCH = 256, 8
+EMA = 0.999
+
+
+def distortion(a, b):
+    """Weighted squared error per sample on the 8-bit scale; a, b (B, 96, …) -> (B)"""
+    weight = torch.cat([torch.full((64,), 6 / 8 / 64), torch.full((32,), CHROMA_WEIGHT / 8 / 16 * 1.5)])
+    return ((a - b).square().mean((2, 3)) * weight).sum(1) * 255 ** 2
+
+
+def klt_start(net, pictures, rng):
+    """The short-cuts become the 16×16 KLT of the training set, the gains a ladder, the sizes those measured."""
+    tokens = lambda n: F.pixel_unshuffle(data.crops(pictures, n, CROP, rng), 2).permute(0, 2, 3, 1).reshape(-1, 384)
+    x = torch.cat([tokens(16) for _ in range(24)]).double()
+    x = x - x.mean(0)
+    basis = torch.linalg.eigh(x.T @ x)[1].flip(1)[:, :net.config.latents].float()
+    net.analysis.shortcut.weight.data = basis.T.contiguous()
+    net.synthesis.shortcut.weight.data = basis.contiguous()
+    anchors = net.config.anchors
+    ladder = math.log(2) * 0.75 * ((anchors - 1) / 2 - torch.arange(anchors))
+    net.gain.data[:] = ladder[:, None]
+    net.igain.data[:] = -ladder[:, None]
+    batch = data.crops(pictures, 24, CROP, rng)
+    with torch.no_grad():
+        for i in range(anchors):
+            net.prior.size.data[i] = net.encode(batch, torch.full((24,), float(i))).std((0, 2, 3)).clamp_min(0.4).log()
+
+
+def coded_cells(rng):
+    """Now and then the token grid ends inside the crop, as it does at the right and bottom of most pictures."""
+    cells = torch.ones(BATCH, 1, CROP // 16, CROP // 16)
+    for c in cells:
+        if rng.random() < 0.15:
+            h, w = rng.integers(CROP // 32, CROP // 16 + 1, 2)
+            c[:, h:] = 0
+            c[:, :, w:] = 0
+    return cells
+
+
+def loss_of(net, batch, q, cells):
+    """-> loss (each q weighs alike), bits per pixel, squared error"""
+    reconstruction, bits = net(batch, q, cells)
+    rate = bits.sum((1, 2, 3)) / (256 * cells.sum((1, 2, 3)))
+    error = distortion(batch, reconstruction.float())
+    weight = LAMBDA_FINE * (LAMBDA_COARSE / LAMBDA_FINE) ** (q / (net.config.anchors - 1))
+    return ((rate + weight * error) / weight.sqrt()).mean() * 0.05, rate.mean().item(), error.mean().item()
+
+
+def learning_rate(step, minutes, args):
+    """Warm-up over 200 steps of this process, constant, half a cosine at the end."""
+    left = (args.minutes - minutes) / args.decay if args.decay else 1
+    return args.lr * min(1, (step + 1) / 200) * 0.5 * (1 - math.cos(math.pi * max(0, min(1, left))))
+
+
+def optimiser(net, lr):
+    """The short-cuts and sizes move ten times slower."""
+    slow = lambda name: '.shortcut.' in name or name == 'prior.size'
+    named = list(net.named_parameters())
+    return SOAP([dict(params=[p for n, p in named if not slow(n)], speed=1.0),
+                 dict(params=[p for n, p in named if slow(n)], speed=0.1)], lr=lr)
+
+
+def save(path, net, ema, opt, scales, **progress):
+    state = {n: opt.state[p] for n, p in net.named_parameters() if p in opt.state}
+    torch.save(dict(ema=ema, weights=net.state_dict(), optimiser=state, scales=scales, config=net.config.as_dict(), **progress), path + '.part')
+    os.replace(path + '.part', path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--train', required=True, help='folder of JPEG pictures')
+    parser.add_argument('--out', required=True)
+    parser.add_argument('--resume', help='checkpoint to start from; that of --out goes first')
+    parser.add_argument('--average', action='store_true', help='resume from the averaged weights')
+    parser.add_argument('--minutes', type=float, required=True)
+    parser.add_argument('--decay', type=float, default=0, help='minutes of falling learning rate at the end')
+    parser.add_argument('--lr', type=float, default=1.2e-3)
+    parser.add_argument('--qat', action='store_true', help='round like the integer codec')
+    parser.add_argument('--every', type=float, default=5, help='minutes between checkpoints')
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--threads', type=int, default=1)
+    args = parser.parse_args()
+
+    torch.set_num_threads(args.threads)
+    torch.set_float32_matmul_precision('medium')         # the optimiser's products in bfloat16: 7 % faster steps
+    os.makedirs(args.out, exist_ok=True)
+    path = os.path.join(args.out, 'checkpoint.pt')
+    log = open(os.path.join(args.out, 'log.txt'), 'a')
+
+    def say(text):
+        print(text, flush=True)
+        print(text, file=log, flush=True)
+
+    say(json.dumps(vars(args)))
+    resume = path if os.path.exists(path) else args.resume
+    checkpoint = torch.load(resume, weights_only=False) if resume else {}
+    continued = resume == path
+    steps, before = checkpoint.get('step', 0), checkpoint['minutes'] if continued else 0.0
+    torch.manual_seed(args.seed + steps)
+    rng = np.random.default_rng(args.seed + steps)
+    pictures = data.load_jpegs(args.train)
+
+    net = Codec(Config(**checkpoint['config']) if resume else Config())
+    if resume:
+        net.load_state_dict(checkpoint['ema' if args.average and not continued else 'weights'])
+    else:
+        klt_start(net, pictures, rng)
+    scales = checkpoint.get('scales')
+    if args.qat:
+        scales = scales or quantise.calibrate(net, pictures)
+        quantise.attach(net, scales)
+    net = net.to(memory_format=torch.channels_last)
+    opt = optimiser(net, args.lr)
+    for name, p in net.named_parameters():
+        if name in checkpoint.get('optimiser', {}):
+            opt.state[p] = checkpoint['optimiser'][name]
+    ema = {n: v.clone() for n, v in (checkpoint['ema'] if continued else net.state_dict()).items()}
+    say(f'{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {len(pictures)} pictures, from step {steps}')
+
+    start, saved, count, recent = time.time(), time.time(), 0, []
+    while (minutes := before + (time.time() - start) / 60) < args.minutes:
+        lr = learning_rate(count, minutes, args)
+        for group in opt.param_groups:
+            group['lr'] = lr * group['speed']
+        batch = data.crops(pictures, BATCH, CROP, rng).contiguous(memory_format=torch.channels_last)
+        q = torch.rand(BATCH) * (net.config.anchors - 1)
+        with torch.autocast('cpu', torch.bfloat16):
+            loss, rate, error = loss_of(net, batch, q, coded_cells(rng))
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        opt.step()
+        count, steps = count + 1, steps + 1
+        with torch.no_grad():
+            keep = min(EMA, count / (count + 50))
+            torch._foreach_lerp_(list(ema.values()), list(net.state_dict().values()), 1 - keep)
+        recent.append((loss.item(), rate, error, norm.item()))
+        if steps % 100 == 0:
+            say('step %d  %.1f min  loss %.4f  bpp %.3f  error %.2f  gradient %.2f  lr %.1e' % (steps, minutes, *np.mean(recent, 0), lr))
+            recent = []
+        if time.time() - saved > args.every * 60:
+            saved = time.time()
+            save(path, net, ema, opt, scales, step=steps, minutes=minutes, seed=args.seed, arguments=vars(args))
+    save(path, net, ema, opt, scales, step=steps, minutes=minutes, seed=args.seed, arguments=vars(args))
+    say(f'done: step {steps}')
+
+
+if __name__ == '__main__':
+    main()
