@@ -240,14 +240,15 @@ GstCaps *
 gst_m2t_output_caps(GstPad *srcpad, gboolean *byte_stream)
 {
     g_autoptr(GstCaps) mine = gst_pad_get_pad_template_caps(srcpad);
-    g_autoptr(GstCaps) allowed = gst_pad_get_allowed_caps(srcpad);
+    g_autoptr(GstCaps) theirs = gst_pad_peer_query_caps(srcpad, NULL);
+    g_autoptr(GstCaps) allowed = gst_caps_intersect_full(theirs, mine, GST_CAPS_INTERSECT_FIRST);
     const char *name = GST_M2T_CAPS_NAME;
     const char *form = "byte-stream";
     g_autoptr(GstStructure) first = NULL;
 
-    if (allowed != NULL && gst_caps_is_empty(allowed))
+    if (gst_caps_is_empty(allowed))
         return NULL;
-    if (allowed != NULL && !gst_caps_is_equal(allowed, mine)) {
+    if (!gst_caps_is_any(theirs)) {
         first = gst_structure_copy(gst_caps_get_structure(allowed, 0));
         gst_structure_fixate_field(first, "stream-format");
         name = gst_structure_get_name(first);

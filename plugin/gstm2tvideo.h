@@ -32,7 +32,7 @@ void gst_m2t_info_add_hdr(const M2tVideoInfo *info, GstCaps *caps);
 /* All that is stated, the size too. */
 void gst_m2t_info_add_to_caps(const M2tVideoInfo *info, GstCaps *caps);
 
-/* What to send through @srcpad: the first form that the peer takes, or the byte stream if the peer takes everything.
+/* What to send through @srcpad: the form that the peer likes best, or the byte stream if the peer takes everything.
  * Returns: new caps without size and rate, or NULL if the peer takes none. */
 GstCaps *gst_m2t_output_caps(GstPad *srcpad, gboolean *byte_stream);
 

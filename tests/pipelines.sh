@@ -29,7 +29,7 @@ has_frames() { # FILE.m2tv NUMBER
 }
 
 demo_is_complete() {
-    has_frames "$output/demo/demo.m2tv" 80 && [ -s "$output/demo/side-by-side.png" ] && grep -q '^PSNR  *Y [2-5]' "$output/1.log"
+    has_frames "$output/demo/demo.m2tv" 80 && [ -s "$output/demo/side-by-side.png" ] && grep -q '^  PSNR  *Y [3-5][0-9]\.[0-9][0-9] dB, U [3-5]' "$output/1.log"
 }
 
 run() {

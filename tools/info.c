@@ -56,10 +56,10 @@ print_video(const M2tVideoInfo *video)
         printf("  colour     range %s, matrix %u, transfer %u, primaries %u\n", ranges[MIN(video->colour.range, 2)], video->colour.matrix,
                video->colour.transfer, video->colour.primaries);
     if (video->has_chroma_site)
-        printf("  chroma     %s%s%s%s\n", video->chroma_site & M2T_CHROMA_SITE_HORIZONTAL ? "cosited horizontally " : "",
-               video->chroma_site & M2T_CHROMA_SITE_VERTICAL ? "cosited vertically " : "",
-               video->chroma_site & M2T_CHROMA_SITE_ALTERNATE ? "alternating lines " : "",
-               video->chroma_site & M2T_CHROMA_SITE_NONE ? "centred" : "");
+        printf("  chroma    %s%s%s%s\n", video->chroma_site & M2T_CHROMA_SITE_HORIZONTAL ? " cosited horizontally" : "",
+               video->chroma_site & M2T_CHROMA_SITE_VERTICAL ? " cosited vertically" : "",
+               video->chroma_site & M2T_CHROMA_SITE_ALTERNATE ? " alternating lines" : "",
+               video->chroma_site & M2T_CHROMA_SITE_NONE ? " centred" : "");
     if (video->has_mastering)
         printf("  mastering  %.4f to %.1f cd/m2\n", video->mastering.min_luminance / 10000.0, video->mastering.max_luminance / 10000.0);
     if (video->has_content_light)

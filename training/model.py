@@ -348,16 +348,22 @@ class Codec(nn.Module):
         igain = (interpolate(self.igain, q).exp() / STEP)[:, :, None, None]
         return self.synthesis(y * igain, q)
 
-    def forward(self, patches, q, coded=None, noise=True):
-        """-> reconstruction, bits (B, L, H, W). The transforms see rounded latents (gradient passed straight
-        through); the rate is taken of latents with uniform noise in training. `coded` (B, 1, H, W): 0 where a cell
-        stands outside the token grid: the prior sees zeros there and no bits are spent."""
+    def forward(self, patches, q, coded=None):
+        """-> reconstruction, bits (B, L, H, W). `coded` (B, 1, H, W): 0 where a cell stands outside the token grid:
+        the prior sees zeros there and no bits are spent.
+
+        Everything sees rounded latents, with the gradient passed straight through, and the prior is trained on the
+        symbols it will code. Only the rate's gradient to the latents themselves comes from the smooth stand-in,
+        uniform noise in place of rounding."""
         y = self.encode(patches, q)
         rounded = y + (y.round() - y).detach()
         seen = rounded if coded is None else rounded * coded
         mean, log_scale = self.prior(seen, q)
-        value = y + torch.rand_like(y) - 0.5 if noise else rounded
-        rate = bits(value, mean, log_scale.exp() + SIGMA_FLOOR)
+        sigma = log_scale.exp() + SIGMA_FLOOR
+        rate = bits(rounded.detach(), mean, sigma)
+        if self.training:
+            smooth = bits(y + torch.rand_like(y) - 0.5, mean.detach(), sigma.detach())
+            rate = rate + smooth - smooth.detach()
         return self.decode(rounded, q), rate if coded is None else rate * coded
 
 

@@ -52,7 +52,7 @@ def record(net, pictures, batches=8, size=256, per_batch=6, keep=512, seed=5):
         tap.fake = recorders[name]
     for i in range(batches):
         q = torch.linspace(0, net.config.anchors - 1, per_batch)
-        net(data.crops(pictures, per_batch, size, rng), q, noise=False)
+        net(data.crops(pictures, per_batch, size, rng), q)
     detach(net)
     return {name: r.values() for name, r in recorders.items()}
 

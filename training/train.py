@@ -22,7 +22,7 @@ from model import Codec, Config
 from soap import SOAP
 
 LAMBDA_FINE, LAMBDA_COARSE = 0.25, 0.0012        # loss = bits per pixel + lambda · squared error
-CHROMA_WEIGHT = 3.0                              # the metric averages dB, not squared errors: more than its 1/4
+CHROMA_WEIGHT = 4.5                              # the metric averages dB, not squared errors: see docs/training.md
 CROP, BATCH = 256, 8
 EMA = 0.999
 

@@ -368,7 +368,8 @@ gboolean
 m2t_frame_read(const guint8 *data, gsize size, M2tFrameHeader *header, const guint8 **slice, gsize *slice_size,
                guint32 *slice_crc, GError **error)
 {
-    Cursor cursor = {data, data + size, "frame", NULL};
+    static const guint8 none; /* where @data may be NULL */
+    Cursor cursor = {size ? data : &none, size ? data + size : &none, "frame", NULL};
     Outer outer = {0};
 
     read_outer_header(&cursor, &outer);
@@ -398,7 +399,7 @@ m2t_frame_info_read(const void *data, gsize size, M2tFrameInfo *info, GError **e
 {
     M2tFrameHeader header;
 
-    g_return_val_if_fail(data != NULL && info != NULL, FALSE);
+    g_return_val_if_fail((data != NULL || size == 0) && info != NULL, FALSE);
 
     if (!m2t_frame_read(data, size, &header, NULL, NULL, NULL, error))
         return FALSE;

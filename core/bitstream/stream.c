@@ -109,8 +109,8 @@ found(M2tStreamResult result, gsize at, gsize wanted, gsize *skip, gsize *unit_s
 }
 
 /* A sync word inside the claimed length says that the unit was cut short. It is looked for only when the whole length is there:
- * looking each time a few bytes more have come would read a unit again and again. The last sync word may reach
- * beyond the claimed end, as far as the data do. */
+ * looking each time a few bytes more have come would read a unit again and again. The sync word may reach beyond
+ * the claimed end; to wait for what is there would hold back whole units. */
 M2tStreamResult
 m2t_stream_find(const void *data, gsize size, gsize *skip, gsize *unit_size)
 {

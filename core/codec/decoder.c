@@ -147,13 +147,13 @@ m2t_decoder_open_frame(M2tDecoder *d, const void *data, gsize size, M2tFrameInfo
         return d->slice = NULL, FALSE;
     if (m2t_crc32c(d->slice, d->slice_size) != crc) {
         d->slice = NULL;
-        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "frame %u: checksum of the slice does not match", d->header.number);
+        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "checksum of the slice does not match");
         return FALSE;
     }
     if (d->header.has_sequence ? !open_sequence(d, &d->header, error) : !d->sequence.has_sequence) {
         d->slice = NULL;
         if (!d->header.has_sequence)
-            g_set_error(error, M2T_ERROR, M2T_ERROR_NO_HEADER, "frame %u comes before any key frame", d->header.number);
+            g_set_error_literal(error, M2T_ERROR, M2T_ERROR_NO_HEADER, "a frame without sequence header came before any key frame");
         return FALSE;
     }
     if (info)
@@ -211,7 +211,7 @@ m2t_decoder_decode(M2tDecoder *d, M2tPicture *picture, GError **error)
     good = decode_picture(d, picture);
     d->slice = NULL;
     if (!good)
-        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "frame %u: entropy coded data are damaged", d->header.number);
+        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "entropy coded data are damaged");
     return good;
 }
 

@@ -2,6 +2,8 @@
 /* Walks the graph of a model and packs the weights of every linear layer. Packing and freeing are the same walk. */
 #include "nn/net.h"
 
+#include <string.h>
+
 typedef void (*LinearVisit)(M2tNet *net, M2tLinear *linear, const M2tLinearWeights *weights);
 
 static void
@@ -71,24 +73,70 @@ visit_all(M2tNet *net, LinearVisit visit)
     visit_prior(net, &net->model->prior, visit);
 }
 
-M2tNet *
-m2t_net_new(const M2tModel *model, const M2tGemm *gemm)
+static M2tNet *
+make_net(M2tModel *model, const M2tGemm *gemm)
 {
     M2tNet *net = g_new0(M2tNet, 1);
 
-    net->model = model;
+    net->model = m2t_model_ref(model);
     net->gemm = gemm;
     visit_all(net, pack_linear);
     net->tables = m2t_entropy_tables_new(&model->entropy);
     return net;
 }
 
-void
-m2t_net_free(M2tNet *net)
+static void
+free_net(M2tNet *net)
 {
-    if (!net)
-        return;
     visit_all(net, free_linear);
     m2t_entropy_tables_free(net->tables);
+    m2t_model_unref(net->model);
     g_free(net);
+}
+
+/* All nets of the process: a handful at most. */
+static GMutex lock;
+static GSList *nets;
+
+/* Two models of one identity are the same, wherever they were read from. */
+static M2tNet *
+find_net(const M2tModel *model, const M2tGemm *gemm)
+{
+    for (GSList *item = nets; item; item = item->next) {
+        M2tNet *net = item->data;
+
+        if (net->gemm == gemm && !memcmp(net->model->identity, model->identity, sizeof model->identity))
+            return net;
+    }
+    return NULL;
+}
+
+M2tNet *
+m2t_net_acquire(M2tModel *model, const M2tGemm *gemm)
+{
+    M2tNet *net;
+
+    g_mutex_lock(&lock);
+    net = find_net(model, gemm);
+    if (!net) {
+        net = make_net(model, gemm);
+        nets = g_slist_prepend(nets, net);
+    }
+    net->users++;
+    g_mutex_unlock(&lock);
+    return net;
+}
+
+void
+m2t_net_release(M2tNet *net)
+{
+    gboolean last;
+
+    g_mutex_lock(&lock);
+    last = --net->users == 0;
+    if (last)
+        nets = g_slist_remove(nets, net);
+    g_mutex_unlock(&lock);
+    if (last)
+        free_net(net);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A model made ready for a backend: the same graph with packed weights. Made once per model and backend, shared by all codecs of the process. */
+/* A model made ready for a backend: the same graph with packed weights. Made once per model and backend, and shared by all codecs of the
+ * process that use them. */
 #ifndef M2T_NN_NET_H
 #define M2T_NN_NET_H
 
@@ -28,7 +29,8 @@ typedef struct {
 } M2tLayer;
 
 typedef struct _M2tNet {
-    const M2tModel *model;
+    int users;
+    M2tModel *model;
     const M2tGemm *gemm;
     M2tTransform analysis, synthesis;
     M2tLinear embed, step_fc1[M2T_PARTS_MAX], step_fc2[M2T_PARTS_MAX], head[M2T_PARTS_MAX];
@@ -37,7 +39,8 @@ typedef struct _M2tNet {
     int n_max, k_max;              /* over all linear layers */
 } M2tNet;
 
-M2tNet *m2t_net_new(const M2tModel *model, const M2tGemm *gemm);
-void m2t_net_free(M2tNet *net);
+/* The net for a model with this identity, made at the first call. Give it back with m2t_net_release(). Any thread. */
+M2tNet *m2t_net_acquire(M2tModel *model, const M2tGemm *gemm);
+void m2t_net_release(M2tNet *net);
 
 #endif

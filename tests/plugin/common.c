@@ -66,18 +66,14 @@ GstHarness *
 harness(const char *launch, const char *src_caps, const char *sink_caps)
 {
     g_autoptr(GError) error = NULL;
-    GstHarness *h = gst_harness_new_empty();
+    GstHarness *h;
     GstElement *element;
     GstBus *bus = gst_bus_new();
 
-    if (strchr(launch, '!') != NULL) {
-        element = gst_parse_bin_from_description(launch, TRUE, &error);
-    } else {
-        element = gst_parse_launch(launch, &error);
-    }
+    element = strchr(launch, '!') != NULL ? gst_parse_bin_from_description(launch, TRUE, &error) : gst_parse_launch(launch, &error);
     g_assert_no_error(error);
     gst_element_set_bus(element, bus);
-    gst_harness_add_element_full(h, element, NULL, "sink", NULL, "src");
+    h = gst_harness_new_with_element(element, "sink", "src");
     g_object_set_data_full(G_OBJECT(element), "test-bus", bus, gst_object_unref);
     if (sink_caps != NULL)
         gst_harness_set_sink_caps_str(h, sink_caps);

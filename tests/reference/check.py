@@ -224,7 +224,7 @@ class TinyModel(unittest.TestCase):
     def test_bounds_of_sums(self):
         """A model whose sums may overflow, or whose tables are wrong, is refused though its hash agrees."""
         changes = {"analysis.in.bias": 1 << 24, "synthesis.out.bias": 0x7FFFFFFF, "prior.source": 63, "prior.order": 1,
-                   "prior.norm": -1.0, "prior.layer.0.logit": np.inf, "entropy.frequency": 0, "prior.exp": 0, "exp2": 5,
+                   "prior.log": -128, "prior.norm": -1.0, "prior.layer.0.logit": np.inf, "entropy.frequency": 0, "prior.exp": 0, "exp2": 5,
                    "gain": 30721, "prior.shift": 9, "entropy.raw": 9, "prior.q": -32768}
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "bad.m2tw"

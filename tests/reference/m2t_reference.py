@@ -18,6 +18,7 @@ import bisect
 import dataclasses
 import hashlib
 import json
+import re
 import struct
 import sys
 
@@ -90,7 +91,7 @@ def check_graph(graph):
 
     members(graph, ("format", "name", "anchors", "latents", "analysis", "synthesis", "prior", "entropy"), "graph")
     require(graph["format"] == 1, f"graph: format {graph['format']!r}")
-    require(isinstance(graph["name"], str) and graph["name"], "graph: name")
+    require(isinstance(graph["name"], str) and re.fullmatch("[A-Za-z0-9._-]{1,64}", graph["name"]), "graph: name")
     count(graph["anchors"], "anchors", 2, 16)
     count(graph["latents"], "latents", 8, 512, 8)
     for side in ("analysis", "synthesis"):
@@ -297,6 +298,7 @@ class Model:
         for name in ("gain", "igain", "prior.size"):
             within(name, -30720, 30720)
         within("prior.q", -32767, 32767)
+        within("prior.log", -127, 127)
         require(self["prior.exp"][0] >= 1, "model: prior.exp starts with zero")
         require(np.array_equal(np.sort(self["prior.order"]), np.arange(64)), "model: prior.order is not a permutation")
         within("prior.source", -1, 63)

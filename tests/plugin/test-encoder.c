@@ -1,0 +1,857 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* m2tenc, one behaviour per test. */
+#include "common.h"
+
+#include <string.h>
+
+static GstHarness *
+encoder(const char *properties)
+{
+    g_autofree char *launch = g_strdup_printf("m2tenc %s", properties);
+
+    return harness(launch, RAW_CAPS, FRAMED_CAPS);
+}
+
+static GstBuffer *
+encode(GstHarness *h, guint index)
+{
+    g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, index)), ==, GST_FLOW_OK);
+    return gst_harness_pull(h);
+}
+
+static gboolean
+encode_is_key(GstHarness *h, guint index)
+{
+    g_autoptr(GstBuffer) coded = encode(h, index);
+
+    g_assert_cmpint(frame_info(coded).key, ==, !is_delta(coded));
+    return !is_delta(coded);
+}
+
+static void
+one_in_one_out(void)
+{
+    GstHarness *h = encoder("");
+
+    gst_harness_set_live(h, TRUE);
+    for (guint i = 0; i < 3; i++) {
+        g_autoptr(GstBuffer) coded = encode(h, i);
+
+        g_assert_cmpuint(gst_harness_buffers_in_queue(h), ==, 0);
+        g_assert_cmpuint(GST_BUFFER_PTS(coded), ==, i * FRAME_TIME);
+        g_assert_cmpuint(GST_BUFFER_DTS(coded), ==, GST_BUFFER_PTS(coded));
+        g_assert_cmpuint(GST_BUFFER_DURATION(coded), ==, FRAME_TIME);
+    }
+    g_assert_cmpuint(gst_harness_query_latency(h), ==, 0);
+    gst_harness_teardown(h);
+}
+
+static void
+accept_caps(void)
+{
+    const struct {
+        const char *caps;
+        gboolean accepted;
+    } cases[] = {
+        {"video/x-raw, format=I420, width=64, height=48, framerate=25/1", TRUE},
+        {"video/x-raw, format=I420, width=16, height=16, framerate=0/1", TRUE},
+        {"video/x-raw, format=I420, width=8192, height=8192, framerate=25/1", TRUE},
+        {"video/x-raw, format=I420, width=64, height=48, framerate=25/1, interlace-mode=progressive", TRUE},
+        {"video/x-raw, format=I420, width=15, height=48, framerate=25/1", FALSE},
+        {"video/x-raw, format=I420, width=64, height=8193, framerate=25/1", FALSE},
+        {"video/x-raw, format=NV12, width=64, height=48, framerate=25/1", FALSE},
+    };
+    GstHarness *h = harness("m2tenc", NULL, FRAMED_CAPS);
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GstCaps) caps = gst_caps_from_string(cases[i].caps);
+
+        g_test_message("%s", cases[i].caps);
+        g_assert_cmpint(gst_pad_peer_query_accept_caps(h->srcpad, caps), ==, cases[i].accepted);
+    }
+    gst_harness_teardown(h);
+}
+
+static void
+output_form(void)
+{
+    const struct {
+        const char *wanted, *name, *form;
+    } cases[] = {
+        {"ANY", "video/x-m2t", "byte-stream"},
+        {FRAMED_CAPS, "video/x-m2t", "framed"},
+        {STREAM_CAPS, "video/x-m2t", "byte-stream"},
+        {"video/x-m2t", "video/x-m2t", "framed"},
+        {"video/x-mp4-part", "video/x-mp4-part", NULL},
+        {"video/x-qt-part; video/x-m2t", "video/x-qt-part", NULL},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GstHarness *h = harness("m2tenc", RAW_CAPS, cases[i].wanted);
+        g_autoptr(GstBuffer) first = encode(h, 0);
+        g_autoptr(GstBuffer) second = encode(h, 1);
+        g_autoptr(GstStructure) s = current_caps(h);
+        gboolean stream = g_strcmp0(cases[i].form, "byte-stream") == 0;
+        guint format;
+
+        g_test_message("%s", cases[i].wanted);
+        g_assert_cmpstr(gst_structure_get_name(s), ==, cases[i].name);
+        g_assert_cmpstr(gst_structure_get_string(s, "stream-format"), ==, cases[i].form);
+        if (cases[i].form == NULL) {
+            g_assert_true(gst_structure_get_uint(s, "format", &format));
+            g_assert_cmpuint(format, ==, GST_MAKE_FOURCC('m', '2', 't', 'v'));
+        } else {
+            g_assert_cmpstr(gst_structure_get_string(s, "profile"), ==, "tiny");
+        }
+        g_assert_cmpint(gst_buffer_memcmp(first, 0, m2t_stream_magic(), M2T_STREAM_MAGIC_SIZE) == 0, ==, stream);
+        g_assert_cmpint(gst_buffer_memcmp(second, 0, "\0\0\2M", 4) == 0, ==, stream);
+        gst_harness_teardown(h);
+    }
+}
+
+/* Nothing before the frame is needed: no caps field, no earlier frame. */
+static void
+key_frames_carry_header(void)
+{
+    g_autoptr(GPtrArray) frames = coded_frames(WIDTH, HEIGHT, 5, 2);
+
+    for (guint i = 0; i < frames->len; i++) {
+        M2tFrameInfo info = frame_info(frames->pdata[i]);
+
+        g_assert_cmpint(info.key, ==, i % 2 == 0);
+        g_assert_cmpint(info.key, ==, info.has_sequence);
+        g_assert_cmpuint(info.number, ==, i);
+        if (info.key) {
+            g_assert_cmpuint(info.video.width, ==, WIDTH);
+            g_assert_cmpuint(info.video.height, ==, HEIGHT);
+        }
+    }
+}
+
+static void
+flags(void)
+{
+    g_autoptr(GPtrArray) frames = coded_frames(WIDTH, HEIGHT, 5, 3);
+
+    for (guint i = 0; i < frames->len; i++) {
+        GstBuffer *buffer = frames->pdata[i];
+
+        g_assert_cmpint(is_delta(buffer), ==, i % 3 != 0);
+        g_assert_true(GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_MARKER));
+        g_assert_cmpint(GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DISCONT), ==, i == 0);
+        g_assert_false(GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_HEADER));
+    }
+}
+
+static void
+properties(void)
+{
+    GstElement *element = gst_element_factory_make("m2tenc", NULL);
+    guint quantizer, interval, threads, tune;
+    gboolean qos;
+    g_autofree char *model = NULL;
+
+    g_object_get(element, "quantizer", &quantizer, "key-int-max", &interval, "threads", &threads, "tune", &tune, "model-file", &model, "qos",
+                 &qos, NULL);
+    g_assert_cmpuint(quantizer, ==, 32);
+    g_assert_cmpuint(interval, ==, 0);
+    g_assert_cmpuint(threads, ==, 0);
+    g_assert_cmpuint(tune, ==, 0);
+    g_assert_null(model);
+    g_assert_false(qos);
+    gst_util_set_object_arg(G_OBJECT(element), "tune", "zerolatency");
+    g_object_get(element, "tune", &tune, NULL);
+    g_assert_cmpuint(tune, ==, 1);
+    gst_object_unref(element);
+}
+
+static void
+change_while_playing(void)
+{
+    GstHarness *h = encoder("key-int-max=1000 quantizer=50");
+
+    for (guint i = 0; i < 4; i++) {
+        GstBuffer *coded;
+        M2tFrameInfo info;
+
+        if (i == 2)
+            g_object_set(h->element, "quantizer", 10, NULL);
+        coded = encode(h, i);
+        info = frame_info(coded);
+        g_assert_cmpfloat(info.quantizer, ==, i < 2 ? 50 : 10);
+        g_assert_cmpint(info.key, ==, i == 0);
+        g_assert_cmpuint(info.number, ==, i);
+        gst_buffer_unref(coded);
+    }
+    gst_harness_teardown(h);
+}
+
+static void
+ready_properties_stay(void)
+{
+    GstHarness *h = encoder("threads=1");
+    guint threads, tune;
+    g_autofree char *model = NULL;
+
+    g_object_set(h->element, "threads", 2, "tune", 1, "model-file", "/nowhere", NULL);
+    g_object_get(h->element, "threads", &threads, "tune", &tune, "model-file", &model, NULL);
+    g_assert_cmpuint(threads, ==, 1);
+    g_assert_cmpuint(tune, ==, 0);
+    g_assert_null(model);
+    gst_harness_teardown(h);
+}
+
+static void
+key_interval_counts_from_last(void)
+{
+    GstHarness *h = encoder("key-int-max=4");
+    const gboolean keys[] = {1, 0, 0, 1, 0, 0, 0, 1, 0};
+
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
+        if (i == 3)
+            gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
+        g_assert_cmpint(encode_is_key(h, i), ==, keys[i]);
+    }
+    gst_harness_teardown(h);
+}
+
+static void
+presets(void)
+{
+    GstElement *element = gst_element_factory_make("m2tenc", NULL);
+    const char *names[] = {"Profile Realtime", "Quality High", "Quality Low", "Quality Normal"};
+    const guint quantizers[] = {34, 20, 44, 32};
+    char **found = gst_preset_get_preset_names(GST_PRESET(element));
+
+    g_assert_cmpuint(g_strv_length(found), ==, G_N_ELEMENTS(names));
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        guint quantizer;
+
+        g_assert_true(g_strv_contains((const char *const *) found, names[i]));
+        g_assert_true(gst_preset_load_preset(GST_PRESET(element), names[i]));
+        g_object_get(element, "quantizer", &quantizer, NULL);
+        g_assert_cmpuint(quantizer, ==, quantizers[i]);
+    }
+    g_strfreev(found);
+    gst_object_unref(element);
+}
+
+static void
+tags(void)
+{
+    GstHarness *h = encoder("");
+    g_autoptr(GstBuffer) coded = encode(h, 0);
+    g_autoptr(GstEvent) event = gst_pad_get_sticky_event(h->sinkpad, GST_EVENT_TAG, 0);
+    GstTagList *list;
+    g_autofree char *encoder_name = NULL, *codec = NULL;
+    guint version;
+
+    g_assert_nonnull(event);
+    gst_event_parse_tag(event, &list);
+    g_assert_true(gst_tag_list_get_string(list, GST_TAG_ENCODER, &encoder_name));
+    g_assert_true(gst_tag_list_get_string(list, GST_TAG_VIDEO_CODEC, &codec));
+    g_assert_true(gst_tag_list_get_uint(list, GST_TAG_ENCODER_VERSION, &version));
+    g_assert_cmpstr(encoder_name, ==, "m2tenc");
+    g_assert_cmpstr(codec, ==, "M2T");
+    gst_harness_teardown(h);
+}
+
+static void
+send_late(GstHarness *h, GstClockTime when, GstClockTimeDiff late)
+{
+    gst_harness_push_upstream_event(h, gst_event_new_qos(GST_QOS_TYPE_UNDERFLOW, 2.0, late, when));
+}
+
+static void
+qos_drops(void)
+{
+    GstHarness *h = encoder("qos=true");
+    GstMessage *message;
+
+    gst_buffer_unref(encode(h, 0));
+    send_late(h, 0, 100 * GST_MSECOND); /* the base class then waits for 240 ms */
+    for (guint i = 1; i < 6; i++)
+        g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, i)), ==, GST_FLOW_OK);
+    g_assert_cmpuint(gst_harness_buffers_in_queue(h), ==, 0);
+    message = gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_QOS);
+    g_assert_nonnull(message);
+    gst_message_unref(message);
+    gst_buffer_unref(encode(h, 10));
+    gst_harness_teardown(h);
+}
+
+static void
+qos_off_drops_nothing(void)
+{
+    GstHarness *h = encoder("");
+
+    send_late(h, 0, 10 * GST_SECOND);
+    for (guint i = 0; i < 3; i++)
+        gst_buffer_unref(encode(h, i));
+    gst_harness_teardown(h);
+}
+
+/* A late frame for which a key frame is owed is not dropped, and neither is the debt. */
+static void
+forced_key_survives_drops(void)
+{
+    GstHarness *h = encoder("qos=true key-int-max=1000");
+
+    g_assert_true(encode_is_key(h, 0));
+    send_late(h, 0, 100 * GST_MSECOND);
+    gst_harness_push(h, raw_frame(WIDTH, HEIGHT, 1));
+    g_assert_cmpuint(gst_harness_buffers_in_queue(h), ==, 0);
+    gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
+    g_assert_true(encode_is_key(h, 2));
+    g_assert_false(encode_is_key(h, 10));
+    gst_harness_teardown(h);
+}
+
+static void
+proposes_video_meta(void)
+{
+    GstHarness *h = encoder("");
+    g_autoptr(GstCaps) caps = gst_caps_from_string(RAW_CAPS);
+    GstQuery *query = gst_query_new_allocation(caps, TRUE);
+
+    g_assert_true(gst_pad_peer_query(h->srcpad, query));
+    g_assert_true(gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL));
+    g_assert_false(gst_query_find_allocation_meta(query, GST_VIDEO_CROP_META_API_TYPE, NULL));
+    g_assert_cmpuint(gst_query_get_n_allocation_pools(query), ==, 1);
+    gst_query_unref(query);
+    gst_harness_teardown(h);
+}
+
+/* Planes with padding, as a camera may deliver them, code to the same bytes. */
+static void
+any_strides(void)
+{
+    GstHarness *h = encoder("");
+    g_autoptr(GstBuffer) plain = encode(h, 0), padded_coded = NULL, raw = raw_frame(WIDTH, HEIGHT, 0);
+    GstBuffer *padded = gst_buffer_new_allocate(NULL, 3 * 128 * HEIGHT, NULL);
+    gsize offsets[GST_VIDEO_MAX_PLANES] = {64, 64 + 128 * HEIGHT, 64 + 128 * HEIGHT + 96 * HEIGHT / 2};
+    gint strides[GST_VIDEO_MAX_PLANES] = {128, 96, 80};
+    GstVideoInfo info;
+    GstVideoFrame from, to;
+
+    gst_harness_teardown(h);
+    gst_buffer_memset(padded, 0, 0xee, gst_buffer_get_size(padded));
+    gst_buffer_add_video_meta_full(padded, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_I420, WIDTH, HEIGHT, 3, offsets, strides);
+    gst_video_info_set_format(&info, GST_VIDEO_FORMAT_I420, WIDTH, HEIGHT);
+    g_assert_true(gst_video_frame_map(&from, &info, raw, GST_MAP_READ));
+    g_assert_true(gst_video_frame_map(&to, &info, padded, GST_MAP_WRITE));
+    g_assert_true(gst_video_frame_copy(&to, &from));
+    gst_video_frame_unmap(&to);
+    gst_video_frame_unmap(&from);
+
+    h = encoder("");
+    g_assert_cmpint(gst_harness_push(h, padded), ==, GST_FLOW_OK);
+    padded_coded = gst_harness_pull(h);
+    {
+        GstMapInfo map;
+
+        gst_buffer_map(plain, &map, GST_MAP_READ);
+        g_assert_cmpuint(gst_buffer_get_size(padded_coded), ==, map.size);
+        g_assert_cmpint(gst_buffer_memcmp(padded_coded, 0, map.data, map.size), ==, 0);
+        gst_buffer_unmap(plain, &map);
+    }
+    gst_harness_teardown(h);
+}
+
+/* What is tagged as video stays on the coded frame; the layout of the planes does not. */
+static void
+metas(void)
+{
+    GstHarness *h = encoder("");
+    GstBuffer *raw = raw_frame(WIDTH, HEIGHT, 0);
+    const guint8 caption[] = {0xfc, 0x80, 0x80};
+    g_autoptr(GstBuffer) coded = NULL;
+
+    gst_buffer_add_video_caption_meta(raw, GST_VIDEO_CAPTION_TYPE_CEA708_RAW, caption, sizeof caption);
+    gst_buffer_add_video_region_of_interest_meta(raw, "face", 0, 0, 16, 16);
+    gst_buffer_add_video_meta(raw, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_I420, WIDTH, HEIGHT);
+    gst_harness_push(h, raw);
+    coded = gst_harness_pull(h);
+    g_assert_nonnull(gst_buffer_get_video_caption_meta(coded));
+    g_assert_nonnull(gst_buffer_get_meta(coded, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE));
+    g_assert_null(gst_buffer_get_video_meta(coded));
+    gst_harness_teardown(h);
+}
+
+static void
+missing_model(void)
+{
+    GstElement *element = gst_element_factory_make("m2tenc", NULL);
+    GstBus *bus = gst_bus_new();
+    GstMessage *message;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *debug = NULL;
+
+    gst_element_set_bus(element, bus);
+    g_object_set(element, "model-file", "/nowhere/absent.m2tw", NULL);
+    g_assert_cmpint(gst_element_set_state(element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+    message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
+    g_assert_nonnull(message);
+    gst_message_parse_error(message, &error, &debug);
+    g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
+    g_assert_nonnull(strstr(debug, "/nowhere/absent.m2tw"));
+    g_assert_nonnull(strstr(debug, "model-file"));
+    gst_message_unref(message);
+    gst_element_set_state(element, GST_STATE_NULL);
+    gst_object_unref(bus);
+    gst_object_unref(element);
+}
+
+static guint
+caps_events(GstHarness *h)
+{
+    GstEvent *event;
+    guint count = 0;
+
+    while ((event = gst_harness_try_pull_event(h)) != NULL) {
+        count += GST_EVENT_TYPE(event) == GST_EVENT_CAPS;
+        gst_event_unref(event);
+    }
+    return count;
+}
+
+static void
+same_caps_twice(void)
+{
+    GstHarness *h = encoder("key-int-max=1000");
+
+    g_assert_true(encode_is_key(h, 0));
+    g_assert_cmpuint(caps_events(h), ==, 1);
+    gst_harness_set_src_caps_str(h, RAW_CAPS);
+    g_assert_false(encode_is_key(h, 1));
+    g_assert_cmpuint(caps_events(h), ==, 0);
+    gst_harness_teardown(h);
+}
+
+/* Every field that the header has: a new caps event, a key frame with the new header, time goes on. */
+static void
+each_field_starts_anew(void)
+{
+    const char *variants[] = {
+        "video/x-raw, format=I420, width=64, height=48, framerate=30/1",
+        "video/x-raw, format=I420, width=64, height=48, framerate=25/1, pixel-aspect-ratio=4/3",
+        "video/x-raw, format=I420, width=64, height=48, framerate=25/1, colorimetry=bt709",
+        "video/x-raw, format=I420, width=64, height=48, framerate=25/1, colorimetry=bt601", /* what was assumed all along */
+        "video/x-raw, format=I420, width=64, height=48, framerate=25/1, chroma-site=mpeg2",
+        "video/x-raw, format=I420, width=64, height=48, framerate=25/1, "
+        "mastering-display-info=35400:14600:8500:39850:6550:2300:15635:16450:10000000:1",
+        "video/x-raw, format=I420, width=64, height=48, framerate=25/1, content-light-level=1000:400",
+        "video/x-raw, format=I420, width=64, height=48, framerate=25/1, content-light-level=1000:500",
+    };
+    GstHarness *h = encoder("key-int-max=1000");
+
+    for (guint i = 0; i < G_N_ELEMENTS(variants); i++) {
+        M2tVideoInfo before, after;
+        g_autoptr(GstBuffer) first = NULL, second = NULL;
+
+        g_test_message("%s", variants[i]);
+        gst_harness_set_src_caps_str(h, RAW_CAPS);
+        first = encode(h, 2 * i + 1);
+        before = frame_info(first).video;
+        gst_harness_set_src_caps_str(h, variants[i]);
+        second = encode(h, 2 * i + 2);
+        after = frame_info(second).video;
+        g_assert_true(frame_info(first).key && frame_info(second).key);
+        g_assert_false(m2t_video_info_equal(&before, &after));
+        g_assert_cmpuint(GST_BUFFER_PTS(second), ==, (2 * i + 2) * FRAME_TIME);
+        g_assert_false(encode_is_key(h, 2 * i + 2));
+    }
+    gst_harness_teardown(h);
+}
+
+static void
+new_size(void)
+{
+    GstHarness *h = encoder("key-int-max=1000");
+    g_autoptr(GstBuffer) coded = NULL;
+    g_autoptr(GstStructure) s = NULL;
+    gint width;
+
+    gst_buffer_unref(encode(h, 0));
+    gst_harness_set_src_caps_str(h, "video/x-raw, format=I420, width=80, height=32, framerate=25/1");
+    g_assert_cmpint(gst_harness_push(h, raw_frame(80, 32, 1)), ==, GST_FLOW_OK);
+    coded = gst_harness_pull(h);
+    g_assert_cmpuint(frame_info(coded).video.width, ==, 80);
+    g_assert_cmpuint(frame_info(coded).video.height, ==, 32);
+    s = current_caps(h);
+    gst_structure_get_int(s, "width", &width);
+    g_assert_cmpint(width, ==, 80);
+    gst_harness_teardown(h);
+}
+
+static void
+many_caps(void)
+{
+    const char *other = "video/x-raw, format=I420, width=80, height=32, framerate=25/1";
+    GstHarness *h = harness("m2tenc", NULL, FRAMED_CAPS);
+
+    gst_harness_set_src_caps_str(h, other); /* before any frame, twice in a row, and back */
+    gst_harness_set_src_caps_str(h, RAW_CAPS);
+    gst_buffer_unref(encode(h, 0));
+    for (guint i = 1; i < 5; i++) {
+        gst_harness_set_src_caps_str(h, other);
+        gst_harness_set_src_caps_str(h, RAW_CAPS);
+        g_assert_true(encode_is_key(h, i));
+    }
+    gst_harness_teardown(h);
+}
+
+static void
+rejected_caps(void)
+{
+    GstHarness *h = encoder("");
+    g_autoptr(GstCaps) bad = gst_caps_from_string(RAW_CAPS ", interlace-mode=interleaved");
+
+    gst_buffer_unref(encode(h, 0));
+    g_assert_false(gst_pad_push_event(h->srcpad, gst_event_new_caps(bad)));
+    g_assert_cmpint(posted_error(h, GST_CORE_ERROR), ==, -1);
+    g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, 1)), ==, GST_FLOW_NOT_NEGOTIATED);
+    gst_harness_set_src_caps_str(h, RAW_CAPS);
+    gst_buffer_unref(encode(h, 2));
+    gst_harness_teardown(h);
+}
+
+static void
+not_progressive_or_not_mono(void)
+{
+    const char *bad[] = {
+        RAW_CAPS ", interlace-mode=interleaved",
+        RAW_CAPS ", interlace-mode=mixed",
+        RAW_CAPS ", multiview-mode=side-by-side",
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        GstHarness *h = harness("m2tenc", NULL, FRAMED_CAPS);
+        g_autoptr(GstCaps) caps = gst_caps_from_string(bad[i]);
+        GstSegment segment;
+
+        gst_segment_init(&segment, GST_FORMAT_TIME);
+        gst_pad_push_event(h->srcpad, gst_event_new_stream_start("x"));
+        g_assert_false(gst_pad_push_event(h->srcpad, gst_event_new_caps(caps)));
+        gst_harness_teardown(h);
+    }
+    {
+        GstHarness *h = harness("m2tenc", RAW_CAPS ", multiview-mode=mono", FRAMED_CAPS);
+
+        gst_buffer_unref(encode(h, 0));
+        gst_harness_teardown(h);
+    }
+}
+
+static void
+end_of_stream(void)
+{
+    for (guint frames = 0; frames < 3; frames++) {
+        GstHarness *h = encoder("");
+        gboolean eos = FALSE;
+        GstEvent *event;
+
+        for (guint i = 0; i < frames; i++)
+            g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, i)), ==, GST_FLOW_OK);
+        g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
+        g_assert_cmpuint(gst_harness_buffers_received(h), ==, frames);
+        while ((event = gst_harness_try_pull_event(h)) != NULL) {
+            eos = GST_EVENT_TYPE(event) == GST_EVENT_EOS;
+            gst_event_unref(event);
+        }
+        g_assert_true(eos);
+        gst_harness_teardown(h);
+    }
+    {
+        GstHarness *h = harness("m2tenc", NULL, NULL);
+
+        gst_harness_push_event(h, gst_event_new_stream_start("x"));
+        gst_harness_push_event(h, gst_event_new_eos());
+        gst_harness_teardown(h);
+    }
+}
+
+static void
+send_segment(GstHarness *h)
+{
+    GstSegment segment;
+
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    gst_harness_push_event(h, gst_event_new_segment(&segment));
+}
+
+static void
+flush(void)
+{
+    GstHarness *h = encoder("key-int-max=1000");
+
+    gst_harness_push_event(h, gst_event_new_flush_start());
+    gst_harness_push_event(h, gst_event_new_flush_stop(TRUE));
+    send_segment(h);
+    g_assert_true(encode_is_key(h, 0));
+    g_assert_false(encode_is_key(h, 1));
+    gst_harness_push_event(h, gst_event_new_flush_start());
+    gst_harness_push_event(h, gst_event_new_flush_stop(TRUE));
+    send_segment(h);
+    g_assert_true(encode_is_key(h, 0));
+    gst_harness_teardown(h);
+}
+
+static void
+gap(void)
+{
+    GstHarness *h = encoder("");
+    GstEvent *event;
+    gboolean seen = FALSE;
+
+    gst_buffer_unref(encode(h, 0));
+    gst_harness_push_event(h, gst_event_new_gap(FRAME_TIME, FRAME_TIME));
+    gst_buffer_unref(encode(h, 2));
+    while ((event = gst_harness_try_pull_event(h)) != NULL) {
+        seen |= GST_EVENT_TYPE(event) == GST_EVENT_GAP;
+        gst_event_unref(event);
+    }
+    g_assert_true(seen);
+    gst_harness_teardown(h);
+}
+
+/* Returns: the counts of the force-key-unit events that came out, as a bit set. */
+static guint
+downstream_key_units(GstHarness *h)
+{
+    GstEvent *event;
+    guint counts = 0;
+
+    while ((event = gst_harness_try_pull_event(h)) != NULL) {
+        guint count;
+
+        if (gst_video_event_is_force_key_unit(event) &&
+            gst_video_event_parse_downstream_force_key_unit(event, NULL, NULL, NULL, NULL, &count))
+            counts |= 1u << count;
+        gst_event_unref(event);
+    }
+    return counts;
+}
+
+static void
+force_key_unit(void)
+{
+    GstHarness *h = encoder("key-int-max=1000");
+
+    g_assert_true(encode_is_key(h, 0));
+    g_assert_false(encode_is_key(h, 1));
+    gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
+    g_assert_true(encode_is_key(h, 2));
+    g_assert_cmpuint(downstream_key_units(h), ==, 1u << 1);
+    g_assert_false(encode_is_key(h, 3));
+
+    gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(5 * FRAME_TIME, TRUE, 2));
+    g_assert_false(encode_is_key(h, 4));
+    g_assert_true(encode_is_key(h, 5));
+    g_assert_cmpuint(downstream_key_units(h), ==, 1u << 2);
+
+    gst_harness_push_event(h, gst_video_event_new_downstream_force_key_unit(7 * FRAME_TIME, 7 * FRAME_TIME, 7 * FRAME_TIME, TRUE, 3));
+    g_assert_false(encode_is_key(h, 6));
+    g_assert_true(encode_is_key(h, 7));
+    g_assert_cmpuint(downstream_key_units(h), ==, 1u << 3);
+
+    gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 4));
+    gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(8 * FRAME_TIME, TRUE, 5));
+    g_assert_true(encode_is_key(h, 8));
+    g_assert_cmpuint(downstream_key_units(h), ==, 1u << 4 | 1u << 5);
+    g_assert_false(encode_is_key(h, 9));
+    gst_harness_teardown(h);
+}
+
+static void
+key_units_not_too_often(void)
+{
+    GstHarness *h = encoder("key-int-max=1000 min-force-key-unit-interval=200000000");
+
+    g_assert_true(encode_is_key(h, 0));
+    gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
+    for (guint i = 1; i < 7; i++)
+        g_assert_cmpint(encode_is_key(h, i), ==, i == 5);
+    gst_harness_teardown(h);
+}
+
+static void
+variable_rate(void)
+{
+    const char *raws[] = {
+        "video/x-raw, format=I420, width=64, height=48, framerate=0/1",
+        "video/x-raw, format=I420, width=64, height=48, framerate=0/1, max-framerate=30/1",
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(raws); i++) {
+        GstHarness *h = harness("m2tenc", raws[i], FRAMED_CAPS);
+        g_autoptr(GstBuffer) coded = encode(h, 0);
+        g_autoptr(GstStructure) s = current_caps(h);
+        gint n = -1, d = -1;
+
+        g_assert_true(gst_structure_get_fraction(s, "framerate", &n, &d));
+        g_assert_cmpint(n, ==, 0);
+        g_assert_cmpint(gst_structure_has_field(s, "max-framerate"), ==, i == 1);
+        g_assert_true(frame_info(coded).video.has_rate);
+        g_assert_cmpuint(frame_info(coded).video.rate_n, ==, 0);
+        gst_harness_teardown(h);
+    }
+}
+
+static void
+odd_time_stamps(void)
+{
+    GstHarness *h = encoder("");
+    const GstClockTime times[] = {0, GST_CLOCK_TIME_NONE, 40, 40, 20, 1000};
+
+    for (guint i = 0; i < G_N_ELEMENTS(times); i++) {
+        GstBuffer *raw = raw_frame(WIDTH, HEIGHT, i), *coded;
+
+        GST_BUFFER_PTS(raw) = GST_CLOCK_TIME_IS_VALID(times[i]) ? times[i] * GST_MSECOND : GST_CLOCK_TIME_NONE;
+        g_assert_cmpint(gst_harness_push(h, raw), ==, GST_FLOW_OK);
+        coded = gst_harness_pull(h);
+        g_assert_cmpuint(GST_BUFFER_PTS(coded), ==, GST_CLOCK_TIME_IS_VALID(times[i]) ? times[i] * GST_MSECOND : GST_CLOCK_TIME_NONE);
+        gst_buffer_unref(coded);
+    }
+    gst_harness_teardown(h);
+}
+
+static void
+segments_leave_time_alone(void)
+{
+    GstHarness *h = encoder("");
+    g_autoptr(GstBuffer) coded = NULL;
+    GstSegment segment;
+
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    segment.start = 10 * FRAME_TIME;
+    segment.time = 3 * GST_SECOND;
+    segment.rate = 2.0;
+    segment.offset = FRAME_TIME;
+    gst_harness_push_event(h, gst_event_new_segment(&segment));
+    coded = encode(h, 20);
+    g_assert_cmpuint(GST_BUFFER_PTS(coded), ==, 20 * FRAME_TIME);
+    gst_harness_teardown(h);
+}
+
+static GstFlowReturn
+refusing_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
+{
+    gst_buffer_unref(buffer);
+    return GPOINTER_TO_INT(g_object_get_data(G_OBJECT(pad), "answer"));
+}
+
+static void
+flow_returns(void)
+{
+    const GstFlowReturn answers[] = {GST_FLOW_FLUSHING, GST_FLOW_EOS, GST_FLOW_NOT_LINKED, GST_FLOW_ERROR};
+
+    for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
+        GstHarness *h = encoder("");
+
+        g_object_set_data(G_OBJECT(h->sinkpad), "answer", GINT_TO_POINTER(answers[i]));
+        gst_pad_set_chain_function(h->sinkpad, refusing_chain);
+        g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, 0)), ==, answers[i]);
+        g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, -1);
+        g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
+        gst_harness_teardown(h);
+    }
+}
+
+static void
+short_buffer_is_an_error(void)
+{
+    GstHarness *h = encoder("");
+
+    g_assert_cmpint(gst_harness_push(h, gst_buffer_new_allocate(NULL, 100, NULL)), ==, GST_FLOW_ERROR);
+    g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, GST_STREAM_ERROR_ENCODE);
+    gst_harness_teardown(h);
+}
+
+static void
+same_bytes_for_all_threads(void)
+{
+    g_autoptr(GPtrArray) one = coded_frames_of(RAW_CAPS, "threads=1", 3);
+    g_autoptr(GPtrArray) two = coded_frames_of(RAW_CAPS, "threads=2", 3);
+    g_autoptr(GPtrArray) automatic = coded_frames_of(RAW_CAPS, "threads=0", 3);
+
+    for (guint i = 0; i < one->len; i++) {
+        GstMapInfo map;
+
+        gst_buffer_map(one->pdata[i], &map, GST_MAP_READ);
+        g_assert_cmpuint(gst_buffer_get_size(two->pdata[i]), ==, map.size);
+        g_assert_cmpint(gst_buffer_memcmp(two->pdata[i], 0, map.data, map.size), ==, 0);
+        g_assert_cmpint(gst_buffer_memcmp(automatic->pdata[i], 0, map.data, map.size), ==, 0);
+        gst_buffer_unmap(one->pdata[i], &map);
+    }
+}
+
+static void
+stress(void)
+{
+    GstHarness *h = encoder("key-int-max=3");
+    GstBuffer *raw = raw_frame(WIDTH, HEIGHT, 0);
+    GstSegment segment;
+    g_autoptr(GstCaps) caps = gst_caps_from_string(RAW_CAPS);
+    GstHarnessThread *push, *set, *force;
+    GValue value = G_VALUE_INIT;
+
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    g_value_init(&value, G_TYPE_UINT);
+    g_value_set_uint(&value, 20);
+    gst_harness_set_drop_buffers(h, TRUE);
+    push = gst_harness_stress_push_buffer_start(h, caps, &segment, raw);
+    set = gst_harness_stress_property_start_full(h, "quantizer", &value, 100);
+    force = gst_harness_stress_send_upstream_event_start(
+        h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
+    g_usleep(G_USEC_PER_SEC);
+    gst_harness_stress_thread_stop(force);
+    gst_harness_stress_thread_stop(set);
+    g_assert_cmpuint(gst_harness_stress_thread_stop(push), >, 0);
+    g_value_unset(&value);
+    gst_buffer_unref(raw);
+    gst_harness_teardown(h);
+}
+
+int
+main(int argc, char **argv)
+{
+    test_init(&argc, &argv);
+    g_test_add_func("/encoder/U1 C14 C4 one in one out, no latency, DTS is PTS", one_in_one_out);
+    g_test_add_func("/encoder/C5 C6 accepted caps", accept_caps);
+    g_test_add_func("/encoder/C7 form of the output", output_form);
+    g_test_add_func("/encoder/C2 key frames carry the header", key_frames_carry_header);
+    g_test_add_func("/encoder/B36 flags", flags);
+    g_test_add_func("/encoder/C9 properties", properties);
+    g_test_add_func("/encoder/C10 U2 change while playing", change_while_playing);
+    g_test_add_func("/encoder/C10 ready properties stay", ready_properties_stay);
+    g_test_add_func("/encoder/C9 key interval counts from the last key frame", key_interval_counts_from_last);
+    g_test_add_func("/encoder/C12 presets", presets);
+    g_test_add_func("/encoder/C13 tags", tags);
+    g_test_add_func("/encoder/C15 qos drops late frames", qos_drops);
+    g_test_add_func("/encoder/C15 without qos nothing is dropped", qos_off_drops_nothing);
+    g_test_add_func("/encoder/B12 a forced key frame survives drops", forced_key_survives_drops);
+    g_test_add_func("/encoder/C30 C29 proposed allocation", proposes_video_meta);
+    g_test_add_func("/encoder/C31 B35 any strides", any_strides);
+    g_test_add_func("/encoder/C28 C29 metas", metas);
+    g_test_add_func("/encoder/C32 missing model", missing_model);
+    g_test_add_func("/encoder/B1 same caps twice", same_caps_twice);
+    g_test_add_func("/encoder/B1 B2 each field of the header", each_field_starts_anew);
+    g_test_add_func("/encoder/B1 U7 new size", new_size);
+    g_test_add_func("/encoder/B3 many caps", many_caps);
+    g_test_add_func("/encoder/B4 rejected caps", rejected_caps);
+    g_test_add_func("/encoder/B20 interlaced or multiview", not_progressive_or_not_mono);
+    g_test_add_func("/encoder/B5 U6 end of stream", end_of_stream);
+    g_test_add_func("/encoder/B7 U5 flush", flush);
+    g_test_add_func("/encoder/B10 gap", gap);
+    g_test_add_func("/encoder/B11 U3 force key unit", force_key_unit);
+    g_test_add_func("/encoder/B11 not more often than allowed", key_units_not_too_often);
+    g_test_add_func("/encoder/B13 variable frame rate", variable_rate);
+    g_test_add_func("/encoder/B14 odd time stamps", odd_time_stamps);
+    g_test_add_func("/encoder/B14 segments", segments_leave_time_alone);
+    g_test_add_func("/encoder/B31 flow returns", flow_returns);
+    g_test_add_func("/encoder/B32 short buffer", short_buffer_is_an_error);
+    g_test_add_func("/encoder/B35 same bytes for all threads", same_bytes_for_all_threads);
+    g_test_add_func("/encoder/L1 stress", stress);
+    return g_test_run();
+}
