@@ -245,6 +245,18 @@ gst_m2t_dec_is_loss(GstM2tDec *self, GstBuffer *input, const M2tFrameInfo *info)
         (forward && GST_BUFFER_FLAG_IS_SET(input, GST_BUFFER_FLAG_DISCONT));
 }
 
+/* The base class knows deadlines even where nobody wants frames to be skipped. */
+static gboolean
+gst_m2t_dec_is_too_late(GstM2tDec *self, GstVideoCodecFrame *frame)
+{
+    gboolean qos;
+
+    if (gst_video_decoder_get_max_decode_time(GST_VIDEO_DECODER(self), frame) >= 0)
+        return FALSE;
+    g_object_get(self, "qos", &qos, NULL);
+    return qos;
+}
+
 static GstFlowReturn
 gst_m2t_dec_decode_into(GstM2tDec *self, GstVideoCodecFrame *frame)
 {
@@ -287,7 +299,7 @@ gst_m2t_dec_decode(GstM2tDec *self, GstVideoCodecFrame *frame, const GstMapInfo 
     self->has_number = TRUE;
     self->number = info.number;
 
-    if (gst_video_decoder_get_max_decode_time(base, frame) < 0) {
+    if (gst_m2t_dec_is_too_late(self, frame)) {
         GST_DEBUG_OBJECT(self, "frame %u is too late to be shown", frame->system_frame_number);
         return FLOW_SKIP;
     }

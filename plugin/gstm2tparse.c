@@ -27,6 +27,8 @@
 GST_DEBUG_CATEGORY_STATIC(gst_m2t_parse_debug);
 #define GST_CAT_DEFAULT gst_m2t_parse_debug
 
+#define LOOK_AGAIN 65536 /* bytes between two looks at a unit that is not all there */
+
 struct _GstM2tParse {
     GstBaseParse parent;
 
@@ -207,9 +209,10 @@ gst_m2t_parse_find_unit(GstM2tParse *self, const GstMapInfo *map, gint *skip)
 {
     gsize garbage, size;
 
+    /* Not to be asked again for every few bytes of a large unit; nor to believe a damaged length for too long. */
     if (m2t_stream_find(map->data, map->size, &garbage, &size) == M2T_STREAM_MORE) {
         *skip = (gint) (GST_BASE_PARSE_DRAINING(self) ? map->size : garbage);
-        gst_m2t_parse_expect(self, size);
+        gst_m2t_parse_expect(self, MIN(size, map->size - garbage + LOOK_AGAIN));
         return 0;
     }
     if (garbage > 0) {

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The same bits everywhere: encodes and decodes a few frames with every build, backend, CPU type of OpenBLAS and number of threads, and
-# compares the stream and the MD5 of the decoded planes with those of the first build's plain C with one thread. Prints TAP.
+# The same bits everywhere: encodes and decodes a few frames with every build, backend, instruction set of the kernels, CPU type of
+# OpenBLAS and number of threads, and compares the stream and the MD5 of the decoded planes with those of the first build's plain C
+# with one thread. Prints TAP.
 #
 # Usage: tests/exactness.sh WORK NAME=COMMAND...
 #
@@ -9,7 +10,8 @@
 #   NAME=COMMAND   a build's m2t, such as gcc=build/tools/m2t or "aarch64=qemu-aarch64 build-aarch64/tools/m2t". A NAME that starts
 #                  with "aarch64" tries OpenBLAS's ARM types, any other the x86 types. COMMAND "-" counts as skipped.
 #
-# Types that OpenBLAS does not take here (it says so, or dies of an illegal instruction) are skipped.
+# Instruction sets that this CPU lacks are skipped, and types that OpenBLAS does not take here (it says so, or dies of an illegal
+# instruction).
 # EXACTNESS_MODEL names the model (default: standard).
 set -u
 
@@ -25,7 +27,7 @@ work=$(cd "$1" && pwd)
 shift
 model=${EXACTNESS_MODEL:-standard}
 export M2T_MODEL_PATH=$top/models:$top/tests/vectors OPENBLAS_VERBOSE=2
-unset OPENBLAS_CORETYPE OPENBLAS_NUM_THREADS
+unset OPENBLAS_CORETYPE OPENBLAS_NUM_THREADS M2T_CPU
 
 x86_types="Prescott Nehalem Sandybridge Haswell Zen SkylakeX Cooperlake Sapphirerapids"
 arm_types="ARMV8 CORTEXA57 NEOVERSEN1 THUNDERX2T99"
@@ -68,22 +70,24 @@ same_as_reference() { # PREFIX
     done
 }
 
-compare() { # NAME COMMAND BACKEND THREADS TYPE
-    local name=$1 command=$2 backend=$3 threads=$4 type=$5 description prefix status used
+# compare NAME COMMAND BACKEND THREADS TYPE: TYPE is one of OpenBLAS, or of the kernels for the plain backend.
+compare() {
+    local name=$1 command=$2 backend=$3 threads=$4 type=$5 prefix=$work/$1-$3-$5-$4 status used
+    local description="$name, backend $backend, type $type, threads $threads"
 
-    description="$name, backend $backend, ${type:+type $type, }$threads threads"
-    prefix=$work/$name-$backend-$type-$threads
     rm -f "$prefix"*
-    if [ -n "$type" ]; then
-        OPENBLAS_CORETYPE=$type OPENBLAS_NUM_THREADS=$threads run "$prefix" "$command" "$backend" "$threads" 2>/dev/null
+    if [ "$backend" = c ]; then
+        M2T_CPU=$type run "$prefix" "$command" "$backend" "$threads"
     else
-        run "$prefix" "$command" "$backend" "$threads"
+        OPENBLAS_CORETYPE=$type OPENBLAS_NUM_THREADS=$threads run "$prefix" "$command" "$backend" "$threads" 2>/dev/null
     fi
     status=$?
     used=$(sed -n 's/^Core: *//p' "$prefix.log" | head -1)
-    if [ -n "$type" ] && { [ $status = 132 ] || grep -q "Core not found" "$prefix.log"; }; then
+    if [ "$backend" = c ] && [ "$type" != c ] && ! grep -qw "${type/avx512/avx512bw}" /proc/cpuinfo; then
+        result ok "$description # SKIP this CPU lacks it"
+    elif [ "$backend" != c ] && { [ $status = 132 ] || grep -q "Core not found" "$prefix.log"; }; then
         result ok "$description # SKIP this CPU or this OpenBLAS lacks it"
-    elif [ -n "$type" ] && [ -n "$used" ] && [ "${used,,}" != "${type,,}" ]; then
+    elif [ "$backend" != c ] && [ -n "$used" ] && [ "${used,,}" != "${type,,}" ]; then
         result ok "$description # SKIP OpenBLAS uses $used instead"
     elif [ $status != 0 ]; then
         sed 's/^/# /' "$prefix.log"
@@ -108,28 +112,24 @@ for build in "$@"; do
         continue
     fi
     if [ -z "$reference" ]; then
-        if run "$work/reference" "$command" c 1; then
-            result ok "$name, backend c, 1 threads: the reference"
-        else
+        if ! M2T_CPU=c run "$work/reference" "$command" c 1; then
             sed 's/^/# /' "$work/reference.log"
-            result "not ok" "$name, backend c, 1 threads: the reference"
+            result "not ok" "$name: the reference cannot be made"
             break
         fi
         reference=$work/reference
     fi
     case $name in
-    aarch64*) types=$arm_types thread_counts="1 2" ;;
-    *) types=$x86_types thread_counts="1 2 4" ;;
+    aarch64*) kernel_types=c blas_types=$arm_types thread_counts="1 2" ;;
+    *) kernel_types="c avx2 avx512" blas_types=$x86_types thread_counts="1 2 4" ;;
     esac
     for backend in $(backends "$command"); do
-        for threads in $thread_counts; do
-            if [ "$backend" = c ]; then
-                compare "$name" "$command" c "$threads" ""
-            else
-                for type in $types; do
-                    compare "$name" "$command" "$backend" "$threads" "$type"
-                done
-            fi
+        types=$blas_types
+        [ "$backend" = c ] && types=$kernel_types
+        for type in $types; do
+            for threads in $thread_counts; do
+                compare "$name" "$command" "$backend" "$threads" "$type"
+            done
         done
     done
 done

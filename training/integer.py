@@ -139,7 +139,8 @@ class IntegerCodec:
         r = x.long()
         s1, s2 = r.sum(-1, keepdim=True), (r * r).sum(-1, keepdim=True)
         v = (d * s2 - s1 * s1).float()
-        t = torch.where(v > 0, 1.0 / v.sqrt(), torch.zeros(()))
+        root = torch.from_numpy(np.sqrt(v.numpy()))                 # torch's is off by one bit at times
+        t = torch.where(v > 0, 1.0 / root, torch.zeros(()))
         return rnd((d * r - s1).float() * t * self.t[name])
 
     def attention(self, name, x, seen, rel):

@@ -38,9 +38,9 @@ enter(void *data, int begin, int end, int worker)
         for (int column = 0; column < columns; column += M2T_CHUNK) {
             gsize at = (gsize) row * columns + column;
             int m = MIN(M2T_CHUNK, columns - column);
-            M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->analysis_bias, m, c);
+            M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->analysis_bias, m);
 
-            m2t_linear_sums(context, scratch, &net->in, a->patches + at * M2T_PATCH_CHANNELS, M2T_PATCH_CHANNELS, m);
+            m2t_linear_sums(context, scratch, &net->in, a->patches + at * M2T_PATCH_CHANNELS, m);
             context->kernels->to16(&store, a->stage8.stream + at * c);
             context->kernels->narrow(a->stage8.stream + at * c, shift, m2t_stage_narrow(&a->stage8, at), (gsize) m * c);
         }
@@ -73,10 +73,10 @@ go_down(void *data, int begin, int end, int worker)
     M2tScratch *scratch = &context->scratch[worker];
     int m = end - begin, c = a->stage16.channels;
     int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, 0);
-    M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m, c);
+    M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m);
 
     gather_tokens(&a->geometry, m2t_stage_narrow(&a->stage8, 0), a->stage8.channels, begin, m, scratch->a);
-    m2t_linear_sums(context, scratch, &net->between, scratch->a, net->weights->between.k, m);
+    m2t_linear_sums(context, scratch, &net->between, scratch->a, m);
     context->kernels->to16(&store, a->stage16.stream + (gsize) begin * c);
     context->kernels->narrow(a->stage16.stream + (gsize) begin * c, shift, m2t_stage_narrow(&a->stage16, begin), (gsize) m * c);
 }
@@ -91,7 +91,7 @@ leave(void *data, int begin, int end, int worker)
     const M2tTransform *net = &context->net->analysis;
     M2tScratch *scratch = &context->scratch[worker];
     int m = end - begin, latents = net->weights->out.n, c = a->stage16.channels;
-    M2tStore store = m2t_linear_store(scratch, &net->out, net->weights->out.bias, m, latents);
+    M2tStore store = m2t_linear_store(scratch, &net->out, net->weights->out.bias, m);
     gint32 *network = scratch->value;
 
     context->kernels->split(a->stage16.stream + (gsize) begin * c, scratch->hi, scratch->lo, (gsize) m * c);
@@ -99,8 +99,8 @@ leave(void *data, int begin, int end, int worker)
     context->kernels->to32(&store, network);
 
     gather_tokens(&a->geometry, a->patches, M2T_PATCH_CHANNELS, begin, m, scratch->a);
-    m2t_linear_sums_wide_weights(context, scratch, &net->shortcut, scratch->a, M2T_TOKEN_CHANNELS, m);
-    store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m, latents);
+    m2t_linear_sums_wide_weights(context, scratch, &net->shortcut, scratch->a, m);
+    store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m);
     context->kernels->to32(&store, scratch->low);
     for (int i = 0; i < m; i++)
         context->kernels->quantise(scratch->low + (gsize) i * latents, network + (gsize) i * latents, run->quant->gain,

@@ -7,8 +7,6 @@
 #include <string.h>
 
 #define CHANNELS_MAX 512 /* docs/model-format.md */
-#define KEYS_MAX 64
-#define EXP_SIZE 256
 
 static inline gint32
 clamp32(gint32 x, gint32 low, gint32 high)
@@ -47,7 +45,7 @@ rnd(float x)
 static void
 to8(const M2tStore *s, gint8 *restrict out)
 {
-    for (int r = 0; r < s->m; r++, out += s->stride)
+    for (int r = 0; r < s->m; r++, out += s->n)
         for (int i = 0; i < s->n; i++)
             out[i] = clamp8(SCALED(s, r, i));
 }
@@ -55,7 +53,7 @@ to8(const M2tStore *s, gint8 *restrict out)
 static void
 relu8(const M2tStore *s, gint8 *restrict out)
 {
-    for (int r = 0; r < s->m; r++, out += s->stride)
+    for (int r = 0; r < s->m; r++, out += s->n)
         for (int i = 0; i < s->n; i++)
             out[i] = clamp8(SCALED(s, r, i) - 127);
 }
@@ -63,7 +61,7 @@ relu8(const M2tStore *s, gint8 *restrict out)
 static void
 to16(const M2tStore *s, gint16 *restrict out)
 {
-    for (int r = 0; r < s->m; r++, out += s->stride)
+    for (int r = 0; r < s->m; r++, out += s->n)
         for (int i = 0; i < s->n; i++)
             out[i] = sat16(SCALED(s, r, i));
 }
@@ -71,7 +69,7 @@ to16(const M2tStore *s, gint16 *restrict out)
 static void
 add16(const M2tStore *s, gint16 *restrict out)
 {
-    for (int r = 0; r < s->m; r++, out += s->stride)
+    for (int r = 0; r < s->m; r++, out += s->n)
         for (int i = 0; i < s->n; i++)
             out[i] = sat16(out[i] + sat16(SCALED(s, r, i)));
 }
@@ -79,7 +77,7 @@ add16(const M2tStore *s, gint16 *restrict out)
 static void
 to32(const M2tStore *s, gint32 *restrict out)
 {
-    for (int r = 0; r < s->m; r++, out += s->stride)
+    for (int r = 0; r < s->m; r++, out += s->n)
         for (int i = 0; i < s->n; i++)
             out[i] = SCALED(s, r, i);
 }
@@ -223,55 +221,122 @@ add_rows(const gint16 *restrict a, const gint32 *restrict b, gint16 *restrict in
         inout[i] = sat16(inout[i] + a[i] + b[i]);
 }
 
-static gint32
-dot(const gint8 *restrict a, const gint8 *restrict b, int n)
-{
-    gint32 sum = 0;
+#define KEY_BLOCK 16
+#define HEAD_MAX CHANNELS_MAX
+#define ABSENT (-(1 << 28)) /* below every logit */
 
-    for (int i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
+/* Keys of one head turned round, [size][M2T_KEYS], so that the products of a query with all keys fill vectors; and the values' places. */
+typedef struct {
+    gint16 key[HEAD_MAX][M2T_KEYS];
+    const gint8 *value[M2T_KEYS];
+    gint32 absent[M2T_KEYS];
+} HeadKeys;
+
+static inline void
+collect_keys(HeadKeys *k, const gint8 *qkv, gsize width, const gint32 *slot, int count, gsize offset, int size)
+{
+    static const gint8 nothing[HEAD_MAX];
+    int padded = (count + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
+
+    for (int j = 0; j < padded; j++) {
+        gboolean there = j < count && slot[j] >= 0;
+        const gint8 *key = there ? qkv + slot[j] * 3 * width + width + offset : nothing;
+
+        k->value[j] = there ? key + width : nothing;
+        k->absent[j] = there ? 0 : ABSENT;
+        for (int i = 0; i < size; i++)
+            k->key[i][j] = key[i];
+    }
 }
 
-/* Weights of the keys for one head, and their sum. */
-static gint32
-softmax(const M2tAttention *a, int head, const gint8 *query, const gint8 *const *key, const guint8 *rel, int count, guint8 *weight)
+/* Two products of int8 fit int16, so channels go in pairs; a head has an even number of them. */
+static inline void
+multiply_keys(const HeadKeys *k, const gint8 *restrict query, int count, int size, gint32 *restrict product)
 {
-    int size = a->width / a->heads;
-    gint32 logit[KEYS_MAX], most = G_MININT32, sum = 0;
+    for (int block = 0; block < count; block += KEY_BLOCK) {
+        gint32 sum[KEY_BLOCK] = {0};
 
+        for (int i = 0; i < size; i += 2)
+            for (int j = 0; j < KEY_BLOCK; j++)
+                sum[j] += (gint16) (query[i] * k->key[i][block + j] + query[i + 1] * k->key[i + 1][block + j]);
+        memcpy(product + block, sum, sizeof sum);
+    }
+}
+
+/* From products to weights; returns their sum. @count is a multiple of the block, what is not seen is absent. */
+static inline gint32
+softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel, int seen, int count, gint32 *restrict product, guint8 *restrict weight)
+{
+    gint32 most = ABSENT, sum = 0;
+
+    for (int j = 0; j < count; j++)
+        product[j] = rnd((float) product[j] * a->logit[head]) + rel[j] + absent[j];
+    for (int j = seen; j < count; j++)
+        product[j] = ABSENT;
+    for (int j = 0; j < count; j++)
+        most = product[j] > most ? product[j] : most;
     for (int j = 0; j < count; j++) {
-        logit[j] = rnd((float) dot(query + head * size, key[j] + head * size, size) * a->logit[head]) + a->rel[head * 225 + rel[j]];
-        most = MAX(most, logit[j]);
+        gint32 distance = most - product[j];
+
+        product[j] = distance < M2T_EXP_SIZE ? distance : M2T_EXP_SIZE;
     }
     for (int j = 0; j < count; j++) {
-        gint32 distance = most - logit[j];
-
-        weight[j] = distance < EXP_SIZE ? a->exp[distance] : 0;
+        weight[j] = a->exp[product[j]];
         sum += weight[j];
     }
     return sum;
 }
 
+static inline void
+mix_values(const HeadKeys *k, const guint8 *weight, int count, int size, gint32 total, const float *restrict context, gint8 *restrict out)
+{
+    gint32 sum[HEAD_MAX];
+    float t = 1.0f / (float) total;
+
+    for (int i = 0; i < size; i++)
+        sum[i] = 0;
+    for (int j = 0; j < count; j++) {
+        const gint8 *value = k->value[j];
+        gint16 w = weight[j];
+
+        for (int i = 0; i < size; i++)
+            sum[i] += (gint16) (w * value[i]);
+    }
+    for (int i = 0; i < size; i++)
+        out[i] = clamp8(rnd((float) sum[i] * t * context[i]));
+}
+
+/* @size is a constant where this is inlined for the usual models. */
+static inline void
+attend_head(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, int begin, int end, int head, int size, gint8 *out)
+{
+    gsize width = a->width, offset = (gsize) head * size;
+    HeadKeys keys;
+
+    collect_keys(&keys, qkv, width, slot, a->seen[end - 1], offset, size);
+    for (int i = begin; i < end; i++) {
+        gint32 product[M2T_KEYS], sum;
+        guint8 weight[M2T_KEYS];
+        int seen = a->seen[i], count = (seen + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
+
+        if (slot[i] < 0)
+            continue;
+        multiply_keys(&keys, qkv + slot[i] * 3 * width + offset, count, size, product);
+        sum = softmax(a, head, keys.absent, a->rel + ((gsize) i * a->heads + head) * M2T_KEYS, seen, count, product, weight);
+        mix_values(&keys, weight, seen, size, sum, a->context + offset, out + slot[i] * width + offset);
+    }
+}
+
 static void
-attention(const M2tAttention *a, const gint8 *query, const gint8 *const *key, const guint8 *rel, int count, gint8 *out)
+attention(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, int begin, int end, gint8 *out)
 {
     int size = a->width / a->heads;
 
-    for (int h = 0; h < a->heads; h++) {
-        guint8 weight[KEYS_MAX];
-        gint32 sum[CHANNELS_MAX] = {0};
-        float t = 1.0f / (float) softmax(a, h, query, key, rel, count, weight);
-
-        for (int j = 0; j < count; j++) {
-            const gint8 *value = key[j] + a->width + h * size;
-
-            for (int i = 0; i < size; i++)
-                sum[i] += weight[j] * value[i];
-        }
-        for (int i = 0; i < size; i++)
-            out[h * size + i] = clamp8(rnd((float) sum[i] * t * a->context[h * size + i]));
-    }
+    for (int head = 0; head < a->heads; head++)
+        if (size == 32)
+            attend_head(a, qkv, slot, begin, end, head, 32, out);
+        else
+            attend_head(a, qkv, slot, begin, end, head, size, out);
 }
 
 static void

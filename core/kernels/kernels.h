@@ -7,19 +7,24 @@
 
 #include <glib.h>
 
-/* The store of a linear layer: @sum is [m][n], out has @stride elements from row to row. */
+/* The store of a linear layer: @sum and what comes out are [m][n]. */
 typedef struct {
     const gint32 *sum, *bias;  /* [m][n], [n] */
     const float *scale;        /* [n] */
     int m, n;
-    gsize stride;
 } M2tStore;
 
+#define M2T_KEYS 64            /* cells of a window */
+#define M2T_EXP_SIZE 256
+
+/* One layer's attention. Cells of a window are numbered in coding order, so that what one sees are always the first so many. */
 typedef struct {
     int heads, width;          /* width / heads values each */
-    const float *logit, *context;
-    const gint16 *rel;         /* [heads][225] */
-    const guint8 *exp;         /* [256] */
+    const float *logit;        /* [heads] */
+    const float *context;      /* [width] */
+    const gint16 *rel;         /* [M2T_KEYS queries][heads][M2T_KEYS keys] */
+    const guint8 *exp;         /* [M2T_EXP_SIZE + 1], the last one is 0 */
+    const guint8 *seen;        /* [M2T_KEYS]: how many cells each one sees */
 } M2tAttention;
 
 typedef struct {
@@ -55,8 +60,9 @@ typedef struct {
     void (*features)(const gint16 *latent, const float *feature, const gint8 *log, gint8 *t, gint8 *out_log, int n);
     void (*add_rows)(const gint16 *a, const gint32 *b, gint16 *inout, int n);       /* inout = sat16(inout + a + b) */
 
-    /* One slot: @key[j] points to the key of the j-th cell it sees, followed by its value; @rel[j] is the index into rel. */
-    void (*attention)(const M2tAttention *a, const gint8 *query, const gint8 *const *key, const guint8 *rel, int count, gint8 *out);
+    /* Queries @begin...@end - 1 of one window. @slot: where each cell is in @qkv ([slots][3 width]: query, key, value) and in @out ([slots][width]);
+     * negative: not there, at the edge of the grid. */
+    void (*attention)(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, int begin, int end, gint8 *out);
 
     /* @sum, @bias: [2n], first means, then scales. */
     void (*levels)(const M2tLevels *l, const gint32 *sum, const gint32 *bias, const float *mean_scale, const float *level_scale,

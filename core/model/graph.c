@@ -66,8 +66,10 @@ check_members(Graph *graph, JsonObject *object, const char *part, const char *co
             fail(graph, "%s%s is missing", part, names[i]);
     }
     for (GList *member = members; member; member = member->next) {
+        g_autofree char *escaped = g_strescape(member->data, NULL);
+
         if (!g_strv_contains(names, member->data))
-            fail(graph, "%s has a member that this version does not know", *part ? part : "the object");
+            fail(graph, "%s%.40s is not known to this version", part, escaped);
     }
 }
 

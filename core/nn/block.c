@@ -57,12 +57,12 @@ mix_channels(const BlockPass *pass, M2tScratch *scratch, gsize first, const gint
     gsize at = first * c;
     M2tStore store;
 
-    m2t_linear_sums(context, scratch, &block->expand, in, c, m);
-    store = m2t_linear_store(scratch, &block->expand, block->weights->expand.bias, m, 2 * c);
+    m2t_linear_sums(context, scratch, &block->expand, in, m);
+    store = m2t_linear_store(scratch, &block->expand, block->weights->expand.bias, m);
     context->kernels->to8(&store, scratch->b);
     context->kernels->gate(scratch->b, scratch->a, m, c);
-    m2t_linear_sums(context, scratch, &block->project, scratch->a, c, m);
-    store = m2t_linear_store(scratch, &block->project, block->weights->project.bias, m, c);
+    m2t_linear_sums(context, scratch, &block->project, scratch->a, m);
+    store = m2t_linear_store(scratch, &block->project, block->weights->project.bias, m);
     context->kernels->add16(&store, stage->stream + at);
     context->kernels->narrow(stage->stream + at, pass->next_shift, stage->narrow[!stage->current] + at, (gsize) m * c);
 }

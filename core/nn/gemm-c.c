@@ -23,11 +23,11 @@ scratch_size(int m, int n, int k)
 }
 
 static void
-run(gconstpointer packed, const gint8 *in, gsize stride, int m, int n, int k, gint32 *sum, gpointer scratch)
+run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch)
 {
     const gint8 *weight = packed;
 
-    for (int r = 0; r < m; r++, in += stride)
+    for (int r = 0; r < m; r++, in += k)
         for (int i = 0; i < n; i++) {
             const gint8 *w = weight + (gsize) i * k;
             gint32 total = 0;
@@ -38,4 +38,4 @@ run(gconstpointer packed, const gint8 *in, gsize stride, int m, int n, int k, gi
         }
 }
 
-const M2tGemm m2t_gemm_c = {"c", open_c, pack, scratch_size, run};
+const M2tGemm m2t_gemm_c = {"c", open_c, pack, g_free, scratch_size, run};

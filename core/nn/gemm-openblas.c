@@ -35,14 +35,13 @@ scratch_size(int m, int n, int k)
 }
 
 static void
-run(gconstpointer packed, const gint8 *in, gsize stride, int m, int n, int k, gint32 *sum, gpointer scratch)
+run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch)
 {
     const float *weight = packed;
     float *floats = scratch, *product = floats + (gsize) m * k;
 
-    for (int r = 0; r < m; r++)
-        for (int j = 0; j < k; j++)
-            floats[(gsize) r * k + j] = in[r * stride + j];
+    for (gsize i = 0; i < (gsize) m * k; i++)
+        floats[i] = in[i];
     for (int begin = 0; begin < k; begin += TERMS_MAX) {
         int terms = MIN(k - begin, TERMS_MAX);
 
@@ -52,5 +51,5 @@ run(gconstpointer packed, const gint8 *in, gsize stride, int m, int n, int k, gi
     }
 }
 
-const M2tGemm m2t_gemm_openblas = {"openblas", open_openblas, pack, scratch_size, run};
+const M2tGemm m2t_gemm_openblas = {"openblas", open_openblas, pack, g_free, scratch_size, run};
 #endif

@@ -12,6 +12,9 @@
 #define CHECK_K 1032
 
 static const M2tGemm *const built_in[] = {
+#ifdef M2T_HAVE_ONEDNN
+    &m2t_gemm_onednn,
+#endif
 #ifdef M2T_HAVE_OPENBLAS
     &m2t_gemm_openblas,
 #endif
@@ -38,9 +41,8 @@ static gboolean
 check(const M2tGemm *gemm)
 {
     g_autofree gint8 *in = g_new(gint8, CHECK_M * CHECK_K), *weight = g_new(gint8, CHECK_N * CHECK_K);
-    g_autofree gint32 *expected = g_new(gint32, CHECK_M * CHECK_N), *sum = g_new(gint32, CHECK_M * CHECK_N);
-    g_autofree gpointer packed = NULL;
-    gpointer scratch = aligned_alloc(64, (MAX(gemm->scratch(CHECK_M, CHECK_N, CHECK_K), 64) + 63) & ~(gsize) 63);
+    g_autofree gint32 *expected = g_new(gint32, CHECK_M * CHECK_N), *sum = g_new(gint32, (CHECK_M + M2T_GEMM_ROWS) * CHECK_N);
+    gpointer packed = NULL, scratch = aligned_alloc(64, (MAX(gemm->scratch(CHECK_M, CHECK_N, CHECK_K), 64) + 63) & ~(gsize) 63);
     gboolean same;
 
     for (guint i = 0; i < CHECK_M * CHECK_K; i++)
@@ -53,8 +55,9 @@ check(const M2tGemm *gemm)
             expected[i] += in[i / CHECK_N * CHECK_K + j] * weight[i % CHECK_N * CHECK_K + j];
     }
     packed = gemm->pack(weight, CHECK_N, CHECK_K);
-    gemm->run(packed, in, CHECK_K, CHECK_M, CHECK_N, CHECK_K, sum, scratch);
+    gemm->run(packed, in, CHECK_M, CHECK_N, CHECK_K, sum, scratch);
     same = !memcmp(sum, expected, CHECK_M * CHECK_N * sizeof *sum);
+    gemm->free(packed);
     free(scratch);
     return same;
 }

@@ -6,24 +6,30 @@
 
 #include <glib.h>
 
+#define M2T_GEMM_ROWS 16
+
 typedef struct {
     const char *name;
 
     /* FALSE if it cannot run on this machine. Called once. */
     gboolean (*open)(void);
 
-    /* @weight [n][k] in the form run() likes; free it with g_free(). Values within -127...127 (and -64...63 of low parts). */
+    /* @weight [n][k], which is not kept, in the form that run() likes. */
     gpointer (*pack)(const gint8 *weight, int n, int k);
+    void (*free)(gpointer packed); /* NULL is allowed */
 
     /* Bytes of scratch memory that run() needs for m rows. */
     gsize (*scratch)(int m, int n, int k);
 
-    /* sum[m][n] = in[m][k] times weight, transposed. @in has @stride elements from row to row. @scratch is aligned to 64 bytes. Any
-     * thread, one scratch each. */
-    void (*run)(gconstpointer packed, const gint8 *in, gsize stride, int m, int n, int k, gint32 *sum, gpointer scratch);
+    /* sum[m][n] = in[m][k] times weight, transposed. @sum has room for m rounded up to a multiple of M2T_GEMM_ROWS, what
+     * is written behind row m does not count. @scratch is aligned to 64 bytes. Any thread, one scratch each. */
+    void (*run)(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch);
 } M2tGemm;
 
 extern const M2tGemm m2t_gemm_c;
+#ifdef M2T_HAVE_ONEDNN
+extern const M2tGemm m2t_gemm_onednn;
+#endif
 #ifdef M2T_HAVE_OPENBLAS
 extern const M2tGemm m2t_gemm_openblas;
 #endif

@@ -68,44 +68,44 @@ m2t_context_clear(M2tContext *context)
 }
 
 static void
-product(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, gconstpointer packed, const gint8 *in, gsize stride, int m, gint32 *sum)
+product(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, gconstpointer packed, const gint8 *in, int m, gint32 *sum)
 {
-    context->net->gemm->run(packed, in, stride, m, linear->weights->n, linear->weights->k, sum, scratch->gemm);
+    context->net->gemm->run(packed, in, m, linear->weights->n, linear->weights->k, sum, scratch->gemm);
 }
 
 void
-m2t_linear_sums(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, gsize stride, int m)
+m2t_linear_sums(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, int m)
 {
-    product(context, scratch, linear, linear->packed, in, stride, m, scratch->sum);
+    product(context, scratch, linear, linear->packed, in, m, scratch->sum);
 }
 
 void
 m2t_linear_sums_wide(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, int m)
 {
-    gsize k = linear->weights->k, count = (gsize) m * linear->weights->n;
+    gsize count = (gsize) m * linear->weights->n;
 
-    product(context, scratch, linear, linear->packed, scratch->hi, k, m, scratch->sum);
-    product(context, scratch, linear, linear->packed, scratch->lo, k, m, scratch->low);
+    product(context, scratch, linear, linear->packed, scratch->hi, m, scratch->sum);
+    product(context, scratch, linear, linear->packed, scratch->lo, m, scratch->low);
     context->kernels->combine(scratch->sum, scratch->low, count);
     if (linear->packed_low) {
-        product(context, scratch, linear, linear->packed_low, scratch->hi, k, m, scratch->low);
+        product(context, scratch, linear, linear->packed_low, scratch->hi, m, scratch->low);
         for (gsize i = 0; i < count; i++)
             scratch->sum[i] += scratch->low[i];
     }
 }
 
 void
-m2t_linear_sums_wide_weights(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, gsize stride, int m)
+m2t_linear_sums_wide_weights(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, int m)
 {
-    product(context, scratch, linear, linear->packed, in, stride, m, scratch->sum);
-    product(context, scratch, linear, linear->packed_low, in, stride, m, scratch->low);
+    product(context, scratch, linear, linear->packed, in, m, scratch->sum);
+    product(context, scratch, linear, linear->packed_low, in, m, scratch->low);
     context->kernels->combine(scratch->sum, scratch->low, (gsize) m * linear->weights->n);
 }
 
 M2tStore
-m2t_linear_store(const M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, int m, gsize stride)
+m2t_linear_store(const M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, int m)
 {
     static const gint32 none[N_MAX];
 
-    return (M2tStore) {scratch->sum, bias ? bias : none, linear->weights->scale, m, linear->weights->n, stride};
+    return (M2tStore) {scratch->sum, bias ? bias : none, linear->weights->scale, m, linear->weights->n};
 }

@@ -32,16 +32,16 @@ typedef struct {
 void m2t_context_init(M2tContext *context, const M2tNet *net, int threads, int columns);
 void m2t_context_clear(M2tContext *context);
 
-/* Sums of m <= M2T_CHUNK rows into scratch->sum; in: [m][k] with @stride. Without bias. */
-void m2t_linear_sums(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, gsize stride, int m);
+/* Sums of m <= M2T_CHUNK rows into scratch->sum; in: [m][k]. Without bias. */
+void m2t_linear_sums(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, int m);
 
 /* The same for input of 15 bits, split into scratch->hi and ->lo, [m][k], and for weights of 15 bits where the layer has them. */
 void m2t_linear_sums_wide(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, int m);
 
 /* The same for 8-bit input and 15-bit weights. */
-void m2t_linear_sums_wide_weights(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, gsize stride, int m);
+void m2t_linear_sums_wide_weights(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, int m);
 
 /* How to store scratch->sum. @bias: the layer's own (NULL: none), or the row that counts now. */
-M2tStore m2t_linear_store(const M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, int m, gsize stride);
+M2tStore m2t_linear_store(const M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, int m);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Walks the graph of a model and packs the weights of every linear layer. Packing and freeing are the same walk. */
 #include "nn/net.h"
+#include "prior/plan.h"
 
 #include <string.h>
 
@@ -20,8 +21,8 @@ pack_linear(M2tNet *net, M2tLinear *linear, const M2tLinearWeights *weights)
 static void
 free_linear(M2tNet *net, M2tLinear *linear, const M2tLinearWeights *weights)
 {
-    g_free(linear->packed);
-    g_free(linear->packed_low);
+    net->gemm->free(linear->packed);
+    net->gemm->free(linear->packed_low);
 }
 
 static void
@@ -73,6 +74,40 @@ visit_all(M2tNet *net, LinearVisit visit)
     visit_prior(net, &net->model->prior, visit);
 }
 
+/* Positions in a window relative to each other, spread out so that a query reads its row of them in order. */
+static gint16 *
+spread_rel(const M2tPriorWeights *prior, const M2tLayerWeights *layer)
+{
+    gint16 *rel = g_new(gint16, M2T_CELLS * prior->heads * M2T_CELLS), *out = rel;
+
+    for (int query = 0; query < M2T_CELLS; query++)
+        for (int head = 0; head < prior->heads; head++)
+            for (int key = 0; key < M2T_CELLS; key++) {
+                int q = m2t_plan_cell(prior, layer->kind, query), k = m2t_plan_cell(prior, layer->kind, key);
+                int rows = q / M2T_WINDOW - k / M2T_WINDOW + 7, columns = q % M2T_WINDOW - k % M2T_WINDOW + 7;
+
+                *out++ = layer->rel[head * 225 + 15 * rows + columns];
+            }
+    return rel;
+}
+
+static void
+make_attention(M2tNet *net)
+{
+    const M2tPriorWeights *prior = &net->model->prior;
+
+    memcpy(net->exp, prior->exp, M2T_EXP_SIZE);
+    for (int group = 0; group < prior->groups; group++)
+        for (int i = 0; i < prior->group_size[group]; i++)
+            net->seen[prior->group_start[group] + i] = (guint8) (prior->group_start[group] + prior->group_size[group]);
+    for (int i = 0; i < prior->layers; i++) {
+        const M2tLayerWeights *w = &prior->layer[i];
+
+        net->layer[i].rel = spread_rel(prior, w);
+        net->layer[i].attention = (M2tAttention) {prior->heads, prior->width, w->logit, w->context, net->layer[i].rel, net->exp, net->seen};
+    }
+}
+
 static M2tNet *
 make_net(M2tModel *model, const M2tGemm *gemm)
 {
@@ -81,6 +116,7 @@ make_net(M2tModel *model, const M2tGemm *gemm)
     net->model = m2t_model_ref(model);
     net->gemm = gemm;
     visit_all(net, pack_linear);
+    make_attention(net);
     net->tables = m2t_entropy_tables_new(&model->entropy);
     return net;
 }
@@ -89,6 +125,8 @@ static void
 free_net(M2tNet *net)
 {
     visit_all(net, free_linear);
+    for (int i = 0; i < net->model->prior.layers; i++)
+        g_free(net->layer[i].rel);
     m2t_entropy_tables_free(net->tables);
     m2t_model_unref(net->model);
     g_free(net);

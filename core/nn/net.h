@@ -6,6 +6,7 @@
 
 #include "entropy/slice.h"
 #include "model/model.h"
+#include "kernels/kernels.h"
 #include "nn/gemm.h"
 
 typedef struct {
@@ -26,6 +27,8 @@ typedef struct {
 
 typedef struct {
     M2tLinear qkv, out, fc1, fc2;
+    M2tAttention attention;
+    gint16 *rel;                   /* what attention.rel points to */
 } M2tLayer;
 
 typedef struct _M2tNet {
@@ -35,6 +38,8 @@ typedef struct _M2tNet {
     M2tTransform analysis, synthesis;
     M2tLinear embed, step_fc1[M2T_PARTS_MAX], step_fc2[M2T_PARTS_MAX], head[M2T_PARTS_MAX];
     M2tLayer layer[M2T_LAYERS_MAX];
+    guint8 exp[M2T_EXP_SIZE + 1];  /* the model's, and a zero */
+    guint8 seen[M2T_CELLS];        /* by coding order: cells up to the end of the own group */
     M2tEntropyTables *tables;
     int n_max, k_max;              /* over all linear layers */
 } M2tNet;

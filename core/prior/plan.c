@@ -41,15 +41,28 @@ place_slots(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *g)
     plan->group_start[prior->groups] = n;
 }
 
-/* A shifted window has the same 64 groups, turned by half a window. */
-static void
-order_shifted(M2tPlan *plan, const M2tPriorWeights *prior)
+int
+m2t_plan_cell(const M2tPriorWeights *prior, M2tLayerKind kind, int i)
 {
-    for (int i = 0; i < M2T_CELLS; i++) {
-        int row = (prior->order[i] / M2T_WINDOW + SHIFT) % M2T_WINDOW, column = (prior->order[i] % M2T_WINDOW + SHIFT) % M2T_WINDOW;
+    int turn = kind == M2T_LAYER_SHIFTED ? SHIFT : 0, row = prior->order[i] / M2T_WINDOW + turn, column = prior->order[i] % M2T_WINDOW + turn;
 
-        plan->shifted_order[i] = (guint8) (row * M2T_WINDOW + column);
-    }
+    return row % M2T_WINDOW * M2T_WINDOW + column % M2T_WINDOW;
+}
+
+static void
+list_windows(M2tPlan *plan, const M2tPriorWeights *prior, M2tLayerKind kind)
+{
+    int turn = kind == M2T_LAYER_SHIFTED ? SHIFT : 0;
+    gint32 *out = plan->window[kind];
+
+    for (int top = -turn; top < plan->rows; top += M2T_WINDOW)
+        for (int left = -turn; left < plan->columns; left += M2T_WINDOW)
+            for (int i = 0; i < M2T_CELLS; i++) {
+                int cell = m2t_plan_cell(prior, kind, i), row = top + cell / M2T_WINDOW, column = left + cell % M2T_WINDOW;
+                gboolean there = row >= 0 && row < plan->rows && column >= 0 && column < plan->columns;
+
+                *out++ = there ? plan->slot_at[row * plan->columns + column] : -1;
+            }
 }
 
 void
@@ -60,33 +73,16 @@ m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prior, co
     plan->slots = plan->rows * plan->columns;
     plan->slot = m2t_arena_take(arena, plan->slots, sizeof *plan->slot);
     plan->slot_at = m2t_arena_take(arena, plan->slots, sizeof *plan->slot_at);
+    plan->windows[M2T_LAYER_WINDOW] = (plan->rows / M2T_WINDOW) * (plan->columns / M2T_WINDOW);
+    plan->windows[M2T_LAYER_SHIFTED] = (plan->rows / M2T_WINDOW + 1) * (plan->columns / M2T_WINDOW + 1);
+    for (int kind = 0; kind < 2; kind++)
+        plan->window[kind] = m2t_arena_take(arena, (gsize) plan->windows[kind] * M2T_CELLS, sizeof *plan->window[kind]);
 }
 
 void
 m2t_plan_make(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *g)
 {
-    plan->order = prior->order;
-    for (int group = 0; group < prior->groups; group++)
-        plan->seen[group] = prior->group_start[group] + prior->group_size[group];
     place_slots(plan, prior, g);
-    order_shifted(plan, prior);
-}
-
-int
-m2t_plan_neighbours(const M2tPlan *plan, M2tLayerKind kind, int group, int index, gint32 *slots, guint8 *rel)
-{
-    const M2tSlot *slot = &plan->slot[index];
-    int offset = kind == M2T_LAYER_SHIFTED ? SHIFT : 0, count = 0;
-    const guint8 *order = kind == M2T_LAYER_SHIFTED ? plan->shifted_order : plan->order;
-    int top = (slot->row + offset) / M2T_WINDOW * M2T_WINDOW - offset, left = (slot->column + offset) / M2T_WINDOW * M2T_WINDOW - offset;
-
-    for (int i = 0; i < plan->seen[group]; i++) {
-        int row = top + order[i] / M2T_WINDOW, column = left + order[i] % M2T_WINDOW;
-
-        if (row < 0 || row >= plan->rows || column < 0 || column >= plan->columns)
-            continue; /* windows are cut at the edges of the grid */
-        slots[count] = plan->slot_at[row * plan->columns + column];
-        rel[count++] = (guint8) (15 * (slot->row - row + 7) + slot->column - column + 7);
-    }
-    return count;
+    list_windows(plan, prior, M2T_LAYER_WINDOW);
+    list_windows(plan, prior, M2T_LAYER_SHIFTED);
 }

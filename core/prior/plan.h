@@ -23,9 +23,8 @@ typedef struct {
     M2tSlot *slot;                  /* [slots] */
     gint32 *slot_at;                /* [rows][columns]: index into slot */
     int group_start[M2T_GROUPS_MAX + 1];
-    guint8 shifted_order[M2T_CELLS]; /* cells of a shifted window (8 row + column) sorted by group */
-    const guint8 *order;            /* the same for a plain window: the coding order */
-    int seen[M2T_GROUPS_MAX];       /* how many of either a slot of a group sees in a whole window */
+    int windows[2];                 /* by kind of layer: plain windows, and shifted ones, which are cut at the edges */
+    gint32 *window[2];              /* [windows][64]: the slots of a window by the coding order of their cells, -1 where it is cut */
 } M2tPlan;
 
 void m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prior, const M2tGeometry *geometry);
@@ -33,8 +32,7 @@ void m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prio
 /* Fills in what the layout made room for. */
 void m2t_plan_make(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *geometry);
 
-/* The slots that slot @index of @group sees in a layer of @kind: their indices and the offsets into the table of relative positions. Returns how many (at most
- * M2T_CELLS). */
-int m2t_plan_neighbours(const M2tPlan *plan, M2tLayerKind kind, int group, int index, gint32 *slots, guint8 *rel);
+/* Cell of a window of this kind that comes i-th: 8 row + column. Shifted windows hold the same 64 cells of the plain ones' order, turned by half a window. */
+int m2t_plan_cell(const M2tPriorWeights *prior, M2tLayerKind kind, int i);
 
 #endif

@@ -4,11 +4,14 @@
 
 #include <string.h>
 
+#define WINDOWS 2 /* that a worker takes at a time */
+
 typedef struct {
     M2tPrior *prior;
     const M2tQuant *quant;
     const gint16 *latents;
-    int start;            /* first slot of the groups that run */
+    int first, last;      /* groups */
+    int start;            /* first slot of theirs */
     int layer, part;
 } PriorRun;
 
@@ -25,6 +28,7 @@ m2t_prior_layout(M2tPrior *p, M2tArena *arena, const M2tContext *context, const 
     p->state = m2t_arena_take(arena, p->plan.slots * width, sizeof *p->state);
     for (int i = 0; i < model->prior.layers; i++)
         p->qkv[i] = m2t_arena_take(arena, p->plan.slots * 3 * width, sizeof *p->qkv[i]);
+    p->attended = m2t_arena_take(arena, p->plan.slots * width, sizeof *p->attended);
     p->mean = m2t_arena_take(arena, (gsize) p->plan.slots * p->latents, sizeof *p->mean);
     p->level = m2t_arena_take(arena, (gsize) p->plan.slots * p->latents, sizeof *p->level);
 }
@@ -59,14 +63,14 @@ embed(const PriorRun *run, M2tScratch *scratch, int first, int m)
     const M2tLinear *embed = &p->context->net->embed;
     const M2tPriorWeights *w = &p->context->net->model->prior;
     int k = embed->weights->k;
-    M2tStore store = m2t_linear_store(scratch, embed, embed->weights->bias, m, w->width);
+    M2tStore store = m2t_linear_store(scratch, embed, embed->weights->bias, m);
 
     for (int i = 0; i < m; i++)
         if (p->plan.slot[first + i].source == M2T_SOURCE_MASKED)
             memset(scratch->a + (gsize) i * k, 0, k);
         else
             token_features(run, p->plan.slot[first + i].source, 0, p->latents, scratch->a + (gsize) i * k);
-    m2t_linear_sums(p->context, scratch, embed, scratch->a, k, m);
+    m2t_linear_sums(p->context, scratch, embed, scratch->a, m);
     kernels->to16(&store, p->stream + (gsize) first * w->width);
     for (int i = 0; i < m; i++)
         kernels->add_rows(w->slot + (gsize) p->plan.slot[first + i].cell * w->width, run->quant->prior,
@@ -81,33 +85,26 @@ project_qkv(const PriorRun *run, M2tScratch *scratch, int layer, int first, int 
     const M2tLayerWeights *w = &p->context->net->model->prior.layer[layer];
     const M2tLinear *qkv = &p->context->net->layer[layer].qkv;
     int width = w->out.n;
-    M2tStore store = m2t_linear_store(scratch, qkv, w->qkv.bias, m, 3 * width);
+    M2tStore store = m2t_linear_store(scratch, qkv, w->qkv.bias, m);
 
     p->context->kernels->norm8(p->stream + (gsize) first * width, w->norm1, scratch->a, m, width);
-    m2t_linear_sums(p->context, scratch, qkv, scratch->a, width, m);
+    m2t_linear_sums(p->context, scratch, qkv, scratch->a, m);
     p->context->kernels->to8(&store, p->qkv[layer] + (gsize) first * 3 * width);
 }
 
+/* Windows are independent; each of them reads keys and values of all groups so far. */
 static void
-attend(const PriorRun *run, M2tScratch *scratch, int first, int m)
+attend(void *data, int begin, int end, int worker)
 {
+    const PriorRun *run = data;
     const M2tPrior *p = run->prior;
     const M2tPriorWeights *prior = &p->context->net->model->prior;
-    const M2tLayerWeights *w = &prior->layer[run->layer];
-    const M2tAttention attention = {prior->heads, prior->width, w->logit, w->context, w->rel, prior->exp};
-    const gint8 *qkv = p->qkv[run->layer];
-    gsize width = prior->width;
+    M2tLayerKind kind = prior->layer[run->layer].kind;
+    int first = prior->group_start[run->first], last = prior->group_start[run->last] + prior->group_size[run->last];
 
-    for (int i = 0; i < m; i++) {
-        gint32 slots[M2T_CELLS];
-        guint8 rel[M2T_CELLS];
-        const gint8 *key[M2T_CELLS];
-        int count = m2t_plan_neighbours(&p->plan, w->kind, group_of(&p->plan, first + i), first + i, slots, rel);
-
-        for (int j = 0; j < count; j++)
-            key[j] = qkv + slots[j] * 3 * width + width;
-        p->context->kernels->attention(&attention, qkv + (first + i) * 3 * width, key, rel, count, scratch->a + i * width);
-    }
+    for (int i = begin; i < end; i++)
+        p->context->kernels->attention(&p->context->net->layer[run->layer].attention, p->qkv[run->layer],
+                                       p->plan.window[kind] + (gsize) i * M2T_CELLS, first, last, p->attended);
 }
 
 static void
@@ -117,15 +114,15 @@ run_mlp(const PriorRun *run, M2tScratch *scratch, int first, int m)
     const M2tKernels *kernels = p->context->kernels;
     const M2tLayerWeights *w = &p->context->net->model->prior.layer[run->layer];
     const M2tLayer *layer = &p->context->net->layer[run->layer];
-    int width = w->out.n, hidden = w->fc1.n;
+    int width = w->out.n;
     gint16 *stream = p->stream + (gsize) first * width;
-    M2tStore store = m2t_linear_store(scratch, &layer->fc1, w->fc1.bias, m, hidden);
+    M2tStore store = m2t_linear_store(scratch, &layer->fc1, w->fc1.bias, m);
 
     kernels->norm8(stream, w->norm2, scratch->a, m, width);
-    m2t_linear_sums(p->context, scratch, &layer->fc1, scratch->a, width, m);
+    m2t_linear_sums(p->context, scratch, &layer->fc1, scratch->a, m);
     kernels->relu8(&store, scratch->b);
-    m2t_linear_sums(p->context, scratch, &layer->fc2, scratch->b, hidden, m);
-    store = m2t_linear_store(scratch, &layer->fc2, w->fc2.bias, m, width);
+    m2t_linear_sums(p->context, scratch, &layer->fc2, scratch->b, m);
+    store = m2t_linear_store(scratch, &layer->fc2, w->fc2.bias, m);
     kernels->add16(&store, stream);
 }
 
@@ -140,7 +137,7 @@ enter(void *data, int begin, int end, int worker)
     project_qkv(run, scratch, 0, first, m);
 }
 
-/* A layer from its attention to the next one's keys. */
+/* A layer from behind its attention to the next one's keys. */
 static void
 run_layer(void *data, int begin, int end, int worker)
 {
@@ -150,10 +147,9 @@ run_layer(void *data, int begin, int end, int worker)
     const M2tPriorWeights *prior = &p->context->net->model->prior;
     const M2tLinear *out = &p->context->net->layer[run->layer].out;
     int first = run->start + begin, m = end - begin, width = prior->width;
-    M2tStore store = m2t_linear_store(scratch, out, out->weights->bias, m, width);
+    M2tStore store = m2t_linear_store(scratch, out, out->weights->bias, m);
 
-    attend(run, scratch, first, m);
-    m2t_linear_sums(p->context, scratch, out, scratch->a, width, m);
+    m2t_linear_sums(p->context, scratch, out, p->attended + (gsize) first * width, m);
     p->context->kernels->add16(&store, p->stream + (gsize) first * width);
     run_mlp(run, scratch, first, m);
     if (run->layer + 1 < prior->layers)
@@ -165,12 +161,15 @@ run_layer(void *data, int begin, int end, int worker)
 void
 m2t_prior_run(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last)
 {
-    PriorRun run = {p, quant, latents, p->plan.group_start[first], 0, 0};
+    const M2tPriorWeights *prior = &p->context->net->model->prior;
+    PriorRun run = {p, quant, latents, first, last, p->plan.group_start[first], 0, 0};
     int slots = p->plan.group_start[last + 1] - run.start;
 
     m2t_threads_run(p->context->threads, slots, M2T_CHUNK, enter, &run);
-    for (; run.layer < p->context->net->model->prior.layers; run.layer++)
+    for (; run.layer < prior->layers; run.layer++) {
+        m2t_threads_run(p->context->threads, p->plan.windows[prior->layer[run.layer].kind], WINDOWS, attend, &run);
         m2t_threads_run(p->context->threads, slots, M2T_CHUNK, run_layer, &run);
+    }
 }
 
 /* Adds what the part before turned out to be to the state of the heads. */
@@ -182,7 +181,7 @@ take_step(const PriorRun *run, M2tScratch *scratch, int first, int m)
     const M2tPriorWeights *w = &p->context->net->model->prior;
     const M2tLinear *fc1 = &p->context->net->step_fc1[run->part], *fc2 = &p->context->net->step_fc2[run->part];
     int width = w->width, k = fc1->weights->k, before = run->part - 1;
-    M2tStore store = m2t_linear_store(scratch, fc1, fc1->weights->bias, m, fc1->weights->n);
+    M2tStore store = m2t_linear_store(scratch, fc1, fc1->weights->bias, m);
 
     for (int i = 0; i < m; i++) {
         gint8 *in = scratch->a + (gsize) i * k;
@@ -190,10 +189,10 @@ take_step(const PriorRun *run, M2tScratch *scratch, int first, int m)
         kernels->narrow(p->state + (gsize) (first + i) * width, w->shift, in, width);
         token_features(run, p->plan.slot[first + i].token, w->part_start[before], w->part_size[before], in + width);
     }
-    m2t_linear_sums(p->context, scratch, fc1, scratch->a, k, m);
+    m2t_linear_sums(p->context, scratch, fc1, scratch->a, m);
     kernels->relu8(&store, scratch->b);
-    m2t_linear_sums(p->context, scratch, fc2, scratch->b, fc2->weights->k, m);
-    store = m2t_linear_store(scratch, fc2, fc2->weights->bias, m, width);
+    m2t_linear_sums(p->context, scratch, fc2, scratch->b, m);
+    store = m2t_linear_store(scratch, fc2, fc2->weights->bias, m);
     kernels->add16(&store, p->state + (gsize) first * width);
 }
 
@@ -208,7 +207,7 @@ predict(const PriorRun *run, M2tScratch *scratch, int first, int m)
     int n = w->part_size[run->part], channel = w->part_start[run->part];
 
     p->context->kernels->narrow(p->state + (gsize) first * w->width, w->shift, scratch->a, (gsize) m * w->width);
-    m2t_linear_sums(p->context, scratch, head, scratch->a, w->width, m);
+    m2t_linear_sums(p->context, scratch, head, scratch->a, m);
     for (int i = 0; i < m; i++) {
         gsize at = (gsize) (first + i) * p->latents + channel;
 
@@ -233,7 +232,7 @@ run_heads(void *data, int begin, int end, int worker)
 void
 m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, int part)
 {
-    PriorRun run = {p, quant, latents, p->plan.group_start[first], 0, part};
+    PriorRun run = {p, quant, latents, first, last, p->plan.group_start[first], 0, part};
 
     m2t_threads_run(p->context->threads, p->plan.group_start[last + 1] - run.start, M2T_CHUNK, run_heads, &run);
 }

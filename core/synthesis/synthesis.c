@@ -31,7 +31,7 @@ enter(void *data, int begin, int end, int worker)
     M2tScratch *scratch = &context->scratch[worker];
     int m = end - begin, latents = net->weights->in.k, c = s->stage16.channels;
     int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, net->weights->between_shift);
-    M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->synthesis_bias, m, c);
+    M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->synthesis_bias, m);
     gint16 *values = s->values + (gsize) begin * latents;
 
     for (int i = 0; i < m; i++)
@@ -61,10 +61,10 @@ go_up(void *data, int begin, int end, int worker)
     M2tScratch *scratch = &context->scratch[worker];
     int m = end - begin, c = s->stage8.channels;
     int shift = m2t_stage_first_shift(net->block8, net->weights->blocks8, net->weights->between_shift);
-    M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m, 4 * c);
+    M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m);
     gint32 *up = scratch->value;
 
-    m2t_linear_sums(context, scratch, &net->between, m2t_stage_narrow(&s->stage16, begin), net->weights->between.k, m);
+    m2t_linear_sums(context, scratch, &net->between, m2t_stage_narrow(&s->stage16, begin), m);
     context->kernels->to32(&store, up);
     for (int i = 0; i < m; i++)
         for (int place = 0; place < 4; place++) {
@@ -85,7 +85,7 @@ last_layer(const SynthesisRun *run, M2tScratch *scratch, int first, int m, int p
     const M2tContext *context = s->context;
     const M2tTransform *net = &context->net->synthesis;
     gsize c = s->stage8.channels;
-    M2tStore store = m2t_linear_store(scratch, &net->out, net->weights->out.bias, m, M2T_PATCH_CHANNELS);
+    M2tStore store = m2t_linear_store(scratch, &net->out, net->weights->out.bias, m);
 
     for (int i = 0; i < m; i++)
         context->kernels->split(s->stage8.stream + patch_of_token(&s->geometry, first + i, place) * c, scratch->hi + i * c, scratch->lo + i * c, c);
@@ -119,7 +119,7 @@ leave(void *data, int begin, int end, int worker)
     M2tScratch *scratch = &context->scratch[worker];
     int m = end - begin;
     gsize latents = net->weights->shortcut.k;
-    M2tStore store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m, M2T_TOKEN_CHANNELS);
+    M2tStore store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m);
 
     context->kernels->split(s->values + begin * latents, scratch->hi, scratch->lo, m * latents);
     m2t_linear_sums_wide(context, scratch, &net->shortcut, m);

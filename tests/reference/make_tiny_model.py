@@ -31,7 +31,7 @@ USUAL_ORDER = [int(cell) for cell in """
 36 16 5 49 38 18 7 51 32 21 1 54 34 23 3 48 17 6 50 39 19 0 52 33 10 63 43 24 12 57 45 26
 14 59 40 28 9 61 42 30 11 56 44 25 13 58 46 27 15 60 37 20 53 22 55 31 47 8 41 2 35 4 29 62""".split()]
 USUAL_GROUPS = [1, 3, 5, 7, 9, 11, 13, 15]
-LOG2_STEP = (-2.0, 1.0, 3.5, 6.6)    # quantizer step of a DCT coefficient (orthonormal, in sample units), by anchor
+LOG2_STEP = (-2.0, 1.0, 3.5, 6.6)    # quantizer step of a DCT coefficient (orthonormal, in sample units), from q 0 to 63
 UNIT = 8                             # dequantized values: 1/8 of a sample unit
 OUTPUTS = {"to8": 48, "stream": 900, "residual": 450}    # what a layer's results shall deviate by
 
@@ -59,13 +59,20 @@ def dct(n):
     return basis
 
 
-def shortcut_basis():
-    """-> orthonormal rows [24][384] in the order of an unshuffled token, and the usual size of each coefficient."""
-    rows, sizes = [], []
+def frequencies(count):
+    """The chosen coefficients (plane, i, j): 24 by hand, the rest by frequency."""
     chosen = [("Y", 0, 0), ("Y", 0, 1), ("Y", 1, 0), ("U", 0, 0), ("V", 0, 0), ("Y", 1, 1), ("Y", 0, 2), ("Y", 2, 0)]
     chosen += [("Y", i, j) for i, j in ((1, 2), (2, 1), (0, 3), (3, 0), (2, 2), (1, 3), (3, 1), (0, 4), (4, 0), (2, 3))]
     chosen += [("U", 0, 1), ("U", 1, 0), ("V", 0, 1), ("V", 1, 0), ("Y", 3, 2), ("Y", 3, 3)]
-    for plane, i, j in chosen:
+    every = [("Y", i, j) for i in range(16) for j in range(16)] + [(p, i, j) for p in "UV" for i in range(8) for j in range(8)]
+    rest = sorted((f for f in every if f not in chosen), key=lambda f: f[1] ** 2 + f[2] ** 2)
+    return (chosen + rest + rest)[:count]
+
+
+def shortcut_basis(count):
+    """-> orthonormal rows [count][384] in the order of an unshuffled token, and the usual size of each coefficient."""
+    rows, sizes = [], []
+    for plane, i, j in frequencies(count):
         planes = [np.zeros((16, 16)), np.zeros((8, 8)), np.zeros((8, 8))]
         which = "YUV".index(plane)
         n = len(planes[which])
@@ -81,8 +88,8 @@ def shortcut_basis():
 class Builder:
     """Collects tensors; random layers are scaled by the deviation of their input and of their result."""
 
-    def __init__(self, seed):
-        self.random = np.random.RandomState(seed)
+    def __init__(self, graph, seed):
+        self.graph, self.random = graph, np.random.RandomState(seed)
         self.tensors = {}
 
     def put(self, name, dtype, values):
@@ -95,16 +102,16 @@ class Builder:
     def weights(self, n, k):
         return np.clip(np.rint(self.random.normal(0, 40, (n, k))), -127, 127).astype(np.int64)
 
-    def linear(self, name, n, k, source, result, bias_rows=1, after_relu=False):
-        """`source`: deviation of the inputs; `result`: of the outputs, a number or [n]."""
+    def linear(self, name, n, k, source, result, bias_rows=None, after_relu=False):
+        """`source`: deviation of the inputs; `result`: of the outputs, a number or [n]; bias_rows: None for a bias of [n]."""
         weight = self.weights(n, k)
         spread = 40 * np.sqrt(k) * source
-        bias = np.rint(self.random.normal(0, 0.3 * spread, (bias_rows, n)))
+        bias = np.rint(self.random.normal(0, 0.3 * spread, (bias_rows or 1, n)))
         if after_relu:                                   # its inputs stand 127 too low
             bias += 127 * weight.sum(axis=1)
         self.put(name + ".weight", "I8", weight)
         self.put(name + ".scale", "F32", self.about(result / spread, n))
-        self.put(name + ".bias", "I32", bias if bias_rows > 1 else bias[0])
+        self.put(name + ".bias", "I32", bias if bias_rows else bias[0])
 
     def wide(self, name, matrix, unit, both=False):
         """Weights of 15 bits: results are matrix @ input * unit. With wide input too, sums are in units of 128."""
@@ -150,12 +157,12 @@ def frequency_table(sigma, fraction, radius):
 
 
 def put_entropy(builder):
-    entropy = GRAPH["entropy"]
+    entropy = builder.graph["entropy"]
     radius, raw, tables = [], [], []
     for level in range(entropy["levels"]):
         sigma = 2 ** ((entropy["base"] + entropy["step"] * (level + 0.5)) / 1024)
-        k = max(0, int(np.ceil(np.log2(sigma / 6))))
-        r = int(np.ceil(2.5 * sigma / 2 ** k))
+        k = min(max(0, int(np.ceil(np.log2(sigma / 6)))), 8)
+        r = min(int(np.ceil(2.5 * sigma / 2 ** k)), 127)
         radius.append(r)
         raw.append(k)
         tables += [frequency_table(max(sigma / 2 ** k, 0.12), fraction, r) for fraction in range(-8, 8)]
@@ -165,36 +172,37 @@ def put_entropy(builder):
 
 
 def put_transforms(builder, basis):
-    latents, anchors = GRAPH["latents"], GRAPH["anchors"]
-    c8, c16 = GRAPH["analysis"]["width8"], GRAPH["analysis"]["width16"]
+    graph = builder.graph
+    latents, anchors = graph["latents"], graph["anchors"]
+    c8, c16 = graph["analysis"]["width8"], graph["analysis"]["width16"]
     builder.linear("analysis.in", c8, ref.PATCH, 50, OUTPUTS["stream"], anchors)
-    for i in range(GRAPH["analysis"]["blocks8"]):
+    for i in range(graph["analysis"]["blocks8"]):
         builder.block(f"analysis.block8.{i}", c8, 4)
     builder.put("analysis.down.shift", "I32", [4])
     builder.linear("analysis.down", c16, 4 * c8, 50, OUTPUTS["stream"])
-    for i in range(GRAPH["analysis"]["blocks16"]):
+    for i in range(graph["analysis"]["blocks16"]):
         builder.block(f"analysis.block16.{i}", c16, 5)
     builder.linear("analysis.out", latents, c16, 1000, 2 * UNIT)
     builder.wide("analysis.shortcut", basis, UNIT)
 
-    c8, c16 = GRAPH["synthesis"]["width8"], GRAPH["synthesis"]["width16"]
+    c8, c16 = graph["synthesis"]["width8"], graph["synthesis"]["width16"]
     builder.linear("synthesis.in", c16, latents, 1500, OUTPUTS["stream"], anchors)
-    for i in range(GRAPH["synthesis"]["blocks16"]):
+    for i in range(graph["synthesis"]["blocks16"]):
         builder.block(f"synthesis.block16.{i}", c16, 5)
     builder.put("synthesis.up.shift", "I32", [4])
     builder.linear("synthesis.up", 4 * c8, c16, 50, OUTPUTS["stream"])
-    for i in range(GRAPH["synthesis"]["blocks8"]):
+    for i in range(graph["synthesis"]["blocks8"]):
         builder.block(f"synthesis.block8.{i}", c8, 4)
     builder.linear("synthesis.out", ref.PATCH, c8, 1500, 1.2 * 64)
     builder.wide("synthesis.shortcut", basis.T, 64 / UNIT, both=True)
 
 
-def put_prior(builder):
-    prior, anchors, latents = GRAPH["prior"], GRAPH["anchors"], GRAPH["latents"]
+def put_prior(builder, order, source):
+    graph = builder.graph
+    prior, anchors, latents = graph["prior"], graph["anchors"], graph["latents"]
     d, parts, groups = prior["width"], prior["parts"], len(prior["groups"])
-    order = [cell % 8 * 8 + cell // 8 for cell in USUAL_ORDER]
     builder.put("prior.order", "U8", order)
-    builder.put("prior.source", "I8", source_table(order, prior["groups"]))
+    builder.put("prior.source", "I8", source)
     builder.put("prior.exp", "U8", np.rint(255 * np.exp(-np.arange(256) / 16)))
     builder.put("prior.log", "I8", np.rint(120 * np.log2(1 + np.arange(128) / 8) / np.log2(17)) - 50)
     embed = builder.weights(d, 2 * latents)
@@ -233,21 +241,26 @@ def write_model(path, graph, tensors, metadata):
     pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + blob)
 
 
-def tiny_tensors():
-    assert source_table(USUAL_ORDER, USUAL_GROUPS)[:8] == [1, 32, 25, -1, 13, -1, -1, 5]
-    builder = Builder(20)
-    basis, sizes = shortcut_basis()
-    assert np.allclose(basis @ basis.T, np.eye(len(basis)))
+def make_tensors(graph, seed, order, source):
+    """Tensors of a model that suits tests, for any graph: name -> (dtype, array)."""
+    builder = Builder(graph, seed)
+    basis, sizes = shortcut_basis(graph["latents"])
     builder.put("exp2", "I32", np.rint(np.exp2(23 + np.arange(1024) / 1024)))
-    taste = builder.random.normal(0, 0.15, (GRAPH["anchors"], GRAPH["latents"]))
-    log2_step = np.array(LOG2_STEP)[:, None] + taste
+    taste = builder.random.normal(0, 0.15, (graph["anchors"], graph["latents"]))
+    log2_step = np.interp(np.linspace(0, 3, graph["anchors"]), range(4), LOG2_STEP)[:, None] + taste
     builder.put("gain", "I32", np.rint(-1024 * (np.log2(UNIT) + log2_step)))
     builder.put("igain", "I32", np.rint(1024 * (np.log2(UNIT) + log2_step)))
     builder.put("prior.size", "I32", np.rint(1024 * (np.log2(sizes) - log2_step)))
     put_transforms(builder, basis)
-    put_prior(builder)
+    put_prior(builder, order, source)
     put_entropy(builder)
     return builder.tensors
+
+
+def tiny_tensors():
+    assert source_table(USUAL_ORDER, USUAL_GROUPS)[:8] == [1, 32, 25, -1, 13, -1, -1, 5]
+    order = [cell % 8 * 8 + cell // 8 for cell in USUAL_ORDER]
+    return make_tensors(GRAPH, 20, order, source_table(order, GRAPH["prior"]["groups"]))
 
 
 def main():

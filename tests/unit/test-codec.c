@@ -26,6 +26,9 @@ malloc(size_t size)
 #define COUNTS_ALLOCATIONS 0
 #endif
 
+/* oneDNN allocates on its own; what is counted is ours. */
+static const char *backend;
+
 static M2tEncoder *
 open_encoder(int width, int height, double q, guint threads)
 {
@@ -38,6 +41,7 @@ open_encoder(int width, int height, double q, guint threads)
     m2t_encoder_settings_init(&settings);
     settings.quantizer = q;
     settings.threads = threads;
+    settings.backend = backend;
     encoder = m2t_encoder_new(model, &video, &settings, &error);
     g_assert_no_error(error);
     return encoder;
@@ -52,6 +56,7 @@ open_decoder(guint threads)
 
     m2t_decoder_settings_init(&settings);
     settings.threads = threads;
+    settings.backend = backend;
     decoder = m2t_decoder_new(model, &settings, &error);
     g_assert_no_error(error);
     return decoder;
@@ -354,13 +359,17 @@ test_damage(void)
 static void
 test_no_allocation(void)
 {
-    g_autoptr(M2tEncoder) encoder = open_encoder(176, 144, 16, 2);
-    g_autoptr(M2tDecoder) decoder = open_decoder(2);
+    g_autoptr(M2tEncoder) encoder = NULL;
+    g_autoptr(M2tDecoder) decoder = NULL;
     g_autoptr(GBytes) first = NULL;
     M2tPacket packet;
     gint before;
     Planes in, out;
 
+    backend = "c";
+    encoder = open_encoder(176, 144, 16, 2);
+    decoder = open_decoder(2);
+    backend = NULL;
     planes_init(&in, 176, 144);
     planes_init(&out, 176, 144);
     planes_draw(&in, 4);

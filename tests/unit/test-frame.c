@@ -350,7 +350,7 @@ test_refusals(void)
     check_refused_header(0, "\x02\x00\x00", 3, M2T_ERROR_UNSUPPORTED, "slices");
     check_refused_header(0, "\xff\xff\xff\xff\x0f", 5, M2T_ERROR_STREAM, "length");
     check_refused_header(4, "\x00\x01\x00", 3, M2T_ERROR_STREAM, "sequence header: version");
-    check_refused_header(4, "\x05\x01zzz\x01\x00", 7, M2T_ERROR_STREAM, "sequence header: model");
+    check_refused_header(4, "\x04\x01zzz\x01\x00", 7, M2T_ERROR_STREAM, "sequence header: model");
     check_refused_header(4, "\xff\xff\xff\xff\x0f", 5, M2T_ERROR_STREAM, "sequence");
     check_refused_header(8, "\x01x\x01\x00", 4, M2T_ERROR_UNSUPPORTED, "extension");
     check_refused_header(8, "\x7fx\x01\x00", 4, M2T_ERROR_STREAM, "extension");

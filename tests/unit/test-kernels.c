@@ -65,9 +65,9 @@ typedef struct {
     gint32 sum[ROWS * 2 * CHANNELS], bias[2 * CHANNELS], size[CHANNELS];
     float scale[2 * CHANNELS], other_scale[2 * CHANNELS];
     gint16 stream[ROWS * CHANNELS];
-    gint8 narrow[ROWS * 3 * CHANNELS], weight[9 * CHANNELS], log[128];
-    gint16 rel[8 * 225];
-    guint8 exp[256];
+    gint8 narrow[ROWS * 3 * CHANNELS], weight[9 * CHANNELS], log[128], qkv[M2T_KEYS * 3 * 128];
+    gint16 rel[M2T_KEYS * 2 * M2T_KEYS];
+    guint8 exp[M2T_EXP_SIZE + 1];
 } Input;
 
 typedef struct {
@@ -80,7 +80,7 @@ typedef void (*Call)(const M2tKernels *k, const Input *in, int width, Output *ou
 static M2tStore
 store_of(const Input *in, int width)
 {
-    return (M2tStore) {in->sum, in->bias, in->scale, ROWS, width, width};
+    return (M2tStore) {in->sum, in->bias, in->scale, ROWS, width};
 }
 
 #define STORE_CALL(name, type)                                                                                         \
@@ -184,17 +184,19 @@ call_add_rows(const M2tKernels *k, const Input *in, int width, Output *out)
 static void
 call_attention(const M2tKernels *k, const Input *in, int width, Output *out)
 {
-    M2tAttention a = {width % 3 ? 2 : 1, width & ~7, in->other_scale, in->scale, in->rel, in->exp};
-    const gint8 *key[64];
-    guint8 rel[64];
+    static const guint8 seen[M2T_KEYS] = {
+        1, 4, 4, 4, 9, 9, 9, 9, 9, 16, 16, 16, 16, 16, 16, 16, 25, 25, 25, 25, 25, 25, 25, 25, 25, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 49,
+        49, 49, 49, 49, 49, 49, 49, 49, 49, 49, 49, 49, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64};
+    static const int size[] = {8, 16, 32, 64};
+    M2tAttention a = {2, 2 * size[width / 8 % 4], in->other_scale, in->scale, in->rel, in->exp, seen};
+    gint32 slot[M2T_KEYS];
 
-    a.heads = a.width % a.heads ? 1 : a.heads;
-    for (int j = 0; j < 64; j++) {
-        key[j] = in->narrow + j * 7;
-        rel[j] = (guint8) (j * 3);
-    }
-    for (int count = 1; count <= 64; count = count * 5 - 1)
-        k->attention(&a, in->weight, key, rel, MIN(count, 64), (gint8 *) out->bytes);
+    for (int j = 0; j < M2T_KEYS; j++)
+        slot[j] = width % 64 && j % 5 == 3 ? -1 : 64 - j - 1;
+    slot[0] = 63;
+    k->attention(&a, in->qkv, slot, 0, M2T_KEYS, (gint8 *) out->bytes);
+    for (int group = 16; group < 64; group += 9)
+        k->attention(&a, in->qkv, slot, group, MIN(group + 9, 64), (gint8 *) out->bytes);
 }
 
 static void
@@ -233,6 +235,8 @@ fill_input(Input *in)
     fill(in->rel, sizeof in->rel);
     fill(in->exp, sizeof in->exp);
     in->exp[0] = 255;
+    in->exp[M2T_EXP_SIZE] = 0;
+    fill8(in->qkv, sizeof in->qkv);
 }
 
 static void
@@ -274,7 +278,7 @@ test_definitions(void)
 {
     gint32 sum[8] = {5, 7, -5, -7, 1000, -1000, 1, 0}, bias[8] = {0};
     float scale[8] = {0.5f, 0.5f, 0.5f, 0.5f, 1, 1, 126.5f, 1};
-    M2tStore s = {sum, bias, scale, 1, 8, 8};
+    M2tStore s = {sum, bias, scale, 1, 8};
     gint8 out[8], relu[8];
     static const gint8 expected[8] = {2, 4, -2, -4, 127, -127, 126, 0}, expected_relu[8] = {-125, -123, -127, -127, 127, -127, -1, -127};
 

@@ -22,19 +22,19 @@ random_matrix(int rows, int columns, int low, int high)
 static void
 check_product(const M2tGemm *gemm, int m, int n, int k)
 {
-    g_autofree gint8 *in = random_matrix(m, k + 3, -127, 127), *weight = random_matrix(n, k, -127, 127);
-    g_autofree gint32 *sum = g_new(gint32, (gsize) m * n);
-    g_autofree gpointer packed = gemm->pack(weight, n, k);
-    gpointer scratch = aligned_alloc(64, (MAX(gemm->scratch(m, n, k), 64) + 63) & ~(gsize) 63);
+    g_autofree gint8 *in = random_matrix(m, k, -127, 127), *weight = random_matrix(n, k, -127, 127);
+    g_autofree gint32 *sum = g_new(gint32, (gsize) (m + M2T_GEMM_ROWS) * n);
+    gpointer packed = gemm->pack(weight, n, k), scratch = aligned_alloc(64, (MAX(gemm->scratch(m, n, k), 64) + 63) & ~(gsize) 63);
 
-    gemm->run(packed, in, k + 3, m, n, k, sum, scratch);
+    gemm->run(packed, in, m, n, k, sum, scratch);
     for (int i = 0; i < m * n; i++) {
         gint32 expected = 0;
 
         for (int j = 0; j < k; j++)
-            expected += in[i / n * (k + 3) + j] * weight[i % n * k + j];
+            expected += in[i / n * k + j] * weight[i % n * k + j];
         g_assert_cmpint(sum[i], ==, expected);
     }
+    gemm->free(packed);
     free(scratch);
 }
 

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Products by oneDNN, in int8 all the way. A primitive is made for one number of rows, so there are a few for each weight matrix, and a product is put
+ * together from them; they share the packed weights. Each runs on the one thread that calls it. On a CPU without VNNI oneDNN saturates 16-bit sums: the
+ * check in gemm.c finds that and leaves this backend out. */
+#include "nn/gemm.h"
+
+#ifdef M2T_HAVE_ONEDNN
+#include <dnnl.h>
+#include <string.h>
+
+/* From the OpenMP runtime below oneDNN; not every compiler has its header. */
+int omp_get_max_threads(void);
+void omp_set_num_threads(int threads);
+
+#define SIZES 4
+
+static const int size_rows[SIZES] = {128, 64, 32, M2T_GEMM_ROWS};
+static dnnl_engine_t engine;
+
+typedef struct {
+    dnnl_primitive_t primitive;
+    dnnl_memory_desc_t in, sum, scratch;
+} Product;
+
+typedef struct {
+    Product product[SIZES];
+    dnnl_memory_t weight;
+} Packed;
+
+static gboolean
+open_onednn(void)
+{
+    return dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success;
+}
+
+static void
+expect(dnnl_status_t status)
+{
+    if (status != dnnl_success)
+        g_error("oneDNN: status %d", status); /* it made this primitive for the self-check, so it is out of memory */
+}
+
+static dnnl_memory_desc_t
+matrix(int rows, int columns, dnnl_data_type_t type, dnnl_format_tag_t tag)
+{
+    dnnl_memory_desc_t desc;
+
+    expect(dnnl_memory_desc_init_by_tag(&desc, 2, (dnnl_dims_t) {rows, columns}, type, tag));
+    return desc;
+}
+
+/* @weight: its layout, which the first product is free to choose. */
+static void
+make_product(Product *product, int rows, int n, int k, dnnl_memory_desc_t *weight)
+{
+    dnnl_primitive_attr_t attr;
+    dnnl_matmul_desc_t desc;
+    dnnl_primitive_desc_t chosen;
+
+    product->in = matrix(rows, k, dnnl_s8, dnnl_ab);
+    product->sum = matrix(rows, n, dnnl_s32, dnnl_ab);
+    expect(dnnl_primitive_attr_create(&attr));
+    expect(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user)); /* any thread may run it */
+    expect(dnnl_matmul_desc_init(&desc, &product->in, weight, NULL, &product->sum));
+    expect(dnnl_primitive_desc_create(&chosen, &desc, attr, engine, NULL));
+    *weight = *dnnl_primitive_desc_query_md(chosen, dnnl_query_weights_md, 0);
+    product->scratch = *dnnl_primitive_desc_query_md(chosen, dnnl_query_scratchpad_md, 0);
+    expect(dnnl_primitive_create(&product->primitive, chosen));
+    dnnl_primitive_desc_destroy(chosen);
+    dnnl_primitive_attr_destroy(attr);
+}
+
+static dnnl_memory_t
+view(const dnnl_memory_desc_t *desc, gconstpointer data)
+{
+    dnnl_memory_t memory;
+
+    expect(dnnl_memory_create(&memory, desc, engine, (void *) data));
+    return memory;
+}
+
+static void
+execute(dnnl_primitive_t primitive, const dnnl_exec_arg_t *args, int count)
+{
+    dnnl_stream_t stream;
+
+    expect(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags));
+    expect(dnnl_primitive_execute(primitive, stream, count, args));
+    dnnl_stream_destroy(stream);
+}
+
+static dnnl_memory_t
+reorder(const gint8 *weight, int n, int k, const dnnl_memory_desc_t *packed)
+{
+    dnnl_memory_desc_t plain = matrix(k, n, dnnl_s8, dnnl_ba);
+    dnnl_memory_t from = view(&plain, weight), to = view(packed, DNNL_MEMORY_ALLOCATE);
+    dnnl_primitive_desc_t desc;
+    dnnl_primitive_t primitive;
+
+    expect(dnnl_reorder_primitive_desc_create(&desc, &plain, engine, packed, engine, NULL));
+    expect(dnnl_primitive_create(&primitive, desc));
+    execute(primitive, (const dnnl_exec_arg_t[]) {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}}, 2);
+    dnnl_primitive_destroy(primitive);
+    dnnl_primitive_desc_destroy(desc);
+    dnnl_memory_destroy(from);
+    return to;
+}
+
+static gpointer
+pack(const gint8 *weight, int n, int k)
+{
+    Packed *packed = g_new0(Packed, 1);
+    dnnl_memory_desc_t layout = matrix(k, n, dnnl_s8, dnnl_format_tag_any);
+    int threads = omp_get_max_threads();
+
+    omp_set_num_threads(1); /* what the primitives are made for; the calling thread's setting is put back */
+    for (int i = 0; i < SIZES; i++)
+        make_product(&packed->product[i], size_rows[i], n, k, &layout);
+    packed->weight = reorder(weight, n, k, &layout);
+    omp_set_num_threads(threads);
+    return packed;
+}
+
+static void
+free_packed(gpointer data)
+{
+    Packed *packed = data;
+
+    if (!packed)
+        return;
+    for (int i = 0; i < SIZES; i++)
+        dnnl_primitive_destroy(packed->product[i].primitive);
+    dnnl_memory_destroy(packed->weight);
+    g_free(packed);
+}
+
+/* Input rows that are short of a whole piece, and what oneDNN asks for: a few KiB for these shapes. */
+#define ONEDNN_SCRATCH (1 << 20)
+
+static gsize
+scratch_size(int m, int n, int k)
+{
+    return (gsize) M2T_GEMM_ROWS * k + 64 + ONEDNN_SCRATCH;
+}
+
+static void
+run_piece(const Packed *packed, const Product *product, const gint8 *in, gint32 *sum, gpointer scratch)
+{
+    dnnl_memory_t source = view(&product->in, in), target = view(&product->sum, sum), space = view(&product->scratch, scratch);
+
+    execute(product->primitive,
+            (const dnnl_exec_arg_t[]) {
+                {DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, packed->weight}, {DNNL_ARG_DST, target}, {DNNL_ARG_SCRATCHPAD, space}},
+            4);
+    dnnl_memory_destroy(source);
+    dnnl_memory_destroy(target);
+    dnnl_memory_destroy(space);
+}
+
+/* Largest pieces first; the last rows are copied, since nobody promises that there is anything to read behind them. */
+static void
+run(gconstpointer data, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch)
+{
+    const Packed *packed = data;
+    gint8 *tail = (gint8 *) scratch + ONEDNN_SCRATCH;
+
+    for (int i = 0; i < SIZES; i++)
+        for (int rows = size_rows[i]; m >= rows; m -= rows, in += (gsize) rows * k, sum += (gsize) rows * n)
+            run_piece(packed, &packed->product[i], in, sum, scratch);
+    if (m > 0) {
+        memcpy(tail, in, (gsize) m * k);
+        memset(tail + (gsize) m * k, 0, (gsize) (M2T_GEMM_ROWS - m) * k);
+        run_piece(packed, &packed->product[SIZES - 1], tail, sum, scratch);
+    }
+}
+
+const M2tGemm m2t_gemm_onednn = {"onednn", open_onednn, pack, free_packed, scratch_size, run};
+#endif

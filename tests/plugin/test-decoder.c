@@ -1,0 +1,888 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* m2tdec, one behaviour per test. */
+#include "common.h"
+
+#include <string.h>
+
+static GstHarness *
+decoder(const char *properties)
+{
+    g_autofree char *launch = g_strdup_printf("m2tdec %s", properties);
+
+    return harness(launch, FRAMED_CAPS ", width=64, height=48, framerate=25/1", NULL);
+}
+
+static GstFlowReturn
+push(GstHarness *h, GstBuffer *coded)
+{
+    return gst_harness_push(h, gst_buffer_copy(coded));
+}
+
+static void
+push_ok(GstHarness *h, GstBuffer *coded)
+{
+    g_assert_cmpint(push(h, coded), ==, GST_FLOW_OK);
+}
+
+static guint
+received(GstHarness *h)
+{
+    return gst_harness_buffers_received(h);
+}
+
+/* Nothing that the element was given is still pending in its base class. */
+static void
+assert_none_pending(GstHarness *h)
+{
+    g_assert_null(gst_video_decoder_get_frames(GST_VIDEO_DECODER(h->element)));
+}
+
+static GstBuffer *
+damaged(GstBuffer *coded)
+{
+    GstBuffer *copy = gst_buffer_copy_deep(coded);
+    gsize last = gst_buffer_get_size(copy) - 1;
+    guint8 byte;
+
+    gst_buffer_extract(copy, last, &byte, 1);
+    byte ^= 0x10;
+    gst_buffer_fill(copy, last, &byte, 1);
+    return copy;
+}
+
+/* The picture as the library alone decodes it. */
+static GstBuffer *
+decoded_by_library(GstBuffer *coded, guint width, guint height)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(M2tDecoder) library = m2t_decoder_new(NULL, NULL, &error);
+    GstVideoInfo video;
+    GstBuffer *buffer;
+    GstVideoFrame frame;
+    GstMapInfo map;
+    M2tPicture picture;
+
+    g_assert_no_error(error);
+    gst_video_info_set_format(&video, GST_VIDEO_FORMAT_I420, width, height);
+    buffer = gst_buffer_new_allocate(NULL, video.size, NULL);
+    gst_buffer_memset(buffer, 0, 0, video.size);
+    gst_buffer_map(coded, &map, GST_MAP_READ);
+    g_assert_true(m2t_decoder_open_frame(library, map.data, map.size, NULL, &error));
+    gst_video_frame_map(&frame, &video, buffer, GST_MAP_WRITE);
+    for (guint i = 0; i < 3; i++) {
+        picture.data[i] = GST_VIDEO_FRAME_PLANE_DATA(&frame, i);
+        picture.stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE(&frame, i);
+    }
+    g_assert_true(m2t_decoder_decode(library, &picture, &error));
+    gst_video_frame_unmap(&frame);
+    gst_buffer_unmap(coded, &map);
+    return buffer;
+}
+
+/* Only the picture's own samples: what lies between rows is nobody's. */
+static void
+assert_same_picture(GstBuffer *a, GstBuffer *b, guint width, guint height)
+{
+    GstVideoInfo info;
+    GstVideoFrame fa, fb;
+
+    gst_video_info_set_format(&info, GST_VIDEO_FORMAT_I420, width, height);
+    g_assert_true(gst_video_frame_map(&fa, &info, a, GST_MAP_READ));
+    g_assert_true(gst_video_frame_map(&fb, &info, b, GST_MAP_READ));
+    for (guint p = 0; p < 3; p++) {
+        for (gint y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT(&fa, p); y++) {
+            const guint8 *ra = (guint8 *) GST_VIDEO_FRAME_PLANE_DATA(&fa, p) + y * GST_VIDEO_FRAME_PLANE_STRIDE(&fa, p);
+            const guint8 *rb = (guint8 *) GST_VIDEO_FRAME_PLANE_DATA(&fb, p) + y * GST_VIDEO_FRAME_PLANE_STRIDE(&fb, p);
+
+            g_assert_cmpint(memcmp(ra, rb, (gsize) GST_VIDEO_FRAME_COMP_WIDTH(&fa, p)), ==, 0);
+        }
+    }
+    gst_video_frame_unmap(&fa);
+    gst_video_frame_unmap(&fb);
+}
+
+static void
+accept_caps(void)
+{
+    const struct {
+        const char *caps;
+        gboolean accepted;
+    } cases[] = {
+        {"video/x-m2t, stream-format=framed, alignment=frame", TRUE},
+        {"video/x-m2t, stream-format=framed, alignment=frame, width=64, height=48, profile=tiny, parsed=true", TRUE},
+        {"video/x-gst-fourcc-m2tv, width=64, height=48", TRUE},
+        {"video/x-m2t", FALSE},
+        {"video/x-m2t, stream-format=byte-stream, alignment=frame", FALSE},
+    };
+    GstHarness *h = harness("m2tdec", NULL, NULL);
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GstCaps) caps = gst_caps_from_string(cases[i].caps);
+
+        g_test_message("%s", cases[i].caps);
+        g_assert_cmpint(gst_pad_peer_query_accept_caps(h->srcpad, caps), ==, cases[i].accepted);
+    }
+    gst_harness_teardown(h);
+}
+
+static void
+one_in_one_out(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 2);
+    GstHarness *h = decoder("");
+
+    gst_harness_set_live(h, TRUE);
+    for (guint i = 0; i < coded->len; i++) {
+        g_autoptr(GstBuffer) out = NULL, raw = raw_frame(WIDTH, HEIGHT, i);
+
+        push_ok(h, coded->pdata[i]);
+        out = gst_harness_pull(h);
+        g_assert_cmpuint(GST_BUFFER_PTS(out), ==, i * FRAME_TIME);
+        g_assert_cmpuint(GST_BUFFER_DURATION(out), ==, FRAME_TIME);
+        g_assert_false(GST_BUFFER_FLAG_IS_SET(out, GST_BUFFER_FLAG_CORRUPTED));
+        g_assert_false(is_delta(out));
+        g_assert_cmpfloat(psnr(out, raw), >, 10);
+    }
+    g_assert_cmpuint(gst_harness_query_latency(h), ==, 0);
+    assert_none_pending(h);
+    gst_harness_teardown(h);
+}
+
+static void
+same_as_library(void)
+{
+    const guint sizes[][2] = {{16, 16}, {17, 17}, {35, 19}, {64, 48}, {130, 70}};
+    const char *threads[] = {"threads=1", "threads=2", ""};
+
+    for (guint s = 0; s < G_N_ELEMENTS(sizes); s++) {
+        guint width = sizes[s][0], height = sizes[s][1];
+        g_autoptr(GPtrArray) coded = coded_frames(width, height, 1, 0);
+        g_autoptr(GstBuffer) expected = decoded_by_library(coded->pdata[0], width, height);
+
+        for (guint t = 0; t < G_N_ELEMENTS(threads); t++) {
+            GstHarness *h = decoder(threads[t]);
+            g_autoptr(GstBuffer) out = NULL;
+            g_autoptr(GstStructure) caps = NULL;
+            gint w, ht;
+
+            push_ok(h, coded->pdata[0]);
+            out = gst_harness_pull(h);
+            assert_same_picture(out, expected, width, height);
+            caps = current_caps(h);
+            gst_structure_get(caps, "width", G_TYPE_INT, &w, "height", G_TYPE_INT, &ht, NULL);
+            g_assert_cmpint(w, ==, width);
+            g_assert_cmpint(ht, ==, height);
+            gst_harness_teardown(h);
+        }
+    }
+}
+
+static void
+add_video_meta(GstHarness *h)
+{
+    gst_harness_add_propose_allocation_meta(h, GST_VIDEO_META_API_TYPE, NULL);
+}
+
+static void
+into_downstreams_memory(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(35, 19, 1, 0);
+    g_autoptr(GstBuffer) expected = decoded_by_library(coded->pdata[0], 35, 19);
+
+    for (guint with_meta = 0; with_meta < 2; with_meta++) {
+        GstHarness *h = harness("m2tdec", NULL, NULL);
+        GstAllocationParams params = {GST_MEMORY_FLAG_ZERO_PADDED, 63, 16, 16};
+        g_autoptr(GstBuffer) out = NULL;
+
+        if (with_meta)
+            add_video_meta(h);
+        gst_harness_set_propose_allocator(h, NULL, &params);
+        gst_harness_set_src_caps_str(h, FRAMED_CAPS);
+        push_ok(h, coded->pdata[0]);
+        out = gst_harness_pull(h);
+        assert_same_picture(out, expected, 35, 19);
+        g_assert_cmpint(gst_buffer_get_video_meta(out) != NULL, ==, with_meta);
+        g_assert_nonnull(out->pool);
+        gst_harness_teardown(h);
+    }
+}
+
+static void
+codec_data_is_not_needed(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    GstHarness *h = harness("m2tdec", FRAMED_CAPS ", codec_data=(buffer)00112233", NULL);
+
+    push_ok(h, coded->pdata[0]);
+    g_assert_cmpuint(received(h), ==, 1);
+    gst_harness_teardown(h);
+}
+
+static void
+header_wins_after_mp4(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames_of(
+        "video/x-raw, format=I420, width=64, height=48, framerate=25/1, pixel-aspect-ratio=4/3, colorimetry=bt2020", "", 1);
+    GstHarness *h = harness("m2tdec", "video/x-gst-fourcc-m2tv, width=66, height=46, framerate=30/1, pixel-aspect-ratio=213/160", NULL);
+    g_autoptr(GstStructure) s = NULL;
+    gint width, n, d;
+
+    push_ok(h, coded->pdata[0]);
+    s = current_caps(h);
+    gst_structure_get_int(s, "width", &width);
+    g_assert_cmpint(width, ==, 64);
+    gst_structure_get_fraction(s, "pixel-aspect-ratio", &n, &d);
+    g_assert_cmpint(n, ==, 4);
+    g_assert_cmpint(d, ==, 3);
+    gst_structure_get_fraction(s, "framerate", &n, &d);
+    g_assert_cmpint(n, ==, 30);
+    g_assert_cmpstr(gst_structure_get_string(s, "colorimetry"), ==, "bt2020");
+    gst_harness_teardown(h);
+}
+
+static void
+upstream_wins_otherwise(void)
+{
+    g_autoptr(GPtrArray) coded =
+        coded_frames_of("video/x-raw, format=I420, width=64, height=48, framerate=25/1, pixel-aspect-ratio=4/3, colorimetry=bt2020", "", 1);
+    GstHarness *h = harness("m2tdec", FRAMED_CAPS ", pixel-aspect-ratio=2/1, colorimetry=bt709", NULL);
+    g_autoptr(GstStructure) s = NULL;
+    gint n, d;
+
+    push_ok(h, coded->pdata[0]);
+    s = current_caps(h);
+    gst_structure_get_fraction(s, "pixel-aspect-ratio", &n, &d);
+    g_assert_cmpint(n, ==, 2);
+    g_assert_cmpstr(gst_structure_get_string(s, "colorimetry"), ==, "bt709");
+    gst_structure_get_fraction(s, "framerate", &n, &d);
+    g_assert_cmpint(n, ==, 25);
+    gst_harness_teardown(h);
+}
+
+static void
+absent_model(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    g_autofree char *path = g_strdup(g_getenv("M2T_MODEL_PATH"));
+    GstHarness *h;
+    gint64 began;
+
+    g_setenv("M2T_MODEL_PATH", "/nowhere", TRUE);
+    h = decoder("");
+    began = g_get_monotonic_time();
+    g_assert_cmpint(push(h, coded->pdata[0]), ==, GST_FLOW_ERROR);
+    g_assert_cmpint(g_get_monotonic_time() - began, <, G_USEC_PER_SEC);
+    {
+        GstMessage *message = gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR);
+        g_autoptr(GError) error = NULL;
+        g_autofree char *debug = NULL;
+        M2tFrameInfo info = frame_info(coded->pdata[0]);
+        g_autoptr(GString) hex = g_string_new(NULL);
+
+        for (guint i = 0; i < 4; i++)
+            g_string_append_printf(hex, "%02x", info.identity[i]);
+        gst_message_parse_error(message, &error, &debug);
+        g_assert_error(error, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE);
+        g_assert_nonnull(strstr(debug, hex->str));
+        gst_message_unref(message);
+    }
+    gst_harness_teardown(h);
+    g_setenv("M2T_MODEL_PATH", path, TRUE);
+}
+
+static void
+missing_model_file(void)
+{
+    GstElement *element = gst_element_factory_make("m2tdec", NULL);
+    GstBus *bus = gst_bus_new();
+    GstMessage *message;
+    g_autoptr(GError) error = NULL;
+
+    gst_element_set_bus(element, bus);
+    g_object_set(element, "model-file", "/nowhere/absent.m2tw", NULL);
+    g_assert_cmpint(gst_element_set_state(element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+    message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
+    gst_message_parse_error(message, &error, NULL);
+    g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
+    gst_message_unref(message);
+    gst_element_set_state(element, GST_STATE_NULL);
+    gst_object_unref(bus);
+    gst_object_unref(element);
+}
+
+static void
+new_header(void)
+{
+    g_autoptr(GPtrArray) small = coded_frames(WIDTH, HEIGHT, 2, 2), large = coded_frames(96, 80, 2, 2);
+    GstHarness *h = decoder("");
+    const guint widths[] = {WIDTH, WIDTH, 96, 96, WIDTH, WIDTH};
+    GstBuffer *frames[] = {small->pdata[0], small->pdata[1], large->pdata[0], large->pdata[1], small->pdata[0], small->pdata[1]};
+
+    for (guint i = 0; i < G_N_ELEMENTS(widths); i++) {
+        g_autoptr(GstStructure) s = NULL;
+        GstBuffer *copy = gst_buffer_copy(frames[i]);
+        gint width;
+
+        GST_BUFFER_PTS(copy) = i * FRAME_TIME;
+        g_assert_cmpint(gst_harness_push(h, copy), ==, GST_FLOW_OK);
+        gst_buffer_unref(gst_harness_pull(h));
+        s = current_caps(h);
+        gst_structure_get_int(s, "width", &width);
+        g_assert_cmpint(width, ==, widths[i]);
+    }
+    gst_harness_teardown(h);
+}
+
+static guint
+caps_events(GstHarness *h)
+{
+    GstEvent *event;
+    guint count = 0;
+
+    while ((event = gst_harness_try_pull_event(h)) != NULL) {
+        count += GST_EVENT_TYPE(event) == GST_EVENT_CAPS;
+        gst_event_unref(event);
+    }
+    return count;
+}
+
+static void
+caps_once(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 5, 0);
+    GstHarness *h = decoder("");
+
+    for (guint i = 0; i < coded->len; i++)
+        push_ok(h, coded->pdata[i]);
+    g_assert_cmpuint(caps_events(h), ==, 1);
+    gst_harness_teardown(h);
+}
+
+static void
+nothing_but_rubbish(void)
+{
+    GstHarness *h = decoder("");
+
+    for (guint i = 0; i < 3; i++) {
+        GstBuffer *rubbish = gst_buffer_new_allocate(NULL, 200, NULL);
+
+        gst_buffer_memset(rubbish, 0, (guint8) (i * 77), 200);
+        g_assert_cmpint(gst_harness_push(h, rubbish), ==, GST_FLOW_OK);
+    }
+    assert_none_pending(h);
+    gst_harness_push_event(h, gst_event_new_eos());
+    g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, GST_STREAM_ERROR_DECODE);
+    gst_harness_teardown(h);
+}
+
+static void
+damaged_end(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 2, 0);
+    GstHarness *h = decoder("");
+
+    push_ok(h, coded->pdata[0]);
+    g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[1])), ==, GST_FLOW_OK);
+    gst_harness_push_event(h, gst_event_new_eos());
+    g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
+    g_assert_cmpuint(received(h), ==, 1);
+    gst_harness_teardown(h);
+}
+
+static void
+only_damaged(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    GstHarness *h = decoder("");
+
+    g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[0])), ==, GST_FLOW_OK);
+    gst_harness_push_event(h, gst_event_new_eos());
+    g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, GST_STREAM_ERROR_DECODE);
+    gst_harness_teardown(h);
+}
+
+static void
+send_segment(GstHarness *h)
+{
+    GstSegment segment;
+
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    gst_harness_push_event(h, gst_event_new_segment(&segment));
+}
+
+static void
+flush(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 6, 3);
+    GstHarness *h = decoder("");
+
+    push_ok(h, coded->pdata[0]);
+    push_ok(h, coded->pdata[1]);
+    g_assert_cmpuint(received(h), ==, 2);
+    gst_harness_push_event(h, gst_event_new_flush_start());
+    gst_harness_push_event(h, gst_event_new_flush_stop(TRUE));
+    send_segment(h);
+    push_ok(h, coded->pdata[2]);
+    g_assert_cmpuint(received(h), ==, 2);
+    push_ok(h, coded->pdata[3]);
+    push_ok(h, coded->pdata[4]);
+    g_assert_cmpuint(received(h), ==, 4);
+    assert_none_pending(h);
+    gst_harness_teardown(h);
+}
+
+static void
+drain_keeps_state(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 4);
+    GstHarness *h = decoder("");
+
+    push_ok(h, coded->pdata[0]);
+    gst_harness_push_event(h, gst_event_new_gap(10 * FRAME_TIME, 0));
+    push_ok(h, coded->pdata[1]);
+    gst_harness_push_event(h, gst_event_new_stream_start("another"));
+    gst_harness_set_src_caps_str(h, FRAMED_CAPS ", width=64, height=48, framerate=30/1");
+    push_ok(h, coded->pdata[2]);
+    g_assert_cmpuint(received(h), ==, 3);
+    gst_harness_teardown(h);
+}
+
+static void
+gap_before_any_buffer(void)
+{
+    GstHarness *h = decoder("");
+    g_autoptr(GstStructure) s = NULL;
+    gint width;
+
+    gst_harness_push_event(h, gst_event_new_gap(0, FRAME_TIME));
+    s = current_caps(h);
+    g_assert_cmpstr(gst_structure_get_name(s), ==, "video/x-raw");
+    gst_structure_get_int(s, "width", &width);
+    g_assert_cmpint(width, ==, WIDTH);
+    gst_harness_teardown(h);
+}
+
+static void
+no_time_stamps(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 0);
+    GstHarness *h = decoder("");
+
+    for (guint i = 0; i < coded->len; i++) {
+        GstBuffer *copy = gst_buffer_copy(coded->pdata[i]);
+        g_autoptr(GstBuffer) out = NULL;
+
+        if (i > 0)
+            GST_BUFFER_PTS(copy) = GST_BUFFER_DTS(copy) = GST_BUFFER_DURATION(copy) = GST_CLOCK_TIME_NONE;
+        g_assert_cmpint(gst_harness_push(h, copy), ==, GST_FLOW_OK);
+        out = gst_harness_pull(h);
+        g_assert_cmpuint(GST_BUFFER_PTS(out), ==, i * FRAME_TIME);
+    }
+    gst_harness_teardown(h);
+}
+
+static void
+send_late(GstHarness *h, GstClockTime when, GstClockTimeDiff late)
+{
+    gst_harness_push_upstream_event(h, gst_event_new_qos(GST_QOS_TYPE_UNDERFLOW, 2.0, late, when));
+}
+
+static void
+late_frames_are_skipped(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 12, 100);
+    GstHarness *h = decoder("");
+    GstMessage *message;
+
+    push_ok(h, coded->pdata[0]);
+    send_late(h, 0, 100 * GST_MSECOND);
+    for (guint i = 1; i < 5; i++)
+        push_ok(h, coded->pdata[i]);
+    g_assert_cmpuint(received(h), ==, 1);
+    message = gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_QOS);
+    g_assert_nonnull(message);
+    gst_message_unref(message);
+    for (guint i = 5; i < 12; i++)
+        push_ok(h, coded->pdata[i]); /* the header of the skipped frames was not missed */
+    g_assert_cmpuint(received(h), >=, 5);
+    g_assert_cmpuint(requests_for_key_frames(h), ==, 0);
+    assert_none_pending(h);
+    gst_harness_teardown(h);
+}
+
+static void
+long_stall(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 40, 0);
+    GstHarness *h = decoder("");
+
+    push_ok(h, coded->pdata[0]);
+    send_late(h, 0, 30 * GST_SECOND);
+    for (guint i = 1; i < coded->len; i++)
+        push_ok(h, coded->pdata[i]);
+    g_assert_cmpuint(received(h), >, 5);
+    gst_harness_teardown(h);
+}
+
+static void
+qos_off_skips_nothing(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 0);
+    GstHarness *h = decoder("qos=false");
+
+    send_late(h, 0, 10 * GST_SECOND);
+    for (guint i = 0; i < coded->len; i++)
+        push_ok(h, coded->pdata[i]);
+    g_assert_cmpuint(received(h), ==, 4);
+    gst_harness_teardown(h);
+}
+
+static void
+damage_costs_frames_up_to_the_next_key(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 8, 4);
+    GstHarness *h = decoder("");
+
+    push_ok(h, coded->pdata[0]);
+    g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[1])), ==, GST_FLOW_OK);
+    push_ok(h, coded->pdata[2]);
+    push_ok(h, coded->pdata[3]);
+    g_assert_cmpuint(received(h), ==, 1);
+    g_assert_cmpuint(requests_for_key_frames(h), ==, 1);
+    assert_none_pending(h);
+
+    for (guint i = 4; i < 8; i++)
+        push_ok(h, coded->pdata[i]);
+    g_assert_cmpuint(received(h), ==, 5);
+    for (guint i = 0; i < 5; i++) {
+        g_autoptr(GstBuffer) out = gst_harness_pull(h);
+
+        g_assert_false(GST_BUFFER_FLAG_IS_SET(out, GST_BUFFER_FLAG_CORRUPTED));
+    }
+    g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
+    gst_harness_teardown(h);
+}
+
+static void
+max_errors(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    GstHarness *h = decoder("max-errors=2");
+
+    push_ok(h, coded->pdata[0]);
+    g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[0])), ==, GST_FLOW_OK);
+    g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[0])), ==, GST_FLOW_OK);
+    push_ok(h, coded->pdata[0]); /* a good one: the count starts again */
+    g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[0])), ==, GST_FLOW_OK);
+    g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[0])), ==, GST_FLOW_OK);
+    g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[0])), ==, GST_FLOW_ERROR);
+    g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, GST_STREAM_ERROR_DECODE);
+    assert_none_pending(h);
+    gst_harness_teardown(h);
+}
+
+/* The ways in which a loss shows, each on frame 2 of 8 with key frames 0 and 4. */
+static void
+loss(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 8, 4);
+
+    for (guint way = 0; way < 4; way++) {
+        GstHarness *h = decoder("");
+
+        for (guint i = 0; i < 8; i++) {
+            GstBuffer *copy = gst_buffer_copy(coded->pdata[i]);
+
+            GST_BUFFER_FLAG_UNSET(copy, GST_BUFFER_FLAG_DISCONT);
+            if (i == 2 && way == 0)
+                GST_BUFFER_FLAG_SET(copy, GST_BUFFER_FLAG_DISCONT);
+            if (i == 2 && way == 1)
+                GST_BUFFER_FLAG_SET(copy, GST_BUFFER_FLAG_CORRUPTED);
+            if (i == 2 && way == 2) { /* its number is missing */
+                gst_buffer_unref(copy);
+                continue;
+            }
+            if (i == 2 && way == 3) {
+                GstEvent *gap = gst_event_new_gap(2 * FRAME_TIME, FRAME_TIME);
+
+                gst_event_set_gap_flags(gap, GST_GAP_FLAG_MISSING_DATA);
+                gst_harness_push_event(h, gap);
+            }
+            g_assert_cmpint(gst_harness_push(h, copy), ==, GST_FLOW_OK);
+        }
+        g_test_message("way %u", way);
+        g_assert_cmpuint(received(h), ==, 6);
+        g_assert_cmpuint(requests_for_key_frames(h), ==, 1);
+        g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
+        assert_none_pending(h);
+        gst_harness_teardown(h);
+    }
+}
+
+static void
+skipped_key_frames_are_no_loss(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 8, 2);
+    GstHarness *h = decoder("");
+
+    for (guint i = 0; i < 8; i += 4)
+        g_assert_cmpint(gst_harness_push(h, with_flags(coded->pdata[i], GST_BUFFER_FLAG_DISCONT)), ==, GST_FLOW_OK);
+    g_assert_cmpuint(received(h), ==, 2);
+    g_assert_cmpuint(requests_for_key_frames(h), ==, 0);
+    gst_harness_teardown(h);
+}
+
+static void
+joins_late(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 20, 15);
+    GstHarness *h = decoder("");
+
+    for (guint i = 1; i < 20; i++)
+        push_ok(h, coded->pdata[i]);
+    g_assert_cmpuint(received(h), ==, 5);
+    g_assert_cmpuint(requests_for_key_frames(h), ==, 2); /* at 40 and at 540 ms */
+    gst_harness_teardown(h);
+}
+
+static void
+fuzz(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 2, 0);
+    GstHarness *h = decoder("");
+    g_autoptr(GRand) random = g_rand_new_with_seed(7);
+
+    gst_harness_set_drop_buffers(h, TRUE);
+    for (guint i = 0; i < 2000; i++) {
+        GstBuffer *copy = gst_buffer_copy_deep(coded->pdata[i % 2]);
+        gsize size = gst_buffer_get_size(copy);
+        guint changes = (guint) g_rand_int_range(random, 1, 6);
+
+        if (i % 5 == 0)
+            gst_buffer_set_size(copy, (gssize) g_rand_int_range(random, 0, (gint32) size));
+        for (guint c = 0; c < changes && gst_buffer_get_size(copy) > 0; c++) {
+            guint8 byte = (guint8) g_rand_int(random);
+
+            gst_buffer_fill(copy, (gsize) g_rand_int_range(random, 0, (gint32) gst_buffer_get_size(copy)), &byte, 1);
+        }
+        g_assert_cmpint(gst_harness_push(h, copy), ==, GST_FLOW_OK);
+    }
+    g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
+    assert_none_pending(h);
+    gst_harness_set_drop_buffers(h, FALSE);
+    push_ok(h, coded->pdata[0]);
+    gst_buffer_unref(gst_harness_pull(h));
+    gst_harness_teardown(h);
+}
+
+static void
+tiny_buffers(void)
+{
+    GstHarness *h = decoder("");
+
+    for (guint size = 0; size < 40; size++) {
+        GstBuffer *buffer = gst_buffer_new_allocate(NULL, size, NULL);
+
+        gst_buffer_memset(buffer, 0, 0xff, size);
+        g_assert_cmpint(gst_harness_push(h, buffer), ==, GST_FLOW_OK);
+    }
+    g_assert_cmpuint(received(h), ==, 0);
+    gst_harness_teardown(h);
+}
+
+static GstFlowReturn
+refusing_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
+{
+    gst_buffer_unref(buffer);
+    return GPOINTER_TO_INT(g_object_get_data(G_OBJECT(pad), "answer"));
+}
+
+static void
+flow_returns(void)
+{
+    const GstFlowReturn answers[] = {GST_FLOW_FLUSHING, GST_FLOW_EOS, GST_FLOW_NOT_LINKED, GST_FLOW_ERROR};
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+
+    for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
+        GstHarness *h = decoder("");
+
+        g_object_set_data(G_OBJECT(h->sinkpad), "answer", GINT_TO_POINTER(answers[i]));
+        gst_pad_set_chain_function(h->sinkpad, refusing_chain);
+        g_assert_cmpint(push(h, coded->pdata[0]), ==, answers[i]);
+        g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
+        gst_harness_teardown(h);
+    }
+}
+
+static void
+not_negotiated(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    GstHarness *h = harness("m2tdec", FRAMED_CAPS, "video/x-raw, format=I420, width=100, height=100");
+
+    g_assert_cmpint(push(h, coded->pdata[0]), ==, GST_FLOW_NOT_NEGOTIATED);
+    assert_none_pending(h);
+    gst_harness_teardown(h);
+}
+
+static GMutex gate;
+static GCond gate_changed;
+static gboolean gate_open, gate_reached;
+
+static GstFlowReturn
+blocking_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
+{
+    g_mutex_lock(&gate);
+    gate_reached = TRUE;
+    g_cond_broadcast(&gate_changed);
+    while (!gate_open)
+        g_cond_wait(&gate_changed, &gate);
+    g_mutex_unlock(&gate);
+    gst_buffer_unref(buffer);
+    return GST_PAD_IS_FLUSHING(pad) ? GST_FLOW_FLUSHING : GST_FLOW_OK;
+}
+
+static gboolean
+opening_event(GstPad *pad, GstObject *parent, GstEvent *event)
+{
+    if (GST_EVENT_TYPE(event) == GST_EVENT_FLUSH_START) {
+        g_mutex_lock(&gate);
+        gate_open = TRUE;
+        g_cond_broadcast(&gate_changed);
+        g_mutex_unlock(&gate);
+    }
+    gst_event_unref(event);
+    return TRUE;
+}
+
+static gpointer
+push_in_thread(gpointer data)
+{
+    GstHarness *h = data;
+    g_autoptr(GPtrArray) coded = g_object_get_data(G_OBJECT(h->element), "coded");
+
+    return GINT_TO_POINTER(push(h, coded->pdata[0]));
+}
+
+static void
+flush_while_blocked(void)
+{
+    GstHarness *h = decoder("");
+    GThread *thread;
+    gint64 began;
+    guint threads;
+
+    gate_open = gate_reached = FALSE;
+    gst_pad_set_chain_function(h->sinkpad, blocking_chain);
+    gst_pad_set_event_function(h->sinkpad, opening_event);
+    g_object_set_data(G_OBJECT(h->element), "coded", coded_frames(WIDTH, HEIGHT, 1, 0));
+    thread = g_thread_new("push", push_in_thread, h);
+    g_mutex_lock(&gate);
+    while (!gate_reached)
+        g_cond_wait(&gate_changed, &gate);
+    g_mutex_unlock(&gate);
+
+    g_object_get(h->element, "threads", &threads, NULL); /* no property needs the lock that is held */
+    began = g_get_monotonic_time();
+    g_assert_true(gst_harness_push_event(h, gst_event_new_flush_start()));
+    g_thread_join(thread);
+    g_assert_true(gst_harness_push_event(h, gst_event_new_flush_stop(TRUE)));
+    g_assert_cmpint(g_get_monotonic_time() - began, <, G_USEC_PER_SEC / 10);
+    gst_harness_teardown(h);
+}
+
+static void
+metas(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    GstHarness *h = decoder("");
+    GstBuffer *copy = gst_buffer_copy(coded->pdata[0]);
+    const guint8 caption[] = {0xfc, 0x80, 0x80};
+    g_autoptr(GstBuffer) out = NULL;
+
+    gst_buffer_add_video_caption_meta(copy, GST_VIDEO_CAPTION_TYPE_CEA708_RAW, caption, sizeof caption);
+    g_assert_cmpint(gst_harness_push(h, copy), ==, GST_FLOW_OK);
+    out = gst_harness_pull(h);
+    g_assert_nonnull(gst_buffer_get_video_caption_meta(out));
+    gst_harness_teardown(h);
+}
+
+static void
+two_instances(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 0);
+    GstHarness *a = decoder(""), *b = decoder("");
+
+    push_ok(a, coded->pdata[0]);
+    push_ok(b, coded->pdata[0]);
+    gst_harness_teardown(a);
+    push_ok(b, coded->pdata[1]);
+    g_assert_cmpuint(received(b), ==, 2);
+    gst_harness_teardown(b);
+}
+
+static void
+properties(void)
+{
+    GstElement *element = gst_element_factory_make("m2tdec", NULL);
+    guint threads;
+    g_autofree char *model = NULL;
+    gboolean qos, automatic;
+    guint64 interval;
+    gint errors;
+
+    g_object_get(element, "threads", &threads, "model-file", &model, "qos", &qos, "automatic-request-sync-points", &automatic,
+                 "min-force-key-unit-interval", &interval, "max-errors", &errors, NULL);
+    g_assert_cmpuint(threads, ==, 0);
+    g_assert_null(model);
+    g_assert_true(qos && automatic);
+    g_assert_cmpuint(interval, ==, 500 * GST_MSECOND);
+    g_assert_cmpint(errors, ==, -1);
+    gst_element_set_state(element, GST_STATE_PAUSED);
+    g_object_set(element, "threads", 3, NULL);
+    g_object_get(element, "threads", &threads, NULL);
+    g_assert_cmpuint(threads, ==, 0);
+    gst_element_set_state(element, GST_STATE_NULL);
+    gst_object_unref(element);
+}
+
+int
+main(int argc, char **argv)
+{
+    test_init(&argc, &argv);
+    g_test_add_func("/decoder/C16 accepted caps", accept_caps);
+    g_test_add_func("/decoder/C19 one in one out, no latency", one_in_one_out);
+    g_test_add_func("/decoder/B19 B35 U14 same pictures as the library, all sizes and threads", same_as_library);
+    g_test_add_func("/decoder/C31 U11 into downstream's memory", into_downstreams_memory);
+    g_test_add_func("/decoder/C3 codec_data is not needed", codec_data_is_not_needed);
+    g_test_add_func("/decoder/C20 header wins after MP4", header_wins_after_mp4);
+    g_test_add_func("/decoder/C20 upstream caps win otherwise", upstream_wins_otherwise);
+    g_test_add_func("/decoder/C18 properties", properties);
+    g_test_add_func("/decoder/C21 C32 U13 model of the stream is absent", absent_model);
+    g_test_add_func("/decoder/C32 missing model file", missing_model_file);
+    g_test_add_func("/decoder/B1 D1 new header", new_header);
+    g_test_add_func("/decoder/B1 caps once", caps_once);
+    g_test_add_func("/decoder/B6 U8 nothing but rubbish", nothing_but_rubbish);
+    g_test_add_func("/decoder/B6 damaged end", damaged_end);
+    g_test_add_func("/decoder/B6 only damaged frames", only_damaged);
+    g_test_add_func("/decoder/B8 flush", flush);
+    g_test_add_func("/decoder/B8 T3 U4 flush while blocked", flush_while_blocked);
+    g_test_add_func("/decoder/B17 B18 drain keeps the state", drain_keeps_state);
+    g_test_add_func("/decoder/B10 gap before any buffer", gap_before_any_buffer);
+    g_test_add_func("/decoder/B15 no time stamps", no_time_stamps);
+    g_test_add_func("/decoder/B22 B24 U9 late frames are skipped", late_frames_are_skipped);
+    g_test_add_func("/decoder/B22 without qos nothing is skipped", qos_off_skips_nothing);
+    g_test_add_func("/decoder/B23 output comes back after a long stall", long_stall);
+    g_test_add_func("/decoder/B25 B26 B29 damage", damage_costs_frames_up_to_the_next_key);
+    g_test_add_func("/decoder/B25 max-errors", max_errors);
+    g_test_add_func("/decoder/B27 loss", loss);
+    g_test_add_func("/decoder/B27 skipped frames before a key frame are no loss", skipped_key_frames_are_no_loss);
+    g_test_add_func("/decoder/B28 joins late", joins_late);
+    g_test_add_func("/decoder/B30 fuzz", fuzz);
+    g_test_add_func("/decoder/B30 tiny buffers", tiny_buffers);
+    g_test_add_func("/decoder/B31 flow returns", flow_returns);
+    g_test_add_func("/decoder/D2 not negotiated", not_negotiated);
+    g_test_add_func("/decoder/C28 metas", metas);
+    g_test_add_func("/decoder/B34 two instances", two_instances);
+    return g_test_run();
+}

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Compares the C program with the reference, on models and pictures drawn at random.
+
+Each round makes a model with a random graph (all kinds of widths, parts, groups, layers, levels; some with values that
+drive every stage into saturation), codes a small clip with `m2t encode`, and demands that the slices are those of the
+reference, that both decode both streams to the same planes, and that both refuse the same models.
+
+    compare.py M2T [--rounds N] [--seed S] [--backend NAME]
+"""
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+import bad_models
+import m2t_reference as ref
+import make_tiny_model
+import make_vectors
+import pictures
+
+
+def composition(random, total, unit, parts):
+    """A list of `parts` multiples of `unit` that sum to total."""
+    cuts = np.sort(random.choice(np.arange(1, total // unit), parts - 1, replace=False)) if parts > 1 else []
+    return [int(n) * unit for n in np.diff(np.concatenate([[0], cuts, [total // unit]]))]
+
+
+def random_graph(random):
+    def width(*choices):
+        return int(random.choice(choices))
+
+    def transform():
+        return {"width8": width(8, 16, 24, 40, 72), "width16": width(8, 24, 56, 96),
+                "blocks8": width(0, 1, 2), "blocks16": width(0, 1, 3)}
+
+    latents, d = width(8, 16, 40, 64, 136, 256, 512), width(8, 16, 24, 40, 96)
+    parts = min(width(1, 2, 3, 4), latents // 8)
+    levels = width(1, 2, 7, 20, 33, 64)
+    return {
+        "format": 1, "name": "random", "anchors": width(2, 3, 6, 16), "latents": latents,
+        "analysis": transform(), "synthesis": transform(),
+        "prior": {"width": d, "heads": int(random.choice([h for h in range(1, d + 1) if d % h == 0])), "mlp": width(8, 24, 200),
+                  "step": width(8, 40, 136), "parts": composition(random, latents, 8, parts),
+                  "groups": sorted(composition(random, 64, 1, width(1, 2, 4, 8, 16))),
+                  "layers": [str(random.choice(["window", "shifted"])) for _ in range(width(1, 2, 3, 5))],
+                  "limit": width(0, 500, 3000, 16384)},
+        "entropy": {"levels": levels, "base": -4096, "step": max(1, 15000 // levels), "skip": int(random.randint(0, levels // 3 + 1))},
+    }
+
+
+def random_source(random, order, groups):
+    """As the document builds it, with some cells bare, and some fed from a cell that others also take."""
+    source = make_tiny_model.source_table(order, groups)
+    group = ref.group_of_cell(np.array(order), groups)
+    for cell in range(64):
+        before = np.flatnonzero(group == group[cell] - 1)
+        if random.rand() < 0.1:
+            source[cell] = int(random.choice(before)) if len(before) and random.rand() < 0.5 else -1
+    return source
+
+
+def make_wild(random, tensors):
+    """Scales, shifts and weights at random, so that every clamp is met."""
+    for name, (dtype, array) in tensors.items():
+        if name.endswith(".shift"):
+            array[:] = random.randint(0, 9)
+        elif dtype == "F32" and random.rand() < 0.3:
+            array *= np.float32(2.0 ** random.randint(-5, 6))
+        elif name.endswith(".weight") and random.rand() < 0.1 and array.shape[-1] < 500:
+            array[:] = random.choice([-128, -127, 127], array.shape)
+        elif name in ("gain", "igain", "prior.size") and random.rand() < 0.3:
+            array[:] = random.randint(-9000, 9000, array.shape)
+
+
+def is_refused(m2t, path):
+    return subprocess.run([m2t, "info", path], capture_output=True).returncode != 0
+
+
+def run(m2t, *arguments):
+    done = subprocess.run([m2t, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{done.args}: {done.stderr}")
+    return done.stdout
+
+
+def compare_round(m2t, random, backend, directory):
+    graph = random_graph(random)
+    order = random.permutation(64).tolist()
+    tensors = make_tiny_model.make_tensors(graph, random.randint(1 << 30), order, random_source(random, order, graph["prior"]["groups"]))
+    wild = random.rand() < 0.5
+    if wild:
+        make_wild(random, tensors)
+    paths = {name: directory / name for name in ("random.m2tw", "in.y4m", "c.m2tv", "reference.m2tv")}
+    make_tiny_model.write_model(paths["random.m2tw"], graph, tensors, {})
+    try:
+        model = ref.read_model(paths["random.m2tw"])
+    except ref.M2tError as error:
+        assert wild and is_refused(m2t, paths["random.m2tw"]), f"refused by the reference alone: {error}"
+        return f"refused, {error}"            # a sum that may overflow
+    width, height, q4 = random.randint(16, 200), random.randint(16, 200), random.randint(0, 253)
+    clip = [pictures.drawn(width, height, random.randint(1000)) for _ in range(2)]
+    ref.write_y4m(paths["in.y4m"], ref.Sequence(b"", width, height, site=8), clip)
+
+    options = ["-m", paths["random.m2tw"], "-t", random.randint(1, 4)] + (["--backend", backend] if backend else [])
+    run(m2t, "encode", *options, "-q", q4 / 4, "-k", 2, paths["in.y4m"], paths["c.m2tv"])
+    frames = list(ref.read_units(paths["c.m2tv"].read_bytes()))
+    assert len(frames) == 2
+    quantizer = ref.Quantizer(model, q4)
+    for planes, data in zip(clip, frames):
+        frame = ref.read_frame(data)
+        y = ref.analysis(model, quantizer, ref.planes_to_patches(planes))
+        assert frame.q4 == q4 and frame.slices == [ref.encode_slice(model, quantizer, y, frame.lanes)], "slices differ"
+
+    decoder = ref.Decoder(model)
+    digest = ref.md5_of_pictures([decoder.decode(data) for data in frames])
+    assert run(m2t, "md5", *options, paths["c.m2tv"]).split()[0] == digest, "decoded planes differ"
+    sequence = ref.Sequence(model.identity[:16], width, height)
+    other = [ref.encode_picture(model, planes, sequence, i, q4, ref.LANES[random.randint(3)]) for i, planes in enumerate(clip)]
+    paths["reference.m2tv"].write_bytes(ref.FILE_MAGIC + b"".join(map(ref.write_unit, other)))
+    assert run(m2t, "md5", *options, paths["reference.m2tv"]).split()[0] == digest, "decoded planes of the reference's stream differ"
+    return f"{'wild, ' if wild else ''}{width}x{height}, q4 {q4}, {len(frames[0])} bytes"
+
+
+def compare_refusals(m2t, directory):
+    """The faults of bad_models.py, and the frames that `refused` lists."""
+    path = directory / "bad.m2tw"
+    for count, (name, good) in enumerate(bad_models.bad_models(path)):
+        assert is_refused(m2t, path) != good, f"model: {name}"
+    whole, frames = make_vectors.refused_frames(ref.read_model(pictures.VECTORS / "tiny.m2tw"))
+    stream = directory / "bad.m2tv"
+    for name, frame in [("good", whole), *frames.items()]:
+        stream.write_bytes(ref.FILE_MAGIC + ref.write_unit(frame))
+        done = subprocess.run([m2t, "md5", "-m", pictures.VECTORS / "tiny.m2tw", stream], capture_output=True)
+        assert (done.returncode != 0) != (name == "good"), f"frame: {name}"
+    return f"{count} models and {len(frames)} frames"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("m2t", help="the program")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--backend")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            print("refused by both:", compare_refusals(args.m2t, pathlib.Path(directory)))
+        except AssertionError as error:
+            sys.exit(f"taken, or refused, by the program alone: {error}")
+        for seed in range(args.seed, args.seed + args.rounds):
+            try:
+                print(f"seed {seed}: same; " + compare_round(args.m2t, np.random.RandomState(seed), args.backend, pathlib.Path(directory)), flush=True)
+            except (AssertionError, ref.M2tError) as error:
+                sys.exit(f"seed {seed}: {error or 'differs'}")
+
+
+if __name__ == "__main__":
+    main()

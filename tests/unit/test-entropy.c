@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Slices: the reference's words for the same symbols, round trips over all that latents can be, and damage, which must be noticed or harmless
+ * and never read or write where it should not. */
+#include "bitstream/varint.h"
+#include "entropy/slice.h"
+#include "entropy/tables.h"
+#include "vectors.h"
+
+#include <string.h>
+
+#define ROW 40
+
+static Vectors vectors;
+static GRand *rng;
+static M2tModel *model;
+
+/* ---- golden vectors ---- */
+
+/* The tables of the test model, without latents that are not coded, for vectors that are symbols only. */
+static M2tEntropyTables *
+tables_without_skip(void)
+{
+    M2tEntropyWeights weights = model->entropy;
+
+    weights.skip = 0;
+    return m2t_entropy_tables_new(&weights);
+}
+
+static void
+check_golden_coder(const M2tEntropyTables *tables, int lanes, int code, int symbols)
+{
+    g_autofree char *name = g_strdup_printf("rans-%d-%d", lanes, symbols);
+    gsize size;
+    const gint32 *mean = vectors_find(&vectors, name, "mean", NULL);
+    const guint8 *level = vectors_find(&vectors, name, "level", NULL), *data = vectors_find(&vectors, name, "data", &size);
+    const gint16 *value = vectors_find(&vectors, name, "value", NULL);
+    g_autofree guint8 *slice = g_malloc0(size + 1); /* no exceptions */
+    g_autofree gint16 *latents = g_new(gint16, symbols + 1);
+    M2tSliceReader *reader = m2t_slice_reader_new(tables);
+    M2tSliceWriter *writer = m2t_slice_writer_new(tables, symbols + 1);
+    g_autoptr(GByteArray) out = g_byte_array_new();
+
+    memcpy(slice + 1, data, size);
+    g_assert_true(m2t_slice_reader_begin(reader, slice, size + 1, code, latents, symbols));
+    for (int i = 0; i < symbols; i += ROW)
+        m2t_slice_reader_get(reader, mean + i, level + i, latents + i, MIN(ROW, symbols - i));
+    g_assert_true(m2t_slice_reader_end(reader));
+    g_assert_cmpmem(latents, symbols * sizeof *latents, value, symbols * sizeof *value);
+
+    m2t_slice_writer_begin(writer);
+    for (int i = 0; i < symbols; i += ROW)
+        m2t_slice_writer_put(writer, i, mean + i, level + i, value + i, MIN(ROW, symbols - i));
+    if (m2t_slice_writer_end(writer, out) == code)
+        g_assert_cmpmem(out->data, out->len, slice, size + 1);
+    m2t_slice_reader_free(reader);
+    m2t_slice_writer_free(writer);
+}
+
+static void
+test_golden_coder(void)
+{
+    static const int counts[] = {0, 1, 3, 17, 3000};
+    M2tEntropyTables *tables = tables_without_skip();
+
+    for (guint i = 0; i < G_N_ELEMENTS(counts); i++) {
+        check_golden_coder(tables, 1, 0, counts[i]);
+        check_golden_coder(tables, 4, 1, counts[i]);
+        check_golden_coder(tables, 16, 2, counts[i]);
+    }
+    m2t_entropy_tables_free(tables);
+}
+
+/* No latent is coded, the exceptions are all there is. */
+static void
+check_golden_exceptions(const M2tEntropyTables *tables, const char *name)
+{
+    gsize count, size;
+    const gint16 *values = vectors_find(&vectors, name, "values", &count);
+    const guint8 *data = vectors_find(&vectors, name, "data", &size);
+    M2tSliceReader *reader = m2t_slice_reader_new(tables);
+    M2tSliceWriter *writer = m2t_slice_writer_new(tables, count / 2);
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    g_autofree gint32 *mean = g_new0(gint32, count);
+    g_autofree guint8 *level = g_malloc0(count);
+    g_autofree gint16 *latents = g_malloc(count);
+
+    count /= 2;
+    m2t_slice_writer_begin(writer);
+    m2t_slice_writer_put(writer, 0, mean, level, values, count);
+    g_assert_cmpint(m2t_slice_writer_end(writer, out), ==, 0);
+    g_assert_cmpmem(out->data, out->len - 4, data, size);
+    g_assert_cmpmem(out->data + size, 4, "\0\0\1\0", 4);
+    g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, latents, count));
+    m2t_slice_reader_get(reader, mean, level, latents, count);
+    g_assert_true(m2t_slice_reader_end(reader));
+    g_assert_cmpmem(latents, count * 2, values, count * 2);
+    m2t_slice_reader_free(reader);
+    m2t_slice_writer_free(writer);
+}
+
+static void
+test_golden_exceptions(void)
+{
+    M2tEntropyTables *tables = m2t_entropy_tables_new(&model->entropy);
+
+    for (int i = 0; i < 4; i++) {
+        g_autofree char *name = g_strdup_printf("exceptions-%d", i);
+
+        check_golden_exceptions(tables, name);
+    }
+    m2t_entropy_tables_free(tables);
+}
+
+/* ---- tables ---- */
+
+/* Random tables, some flat, some with all the weight in one entry: what a checked model may have. */
+typedef struct {
+    M2tEntropyWeights weights;
+    gint32 radius[M2T_LEVELS_MAX], raw[M2T_LEVELS_MAX];
+    guint16 *frequency;
+} RandomWeights;
+
+static void
+fill_frequencies(guint16 *frequency, int entries)
+{
+    int left = 32768 - entries;
+
+    for (int i = 0; i < entries; i++)
+        frequency[i] = 1;
+    for (int i = 0; i < 3 * entries && left > 0; i++) {
+        int more = g_rand_int_range(rng, 0, MIN(left, 65536 / entries) + 1);
+
+        frequency[g_rand_int_range(rng, 0, entries)] += more;
+        left -= more;
+    }
+    frequency[g_rand_int_range(rng, 0, entries)] += left;
+}
+
+static void
+random_weights(RandomWeights *r, int levels, int skip)
+{
+    guint16 *frequency = r->frequency = g_new(guint16, levels * 16 * 256);
+
+    r->weights = (M2tEntropyWeights) {levels, 0, 1, skip, r->radius, r->raw, r->frequency};
+    for (int level = 0; level < levels; level++) {
+        r->radius[level] = g_rand_boolean(rng) ? g_rand_int_range(rng, 1, 128) : g_rand_int_range(rng, 1, 5);
+        r->raw[level] = g_rand_int_range(rng, 0, 9);
+        for (int fraction = 0; fraction < 16; fraction++) {
+            fill_frequencies(frequency, 2 * r->radius[level] + 2);
+            frequency += 2 * r->radius[level] + 2;
+        }
+    }
+}
+
+static void
+test_tables(void)
+{
+    RandomWeights random;
+    M2tEntropyTables *tables;
+
+    random_weights(&random, M2T_LEVELS_MAX, 0);
+    tables = m2t_entropy_tables_new(&random.weights);
+    for (int level = 0; level < M2T_LEVELS_MAX; level++) {
+        for (int fraction = 0; fraction < 16; fraction++) {
+            const M2tEntropyTable *table = &tables->table[level][fraction];
+            int last = 2 * random.radius[level] + 1;
+
+            g_assert_cmpint(table->start[0], ==, 0);
+            g_assert_cmpint(table->start[last + 1], ==, 32768);
+            for (int i = 0; i <= last; i++) {
+                g_assert_cmpint(m2t_entropy_find(table, table->start[i]), ==, i);
+                g_assert_cmpint(m2t_entropy_find(table, table->start[i + 1] - 1), ==, i);
+            }
+        }
+    }
+    m2t_entropy_tables_free(tables);
+    g_free(random.frequency);
+}
+
+/* ---- round trips ---- */
+
+typedef struct {
+    gsize count;
+    gint32 *mean;
+    guint8 *level;
+    gint16 *latents;
+    guint32 *rows;   /* positions of rows in coding order */
+} Slice;
+
+static int
+random_latent(int mean, int scale)
+{
+    int near = mean / 16 + g_rand_int_range(rng, -scale, scale + 1);
+
+    switch (g_rand_int_range(rng, 0, 20)) {
+    case 0:
+        return g_rand_int_range(rng, -16383, 16384);
+    case 1:
+        return g_rand_boolean(rng) ? -16383 : 16383;
+    case 2:
+        return 0;
+    default:
+        return CLAMP(near, -16383, 16383);
+    }
+}
+
+/* @coded: one of so many rows has levels that are all coded, the others are mostly skipped. */
+static void
+slice_init(Slice *s, const M2tEntropyWeights *weights, gsize rows, int coded)
+{
+    s->count = rows * ROW;
+    s->mean = g_new(gint32, s->count + 1);
+    s->level = g_malloc(s->count + 1);
+    s->latents = g_new(gint16, s->count + 1);
+    s->rows = g_new(guint32, rows + 1);
+    for (gsize i = 0; i < s->count; i++) {
+        int level = g_rand_int_range(rng, 0, i / ROW % coded && weights->skip ? weights->skip : weights->levels);
+        int limit = g_rand_int_range(rng, 0, 262128) >> g_rand_int_range(rng, 0, 18);
+
+        s->mean[i] = g_rand_int_range(rng, 0, 100) == 0 ? (i & 1 ? 262128 : -262128) : g_rand_int_range(rng, -limit, limit + 1);
+        s->level[i] = level;
+        s->latents[i] = random_latent(s->mean[i], 2 * weights->radius[level] << weights->raw[level]);
+        if (level < weights->skip && g_rand_int_range(rng, 0, 30))
+            s->latents[i] = 0;
+    }
+    for (gsize i = 0; i < rows; i++) {
+        gsize other = g_rand_int_range(rng, 0, i + 1);
+
+        s->rows[i] = s->rows[other];
+        s->rows[other] = i * ROW;
+    }
+}
+
+static void
+slice_clear(Slice *s)
+{
+    g_free(s->mean);
+    g_free(s->level);
+    g_free(s->latents);
+    g_free(s->rows);
+}
+
+static int
+slice_write(const Slice *s, M2tSliceWriter *writer, GByteArray *out)
+{
+    m2t_slice_writer_begin(writer);
+    for (gsize i = 0; i < s->count / ROW; i++) {
+        guint32 at = s->rows[i];
+
+        m2t_slice_writer_put(writer, at, s->mean + at, s->level + at, s->latents + at, ROW);
+    }
+    return m2t_slice_writer_end(writer, out);
+}
+
+static gboolean
+slice_read(const Slice *s, M2tSliceReader *reader, const guint8 *data, gsize size, int lanes, gint16 *latents)
+{
+    if (!m2t_slice_reader_begin(reader, data, size, lanes, latents, s->count))
+        return FALSE;
+    for (gsize i = 0; i < s->count / ROW; i++) {
+        guint32 at = s->rows[i];
+
+        m2t_slice_reader_get(reader, s->mean + at, s->level + at, latents + at, ROW);
+    }
+    return m2t_slice_reader_end(reader);
+}
+
+static void
+check_round_trip(const M2tEntropyWeights *weights, gsize rows, int coded, int expected_lanes)
+{
+    M2tEntropyTables *tables = m2t_entropy_tables_new(weights);
+    M2tSliceWriter *writer = m2t_slice_writer_new(tables, rows * ROW + 1);
+    M2tSliceReader *reader = m2t_slice_reader_new(tables);
+    g_autofree gint16 *latents = g_new(gint16, rows * ROW + 1);
+
+    for (int turn = 0; turn < 3; turn++) {
+        g_autoptr(GByteArray) out = g_byte_array_new();
+        Slice slice;
+        int lanes;
+
+        slice_init(&slice, weights, rows, coded);
+        lanes = slice_write(&slice, writer, out);
+        g_assert_true(expected_lanes < 0 || lanes == expected_lanes);
+        memset(latents, 0x55, slice.count * 2);
+        g_assert_true(slice_read(&slice, reader, out->data, out->len, lanes, latents));
+        g_assert_cmpmem(latents, slice.count * 2, slice.latents, slice.count * 2);
+        g_byte_array_append(out, (const guint8 *) "\0\0", 2);
+        g_assert_false(slice_read(&slice, reader, out->data, out->len, lanes, latents));
+        slice_clear(&slice);
+    }
+    m2t_slice_reader_free(reader);
+    m2t_slice_writer_free(writer);
+    m2t_entropy_tables_free(tables);
+}
+
+static void
+test_round_trips(void)
+{
+    static const struct {
+        int levels, skip, rows, coded, lanes;
+    } shapes[] = {
+        {64, 0, 0, 1, 0}, {64, 0, 1, 1, 0}, {1, 0, 20, 1, 0}, {64, 0, 200, 1, 1}, {64, 8, 3000, 1, 2}, {64, 8, 3000, 20, 1}, {64, 64, 300, 1, 0}, {20, 3, 77, 3, -1},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(shapes); i++) {
+        RandomWeights random;
+
+        random_weights(&random, shapes[i].levels, shapes[i].skip);
+        check_round_trip(&random.weights, shapes[i].rows, shapes[i].coded, shapes[i].lanes);
+        g_free(random.frequency);
+    }
+    check_round_trip(&model->entropy, 500, 4, -1);
+}
+
+/* Every latent against means at both limits, so that escapes are as long as they can be. */
+static void
+test_longest_escapes(void)
+{
+    RandomWeights random;
+    M2tEntropyTables *tables;
+    M2tSliceReader *reader;
+
+    random_weights(&random, 9, 0);
+    for (int level = 0; level < 9; level++)
+        random.raw[level] = level;
+    tables = m2t_entropy_tables_new(&random.weights);
+    reader = m2t_slice_reader_new(tables);
+    for (int turn = 0; turn < 200; turn++) {
+        M2tSliceWriter *writer = m2t_slice_writer_new(tables, ROW);
+        g_autoptr(GByteArray) out = g_byte_array_new();
+        gint32 mean[ROW];
+        guint8 level[ROW];
+        gint16 latent[ROW], back[ROW];
+
+        for (int i = 0; i < ROW; i++) {
+            mean[i] = g_rand_boolean(rng) ? 262128 : -262128;
+            level[i] = g_rand_int_range(rng, 0, 9);
+            latent[i] = (g_rand_boolean(rng) ? 1 : -1) * (16383 - g_rand_int_range(rng, 0, 4));
+        }
+        m2t_slice_writer_begin(writer);
+        m2t_slice_writer_put(writer, 0, mean, level, latent, ROW);
+        g_assert_cmpint(m2t_slice_writer_end(writer, out), ==, 0);
+        g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, back, ROW));
+        m2t_slice_reader_get(reader, mean, level, back, ROW);
+        g_assert_true(m2t_slice_reader_end(reader));
+        g_assert_cmpmem(back, sizeof back, latent, sizeof latent);
+        m2t_slice_writer_free(writer);
+    }
+    m2t_slice_reader_free(reader);
+    m2t_entropy_tables_free(tables);
+    g_free(random.frequency);
+}
+
+/* ---- damage ---- */
+
+static void
+test_bad_starts(void)
+{
+    static const struct {
+        const char *data;
+        gsize size;
+        int lanes;
+    } bad[] = {
+        {"", 0, 0}, {"\x80\x00", 2, 0}, {"\x01", 1, 0}, {"\x01\x00", 2, 0},
+        {"\x00\x00\x00\x01", 4, 0},                             /* states cut */
+        {"\x00\xff\xff\x00\x00", 5, 0},                         /* a state too small */
+        {"\x00\x00\x00\x01\x00", 5, 1},                         /* one state of four */
+        {"\x01\x00\x00\x00\x00\x01\x00", 7, 0},                 /* exception of zero */
+        {"\x01\x50\x02\x00\x00\x01\x00", 7, 0},                 /* outside */
+        {"\x02\x00\x02\xff\xff\xff\xff\x0f\x02\x00\x00\x01\x00", 13, 0},
+        {"\x01\x00\x80\x80\x02\x00\x00\x01\x00", 9, 0},         /* 16384 */
+        {"\xff\xff\xff\xff\x0f\x00\x02\x00\x02", 9, 0},         /* four thousand million exceptions */
+    };
+    M2tEntropyTables *tables = m2t_entropy_tables_new(&model->entropy);
+    M2tSliceReader *reader = m2t_slice_reader_new(tables);
+    gint16 latents[80];
+
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree guint8 *copy = g_memdup2(bad[i].data, bad[i].size + 1);
+
+        g_assert_false(m2t_slice_reader_begin(reader, copy, bad[i].size, bad[i].lanes, latents, 80));
+    }
+    g_assert_true(m2t_slice_reader_begin(reader, (const guint8 *) "\x01\x4f\xff\xff\x01\x00\x00\x01\x00", 9, 0, latents, 80));
+    g_assert_cmpint(latents[79], ==, -16384);
+    m2t_slice_reader_free(reader);
+    m2t_entropy_tables_free(tables);
+}
+
+/* Reading always ends, within the data and the latents, and what is cut never passes. A flipped bit may: exceptions and raw bits have no
+ * redundancy, the frame's checksum covers them. Means and levels are those of the undamaged slice, and then others, as they would
+ * be when the prior has seen wrong latents. */
+static void
+test_damage(void)
+{
+    RandomWeights random;
+    M2tEntropyTables *tables;
+    M2tSliceWriter *writer;
+    M2tSliceReader *reader;
+    Slice slice, other;
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    g_autofree gint16 *latents = NULL;
+    int lanes;
+
+    random_weights(&random, 30, 4);
+    tables = m2t_entropy_tables_new(&random.weights);
+    reader = m2t_slice_reader_new(tables);
+    slice_init(&slice, &random.weights, 60, 2);
+    slice_init(&other, &random.weights, 60, 2);
+    writer = m2t_slice_writer_new(tables, slice.count);
+    latents = g_new(gint16, slice.count);
+    lanes = slice_write(&slice, writer, out);
+    for (int turn = 0; turn < 20000; turn++) {
+        gsize size = turn & 1 ? out->len : (gsize) g_rand_int_range(rng, 1, out->len);
+        g_autofree guint8 *copy = g_memdup2(out->data, size);
+
+        if (turn & 1)
+            copy[g_rand_int_range(rng, 0, size)] ^= 1 << g_rand_int_range(rng, 0, 8);
+        if (slice_read(&slice, reader, copy, size, lanes, latents))
+            g_assert_cmpuint(size, ==, out->len);
+        slice_read(&other, reader, copy, size, g_rand_int_range(rng, 0, 3), latents);
+    }
+    slice_clear(&slice);
+    slice_clear(&other);
+    m2t_slice_reader_free(reader);
+    m2t_slice_writer_free(writer);
+    m2t_entropy_tables_free(tables);
+    g_free(random.frequency);
+}
+
+static void
+test_random_bytes(void)
+{
+    M2tEntropyTables *tables = m2t_entropy_tables_new(&model->entropy);
+    M2tSliceReader *reader = m2t_slice_reader_new(tables);
+    Slice slice;
+    g_autofree gint16 *latents = NULL;
+
+    slice_init(&slice, &model->entropy, 20, 1);
+    latents = g_new(gint16, slice.count);
+    for (int turn = 0; turn < 20000; turn++) {
+        gsize size = g_rand_int_range(rng, 1, 600);
+        g_autofree guint8 *data = g_malloc(size);
+
+        for (gsize i = 0; i < size; i++)
+            data[i] = g_rand_int(rng);
+        data[0] = 0;
+        g_assert_false(slice_read(&slice, reader, data, size, g_rand_int_range(rng, 0, 3), latents));
+        for (gsize i = 0; i < slice.count; i++)
+            g_assert_true(latents[i] >= -16384 && latents[i] <= 16383);
+    }
+    slice_clear(&slice);
+    m2t_slice_reader_free(reader);
+    m2t_entropy_tables_free(tables);
+}
+
+/* ---- speed ---- */
+
+/* A frame of 1920x1080: two million latents, one of seven coded. Run with -m perf. */
+static void
+test_speed(void)
+{
+    M2tEntropyTables *tables = m2t_entropy_tables_new(&model->entropy);
+    const gsize rows = 51840;
+    M2tSliceWriter *writer = m2t_slice_writer_new(tables, rows * ROW + 1);
+    M2tSliceReader *reader = m2t_slice_reader_new(tables);
+    g_autofree gint16 *latents = g_new(gint16, rows * ROW);
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    Slice slice;
+    double write, read;
+    int lanes;
+
+    slice_init(&slice, &model->entropy, rows, 7);
+    for (gsize i = 0; i < slice.count; i++) {
+        int spread = model->entropy.radius[slice.level[i]] / 2 << model->entropy.raw[slice.level[i]];
+
+        slice.mean[i] %= 1600;
+        slice.latents[i] = slice.level[i] < model->entropy.skip ? 0 : slice.mean[i] / 16 + g_rand_int_range(rng, -spread, spread + 1);
+    }
+    for (gsize i = 0; i < rows; i++)
+        slice.rows[i] = i * ROW;
+    slice_write(&slice, writer, out);
+    g_byte_array_set_size(out, 0);
+    g_test_timer_start();
+    lanes = slice_write(&slice, writer, out);
+    write = g_test_timer_elapsed();
+    g_test_timer_start();
+    g_assert_true(slice_read(&slice, reader, out->data, out->len, lanes, latents));
+    read = g_test_timer_elapsed();
+    g_test_message("%u bytes, writing %.2f ms, reading %.2f ms", out->len, 1000 * write, 1000 * read);
+    slice_clear(&slice);
+    m2t_slice_reader_free(reader);
+    m2t_slice_writer_free(writer);
+    m2t_entropy_tables_free(tables);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_autofree char *path = vectors_path("tiny.m2tw");
+    GError *error = NULL;
+    int status;
+
+    g_test_init(&argc, &argv, NULL);
+    vectors = vectors_open("coder");
+    rng = g_rand_new_with_seed(3);
+    model = m2t_model_open(path, &error);
+    g_assert_no_error(error);
+    g_test_add_func("/entropy/golden-coder", test_golden_coder);
+    g_test_add_func("/entropy/golden-exceptions", test_golden_exceptions);
+    g_test_add_func("/entropy/tables", test_tables);
+    g_test_add_func("/entropy/round-trips", test_round_trips);
+    g_test_add_func("/entropy/longest-escapes", test_longest_escapes);
+    g_test_add_func("/entropy/bad-starts", test_bad_starts);
+    g_test_add_func("/entropy/damage", test_damage);
+    g_test_add_func("/entropy/random-bytes", test_random_bytes);
+    if (g_test_perf())
+        g_test_add_func("/entropy/speed", test_speed);
+    status = g_test_run();
+    m2t_model_unref(model);
+    g_rand_free(rng);
+    vectors_close(&vectors);
+    return status;
+}
