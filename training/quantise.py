@@ -2,7 +2,7 @@
 
 `calibrate` runs crops through the network, looks at every `Tap` and returns `scales`, a dictionary: the tap's name ->
 real value of one integer step, per channel; 'x.shift' -> int. `attach` makes the network round like the integer
-codec (straight-through gradients), for quantisation-aware training; export.py writes the same scales to a model file.
+codec, for quantisation-aware training; export.py writes the same scales to a model file.
 """
 import numpy as np
 import torch
@@ -126,22 +126,30 @@ def calibrate(net, pictures):
     return scales
 
 
-def straight_round(x):
-    return x + (x.round() - x).detach()
+class Round(torch.autograd.Function):
+    """x -> x rounded to integers low…high times step; the gradient passes as if nothing had happened."""
+
+    @staticmethod
+    def forward(ctx, x, inverse, step, low, high):
+        return (x * inverse).round_().clamp_(low, high).mul_(step).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None, None, None, None
 
 
-def fake_tensor(step, low, high, shape):
-    """Rounds to integers low…high times step."""
+def fake_tensor(step, low, high, shape=()):
     step = torch.as_tensor(step, dtype=torch.float32).reshape(shape)
-    return lambda x: (straight_round((x / step).clamp(low, high)) * step).to(x.dtype)
+    inverse = 1 / step
+    return lambda x: Round.apply(x, inverse, step, low, high)
 
 
 def fake_weight(columns):
     """Symmetric 8-bit weights, one step per output, of weights times the step of each input."""
     def fake(weight):
-        flat = weight.flatten(1) * columns
-        step = flat.detach().abs().amax(1, keepdim=True).clamp_min(1e-9) / 127
-        return (straight_round(flat / step) * step / columns).view_as(weight)
+        flat = weight.flatten(1)
+        step = (flat.detach() * columns).abs().amax(1, keepdim=True).clamp_min(1e-9) / 127
+        return Round.apply(flat, columns / step, step / columns, -127, 127).view_as(weight)
     return fake
 
 
@@ -180,11 +188,11 @@ def attach(net, scales, only=''):
         if not name.startswith(only) or last in ('stream', 'wide') or name == 'prior.norm.tap':
             continue
         if last == 'h':
-            tap.fake = fake_tensor(1 / 254, 0, 254, ())
+            tap.fake = fake_tensor(1 / 254, 0, 254)
         elif name == 'prior.features':
-            tap.fake = fake_tensor(FEATURE, -127, 127, ())
+            tap.fake = fake_tensor(FEATURE, -127, 127)
         elif name == 'prior.log_features':
-            tap.fake = fake_tensor(LOG_FEATURE, 0, 127, ())
+            tap.fake = fake_tensor(LOG_FEATURE, 0, 127)
         elif last == 'relu':
             tap.fake = fake_tensor(scales[name], 0, 254, (-1,))
         else:

@@ -127,12 +127,13 @@ def main():
 
     net = Codec(Config(**checkpoint['config']) if resume else Config())
     if resume:
-        net.load_state_dict(checkpoint['ema' if args.average and not continued else 'weights'])
+        weights = 'weights' if 'weights' in checkpoint and (continued or not args.average) else 'ema'
+        net.load_state_dict(checkpoint[weights])
     else:
         klt_start(net, pictures, rng)
-    scales = checkpoint.get('scales')
+    scales = None
     if args.qat:
-        scales = scales or quantise.calibrate(net, pictures)
+        scales = checkpoint.get('scales') or quantise.calibrate(net, pictures)
         quantise.attach(net, scales)
     net = net.to(memory_format=torch.channels_last)
     opt = optimiser(net, args.lr)

@@ -222,6 +222,7 @@ add_rows(const gint16 *restrict a, const gint32 *restrict b, gint16 *restrict in
 }
 
 #define KEY_BLOCK 16
+#define VALUE_BLOCK 32
 #define HEAD_MAX CHANNELS_MAX
 #define ABSENT (-(1 << 28)) /* below every logit */
 
@@ -249,7 +250,7 @@ collect_keys(HeadKeys *k, const gint8 *qkv, gsize width, const gint32 *slot, int
     }
 }
 
-/* Two products of int8 fit int16, so channels go in pairs; a head has an even number of them. */
+/* Two products of int8 fit int16, so channels go in pairs; a head has a multiple of 8. */
 static inline void
 multiply_keys(const HeadKeys *k, const gint8 *restrict query, int count, int size, gint32 *restrict product)
 {
@@ -287,21 +288,33 @@ softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel
     return sum;
 }
 
+/* @lanes is a constant, so that the sums stay in registers. Values are multiples of it. */
+static inline void
+mix_lanes(const HeadKeys *k, const guint8 *weight, int count, int first, int lanes, gint32 *restrict out)
+{
+    gint32 sum[VALUE_BLOCK] = {0};
+
+    for (int j = 0; j < count; j++) {
+        const gint8 *value = k->value[j] + first;
+        gint16 w = weight[j];
+
+        for (int i = 0; i < lanes; i++)
+            sum[i] += (gint16) (w * value[i]);
+    }
+    memcpy(out, sum, lanes * sizeof *sum);
+}
+
 static inline void
 mix_values(const HeadKeys *k, const guint8 *weight, int count, int size, gint32 total, const float *restrict context, gint8 *restrict out)
 {
     gint32 sum[HEAD_MAX];
     float t = 1.0f / (float) total;
+    int done = 0;
 
-    for (int i = 0; i < size; i++)
-        sum[i] = 0;
-    for (int j = 0; j < count; j++) {
-        const gint8 *value = k->value[j];
-        gint16 w = weight[j];
-
-        for (int i = 0; i < size; i++)
-            sum[i] += (gint16) (w * value[i]);
-    }
+    for (; done + VALUE_BLOCK <= size; done += VALUE_BLOCK)
+        mix_lanes(k, weight, count, done, VALUE_BLOCK, sum + done);
+    for (; done < size; done += 8)
+        mix_lanes(k, weight, count, done, 8, sum + done);
     for (int i = 0; i < size; i++)
         out[i] = clamp8(rnd((float) sum[i] * t * context[i]));
 }

@@ -156,8 +156,8 @@ read_prior(Graph *graph, JsonObject *root, int latents, M2tPriorWeights *prior)
 
     prior->width = get_int(graph, object, part, "width", 8, WIDTH_MAX, 8);
     prior->heads = get_int(graph, object, part, "heads", 1, prior->width, 1);
-    if (prior->width % prior->heads != 0)
-        fail(graph, "prior.heads is %d, which does not divide prior.width, %d", prior->heads, prior->width);
+    if (prior->width % (8 * prior->heads) != 0)
+        fail(graph, "prior.heads is %d, which does not divide prior.width, %d, into multiples of 8", prior->heads, prior->width);
     prior->mlp = get_int(graph, object, part, "mlp", 8, MLP_MAX, 8);
     prior->step = get_int(graph, object, part, "step", 8, MLP_MAX, 8);
     prior->limit = get_int(graph, object, part, "limit", 0, LIMIT_MAX, 1);

@@ -249,12 +249,11 @@ hash_u32(GChecksum *checksum, guint32 value)
     g_checksum_update(checksum, (const guchar *) &bytes, 4);
 }
 
-static gboolean
-check_identity(const M2tTensors *tensors, GError **error)
+void
+m2t_tensors_hash(const M2tTensors *tensors, guint8 *hash)
 {
     g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-    guint8 hash[M2T_HASH_SIZE];
-    gsize length = sizeof hash;
+    gsize length = M2T_HASH_SIZE;
 
     for (guint i = 0; i < tensors->count; i++) {
         const M2tTensor *tensor = &tensors->tensor[i];
@@ -268,9 +267,6 @@ check_identity(const M2tTensors *tensors, GError **error)
         g_checksum_update(checksum, tensors->section + tensor->begin, tensor->size);
     }
     g_checksum_get_digest(checksum, hash, &length);
-    if (memcmp(hash, tensors->claimed, sizeof hash) != 0)
-        return fail(error, "the tensors are not those that the identity was made of, the file is damaged");
-    return TRUE;
 }
 
 static void
@@ -296,11 +292,12 @@ aligned(gsize size)
 gboolean
 m2t_tensors_load(M2tTensors *tensors, GError **error)
 {
+    guint8 hash[M2T_HASH_SIZE], *block, *at;
     gsize size = 0;
-    guint8 *block, *at;
 
-    if (!check_identity(tensors, error))
-        return FALSE;
+    m2t_tensors_hash(tensors, hash);
+    if (memcmp(hash, tensors->claimed, sizeof hash) != 0)
+        return fail(error, "the tensors are not those that the identity was made of, the file is damaged");
     for (guint i = 0; i < tensors->count; i++)
         size += aligned(tensors->tensor[i].size);
     block = g_malloc(size + ALIGNMENT);

@@ -35,6 +35,9 @@ const char *m2t_type_name(M2tType type);
 /* Reads and checks header and layout. @data must stay as it is until m2t_tensors_load(). NULL: M2T_ERROR_MODEL. */
 M2tTensors *m2t_tensors_read(const guint8 *data, gsize size, GError **error);
 
+/* The identity as the data have it, M2T_HASH_SIZE bytes. */
+void m2t_tensors_hash(const M2tTensors *tensors, guint8 *hash);
+
 /* Checks the identity and copies the data to aligned memory. */
 gboolean m2t_tensors_load(M2tTensors *tensors, GError **error);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "common.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -199,20 +200,14 @@ current_caps(GstHarness *h)
     return gst_structure_copy(gst_caps_get_structure(caps, 0));
 }
 
-char *
-run_pipeline(const char *format, ...)
+static char *
+run_launch(const char *launch)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *launch = NULL;
-    GstElement *pipeline;
+    GstElement *pipeline = gst_parse_launch(launch, &error);
     GstMessage *message;
-    va_list args;
     char *text = NULL;
 
-    va_start(args, format);
-    launch = g_strdup_vprintf(format, args);
-    va_end(args);
-    pipeline = gst_parse_launch(launch, &error);
     if (error != NULL) {
         gst_clear_object(&pipeline);
         return g_strdup(error->message);
@@ -221,15 +216,88 @@ run_pipeline(const char *format, ...)
     message = gst_bus_timed_pop_filtered(GST_ELEMENT_BUS(pipeline), 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
     if (message == NULL) {
         text = g_strdup("no end within a minute");
-    } else if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
-        gst_message_parse_error(message, &error, NULL);
-        text = g_strdup(error->message);
-    }
-    if (message != NULL)
+    } else {
+        if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
+            gst_message_parse_error(message, &error, NULL);
+            text = g_strdup(error->message);
+        }
         gst_message_unref(message);
+    }
     gst_element_set_state(pipeline, GST_STATE_NULL);
     gst_object_unref(pipeline);
     return text;
+}
+
+char *
+run_pipeline(const char *format, ...)
+{
+    g_autofree char *launch = NULL;
+    va_list args;
+
+    va_start(args, format);
+    launch = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_test_message("%s", launch);
+    return run_launch(launch);
+}
+
+void
+assert_runs(const char *format, ...)
+{
+    g_autofree char *launch = NULL, *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    launch = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_test_message("%s", launch);
+    text = run_launch(launch);
+    g_assert_cmpstr(text, ==, NULL);
+}
+
+GPtrArray *
+pull_samples(GstElement *pipeline)
+{
+    GPtrArray *samples = g_ptr_array_new_with_free_func((GDestroyNotify) gst_sample_unref);
+    GstElement *out = gst_bin_get_by_name(GST_BIN(pipeline), "out");
+    GstSample *sample;
+
+    do {
+        g_signal_emit_by_name(out, "try-pull-sample", (guint64) 20 * GST_SECOND, &sample);
+        if (sample != NULL)
+            g_ptr_array_add(samples, sample);
+    } while (sample != NULL);
+    gst_object_unref(out);
+    return samples;
+}
+
+GPtrArray *
+samples_of(const char *format, ...)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *launch = NULL;
+    GstElement *pipeline;
+    GstMessage *message;
+    GPtrArray *samples;
+    va_list args;
+
+    va_start(args, format);
+    launch = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_test_message("%s", launch);
+    pipeline = gst_parse_launch(launch, &error);
+    g_assert_no_error(error);
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    samples = pull_samples(pipeline);
+    message = gst_bus_pop_filtered(GST_ELEMENT_BUS(pipeline), GST_MESSAGE_ERROR);
+    if (message != NULL) {
+        gst_message_parse_error(message, &error, NULL);
+        gst_message_unref(message);
+    }
+    g_assert_no_error(error);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(pipeline);
+    return samples;
 }
 
 char *
@@ -240,4 +308,31 @@ temporary(const char *name)
         g_assert_nonnull(directory);
     }
     return g_build_filename(directory, name, NULL);
+}
+
+static void
+remove_directory(void)
+{
+    GDir *dir = g_dir_open(directory, 0, NULL);
+    const char *name;
+
+    while ((name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+
+        g_unlink(path);
+    }
+    g_dir_close(dir);
+    g_rmdir(directory);
+    g_clear_pointer(&directory, g_free);
+}
+
+int
+test_run(void)
+{
+    int result = g_test_run();
+
+    if (directory != NULL)
+        remove_directory();
+    gst_deinit();
+    return result;
 }

@@ -14,8 +14,9 @@
 #define FRAMED_CAPS "video/x-m2t, stream-format=framed, alignment=frame"
 #define STREAM_CAPS "video/x-m2t, stream-format=byte-stream, alignment=frame"
 
-/* GStreamer and GLib's test framework. Then g_test_run(). */
+/* The first and the last call of main(). All is freed at the end, for the leak tests. */
 void test_init(int *argc, char ***argv);
+int test_run(void);
 
 /* A gradient that moves with @index; time stamp and duration as at 25 frames a second. */
 GstBuffer *raw_frame(guint width, guint height, guint index);
@@ -46,6 +47,13 @@ GstStructure *current_caps(GstHarness *h);           /* of the harness's sink pa
 
 /* Runs a pipeline to its end. Returns: NULL, or the text of the error. Free with g_free(). */
 char *run_pipeline(const char *format, ...) G_GNUC_PRINTF(1, 2);
+void assert_runs(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* The same, and what arrives at the element named "out" (an appsink) meanwhile, as GstSamples. */
+GPtrArray *samples_of(const char *format, ...) G_GNUC_PRINTF(1, 2);
+GPtrArray *pull_samples(GstElement *pipeline);
+
+/* A path in a directory that goes away at the end. Free with g_free(). */
 char *temporary(const char *name);
 
 #endif

@@ -884,5 +884,5 @@ main(int argc, char **argv)
     g_test_add_func("/decoder/D2 not negotiated", not_negotiated);
     g_test_add_func("/decoder/C28 metas", metas);
     g_test_add_func("/decoder/B34 two instances", two_instances);
-    return g_test_run();
+    return test_run();
 }

@@ -853,5 +853,5 @@ main(int argc, char **argv)
     g_test_add_func("/encoder/B32 short buffer", short_buffer_is_an_error);
     g_test_add_func("/encoder/B35 same bytes for all threads", same_bytes_for_all_threads);
     g_test_add_func("/encoder/L1 stress", stress);
-    return g_test_run();
+    return test_run();
 }

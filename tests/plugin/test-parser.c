@@ -533,5 +533,5 @@ main(int argc, char **argv)
     g_test_add_func("/typefind/C26 files, whole and cut", finds_files);
     g_test_add_func("/typefind/C26 later versions are not ours", later_versions_are_not_ours);
     g_test_add_func("/typefind/C26 no wrong guess", no_wrong_guess);
-    return g_test_run();
+    return test_run();
 }

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The elements among others: files, containers, playback, transport. */
+#include "common.h"
+
+#include <string.h>
+
+#define SOURCE "videotestsrc num-buffers=%u ! video/x-raw, width=64, height=48, framerate=25/1"
+#define OUT "appsink name=out sync=false"
+
+static guint
+assert_times(GPtrArray *samples, guint expected)
+{
+    g_assert_cmpuint(samples->len, ==, expected);
+    for (guint i = 0; i < samples->len; i++)
+        g_assert_cmpuint(GST_BUFFER_PTS(gst_sample_get_buffer(samples->pdata[i])) / GST_MSECOND, ==, i * FRAME_TIME / GST_MSECOND);
+    return samples->len;
+}
+
+/* Returns: the path of a new file with @frames of the test picture, made by @rest of a pipeline. */
+static char *
+make_file(const char *name, guint frames, const char *rest)
+{
+    char *path = temporary(name);
+
+    assert_runs(SOURCE " ! %s ! filesink location=%s", frames, rest, path);
+    return path;
+}
+
+static void
+encoder_and_decoder(void)
+{
+    g_autoptr(GPtrArray) samples = samples_of(SOURCE " ! m2tenc ! m2tdec ! " OUT, 10u);
+
+    assert_times(samples, 10);
+}
+
+static void
+stream_files(void)
+{
+    const char *players[] = {"m2tparse ! m2tdec", "decodebin", "typefind ! m2tparse ! m2tdec", "parsebin ! m2tdec"};
+    g_autofree char *path = make_file("a.m2tv", 10, "m2tenc key-int-max=4");
+
+    for (guint i = 0; i < G_N_ELEMENTS(players); i++) {
+        g_autoptr(GPtrArray) samples = samples_of("filesrc location=%s ! %s ! " OUT, path, players[i]);
+
+        assert_times(samples, 10);
+    }
+}
+
+static void
+mp4_files(void)
+{
+    const char *muxers[] = {"mp4mux", "qtmux", "mp4mux fragment-duration=200", "qtmux faststart=true"};
+    const char *players[] = {"qtdemux ! m2tdec", "decodebin", "qtdemux ! m2tparse ! m2tdec"};
+
+    for (guint m = 0; m < G_N_ELEMENTS(muxers); m++) {
+        g_autofree char *rest = g_strdup_printf("m2tenc key-int-max=4 ! %s", muxers[m]);
+        g_autofree char *path = make_file("a.mp4", 10, rest);
+
+        for (guint p = 0; p < G_N_ELEMENTS(players); p++) {
+            g_autoptr(GPtrArray) samples = samples_of("filesrc location=%s ! %s ! " OUT, path, players[p]);
+
+            assert_times(samples, 10);
+        }
+    }
+}
+
+/* What the muxer wrote about key frames, times and type. */
+static void
+mp4_sample_table(void)
+{
+    g_autofree char *path = make_file("table.mp4", 10, "m2tenc key-int-max=4 ! mp4mux");
+    g_autoptr(GPtrArray) samples = samples_of("filesrc location=%s ! qtdemux ! " OUT, path);
+    GstStructure *s = gst_caps_get_structure(gst_sample_get_caps(samples->pdata[0]), 0);
+
+    g_assert_cmpstr(gst_structure_get_name(s), ==, "video/x-gst-fourcc-m2tv");
+    assert_times(samples, 10);
+    for (guint i = 0; i < samples->len; i++) {
+        GstBuffer *buffer = gst_sample_get_buffer(samples->pdata[i]);
+
+        g_assert_cmpint(is_delta(buffer), ==, i % 4 != 0);
+        g_assert_cmpuint(GST_BUFFER_DTS(buffer), ==, GST_BUFFER_PTS(buffer));
+        g_assert_cmpuint(GST_BUFFER_DURATION(buffer), ==, FRAME_TIME);
+    }
+}
+
+/* .m2tv to .mp4 and back gives the same file. */
+static void
+remuxing(void)
+{
+    g_autofree char *stream = make_file("b.m2tv", 10, "m2tenc"), *mp4 = temporary("b.mp4"), *again = temporary("c.m2tv");
+    g_autofree char *a = NULL, *b = NULL;
+    gsize size_a, size_b;
+
+    assert_runs("filesrc location=%s ! m2tparse ! mp4mux ! filesink location=%s", stream, mp4);
+    assert_runs("filesrc location=%s ! qtdemux ! m2tparse ! filesink location=%s", mp4, again);
+    g_assert_true(g_file_get_contents(stream, &a, &size_a, NULL));
+    g_assert_true(g_file_get_contents(again, &b, &size_b, NULL));
+    g_assert_cmpmem(a, size_a, b, size_b);
+}
+
+static void
+refusals(void)
+{
+    const char *muxers[] = {"matroskamux", "webmmux", "mpegtsmux", "mpegpsmux", "flvmux", "avimux", "oggmux"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(muxers); i++) {
+        g_autofree char *text = run_pipeline(SOURCE " ! m2tenc ! %s ! fakesink", 1u, muxers[i]);
+
+        g_assert_nonnull(text);
+        g_assert_nonnull(strstr(text, "could not link"));
+    }
+}
+
+static void
+gdp(void)
+{
+    g_autofree char *path = make_file("a.gdp", 10, "m2tenc key-int-max=4 ! gdppay");
+    g_autoptr(GPtrArray) coded = samples_of("filesrc location=%s ! gdpdepay ! " OUT, path);
+    g_autoptr(GPtrArray) decoded = samples_of("filesrc location=%s ! gdpdepay ! m2tparse ! m2tdec ! " OUT, path);
+
+    assert_times(coded, 10);
+    assert_times(decoded, 10);
+    for (guint i = 0; i < coded->len; i++)
+        g_assert_cmpint(is_delta(gst_sample_get_buffer(coded->pdata[i])), ==, i % 4 != 0);
+}
+
+static void
+rtp(void)
+{
+    const char *forms[] = {"m2tenc", "m2tenc ! video/x-m2t, stream-format=framed"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(forms); i++) {
+        g_autoptr(GPtrArray) samples =
+            samples_of(SOURCE " ! %s ! rtpgstpay mtu=200 ! rtpgstdepay ! m2tparse ! m2tdec ! " OUT, 10u, forms[i]);
+
+        assert_times(samples, 10);
+    }
+}
+
+static void
+rtp_with_loss(void)
+{
+    g_autoptr(GPtrArray) samples = samples_of(SOURCE " ! m2tenc ! rtpgstpay config-interval=1 mtu=300 ! "
+                                                     "identity drop-probability=0.05 ! rtpgstdepay ! m2tparse ! m2tdec ! " OUT,
+                                              100u);
+
+    g_assert_cmpuint(samples->len, >, 20);
+    g_assert_cmpuint(samples->len, <, 100);
+}
+
+static void
+playbin(void)
+{
+    g_autofree char *stream = make_file("p.m2tv", 5, "m2tenc"), *mp4 = make_file("p.mp4", 5, "m2tenc ! mp4mux");
+
+    assert_runs("playbin uri=file://%s video-sink=\"fakesink sync=false\"", stream);
+    assert_runs("playbin uri=file://%s video-sink=\"fakesink sync=false\"", mp4);
+    assert_runs("uridecodebin3 uri=file://%s ! fakesink", stream);
+    assert_runs("uridecodebin3 uri=file://%s ! fakesink", mp4);
+}
+
+static void
+encodebin(void)
+{
+    const char *profiles[] = {"video/x-m2t", "video/quicktime,variant=iso:video/x-mp4-part", "video/quicktime,variant=apple:video/x-qt-part"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(profiles); i++) {
+        g_autofree char *path = temporary("encodebin");
+        g_autoptr(GPtrArray) samples = NULL;
+
+        assert_runs(SOURCE " ! encodebin profile=\"%s\" ! filesink location=%s", 10u, profiles[i], path);
+        samples = samples_of("filesrc location=%s ! decodebin ! " OUT, path);
+        assert_times(samples, 10);
+    }
+}
+
+static void
+splitmuxsink(void)
+{
+    g_autofree char *pattern = temporary("split%d.mov");
+    guint frames = 0;
+
+    assert_runs(SOURCE " ! m2tenc key-int-max=5 ! splitmuxsink muxer=qtmux max-size-time=800000000 location=%s", 50u, pattern);
+    for (guint i = 0; i < 3; i++) {
+        g_autofree char *name = g_strdup_printf("split%u.mov", i), *path = temporary(name);
+        g_autoptr(GPtrArray) samples = samples_of("filesrc location=%s ! decodebin ! " OUT, path);
+
+        frames += samples->len;
+    }
+    g_assert_cmpuint(frames, ==, 50);
+}
+
+static void
+concat(void)
+{
+    g_autofree char *path = make_file("c.m2tv", 5, "m2tenc"), *large = temporary("large.m2tv");
+    g_autoptr(GPtrArray) samples = NULL;
+    g_autoptr(GPtrArray) raw = NULL;
+
+    assert_runs("videotestsrc num-buffers=5 ! video/x-raw, width=96, height=80 ! m2tenc ! filesink location=%s", large);
+    samples = samples_of("concat name=c ! m2tdec ! " OUT " filesrc location=%s ! m2tparse ! c. filesrc location=%s ! m2tparse ! c. "
+                         "filesrc location=%s ! m2tparse ! c.",
+                         path, large, path);
+    g_assert_cmpuint(samples->len, ==, 15);
+    raw = samples_of("concat name=c ! m2tenc ! m2tdec ! " OUT " videotestsrc num-buffers=3 ! video/x-raw, width=64, height=48 ! c. "
+                     "videotestsrc num-buffers=3 ! video/x-raw, width=96, height=80 ! c.");
+    g_assert_cmpuint(raw->len, ==, 6);
+}
+
+static void
+tee_and_queue(void)
+{
+    g_autofree char *path = temporary("tee.mp4");
+    g_autoptr(GPtrArray) samples = samples_of(SOURCE " ! m2tenc ! video/x-m2t, stream-format=framed ! tee name=t ! queue ! m2tdec ! " OUT
+                                                     " t. ! queue ! m2tparse ! mp4mux ! filesink location=%s",
+                                              10u, path);
+
+    assert_times(samples, 10);
+}
+
+static void
+videorate_and_live(void)
+{
+    g_autoptr(GPtrArray) rate = samples_of(SOURCE " ! videorate ! video/x-raw, framerate=50/1 ! m2tenc ! m2tdec ! " OUT, 5u);
+    g_autoptr(GPtrArray) live = samples_of("videotestsrc is-live=true num-buffers=5 ! video/x-raw, width=64, height=48 ! compositor ! "
+                                           "videoconvert ! m2tenc ! m2tdec ! " OUT);
+
+    g_assert_cmpuint(rate->len, >=, 9);
+    g_assert_cmpuint(live->len, >=, 4);
+}
+
+/* --- seeking --- */
+
+static GstElement *
+paused(const char *format, const char *path)
+{
+    g_autofree char *launch = g_strdup_printf(format, path);
+    g_autoptr(GError) error = NULL;
+    GstElement *pipeline = gst_parse_launch(launch, &error);
+
+    g_assert_no_error(error);
+    gst_element_set_state(pipeline, GST_STATE_PAUSED);
+    g_assert_cmpint(gst_element_get_state(pipeline, NULL, NULL, 20 * GST_SECOND), !=, GST_STATE_CHANGE_FAILURE);
+    return pipeline;
+}
+
+static GPtrArray *
+after_seek(GstElement *pipeline, gdouble rate, GstSeekFlags more, guint start, guint stop)
+{
+    GstClockTime end = stop == 0 ? GST_CLOCK_TIME_NONE : stop * FRAME_TIME;
+
+    g_assert_true(gst_element_seek(pipeline, rate, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | more, GST_SEEK_TYPE_SET, start * FRAME_TIME,
+                                   stop == 0 ? GST_SEEK_TYPE_NONE : GST_SEEK_TYPE_SET, end));
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    return pull_samples(pipeline);
+}
+
+static guint
+frame_index(GPtrArray *samples, guint i)
+{
+    GstClockTime pts = GST_BUFFER_PTS(gst_sample_get_buffer(samples->pdata[i]));
+
+    return (guint) ((pts + FRAME_TIME / 2) / FRAME_TIME);
+}
+
+static void
+stop(GstElement *pipeline)
+{
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(pipeline);
+}
+
+static const struct {
+    const char *rest, *play;
+} seekable[] = {
+    {"m2tenc key-int-max=5", "filesrc location=%s ! m2tparse ! m2tdec ! " OUT},
+    {"m2tenc key-int-max=5 ! mp4mux", "filesrc location=%s ! qtdemux ! m2tdec ! " OUT},
+};
+
+static void
+seeks(void)
+{
+    const struct {
+        GstSeekFlags flags;
+        guint start, stop, first, last;
+    } cases[] = {
+        {GST_SEEK_FLAG_ACCURATE, 32, 0, 32, 49},   {GST_SEEK_FLAG_ACCURATE, 7, 19, 7, 18}, {GST_SEEK_FLAG_KEY_UNIT, 32, 0, 30, 49},
+        {GST_SEEK_FLAG_ACCURATE, 0, 0, 0, 49},     {GST_SEEK_FLAG_ACCURATE, 49, 0, 49, 49}, {GST_SEEK_FLAG_ACCURATE, 0, 10, 0, 9},
+    };
+
+    for (guint s = 0; s < G_N_ELEMENTS(seekable); s++) {
+        g_autofree char *path = make_file("seek", 50, seekable[s].rest);
+
+        for (guint c = 0; c < G_N_ELEMENTS(cases); c++) {
+            GstElement *pipeline = paused(seekable[s].play, path);
+            g_autoptr(GPtrArray) samples = after_seek(pipeline, 1.0, cases[c].flags, cases[c].start, cases[c].stop);
+
+            g_test_message("%s: %u to %u", seekable[s].rest, cases[c].start, cases[c].stop);
+            g_assert_cmpuint(samples->len, >, 0);
+            g_assert_cmpuint(frame_index(samples, 0), ==, cases[c].first);
+            g_assert_cmpuint(frame_index(samples, samples->len - 1), ==, cases[c].last);
+            g_assert_cmpuint(samples->len, ==, cases[c].last - cases[c].first + 1);
+            stop(pipeline);
+        }
+    }
+}
+
+static void
+seek_past_the_end(void)
+{
+    for (guint s = 0; s < G_N_ELEMENTS(seekable); s++) {
+        g_autofree char *path = make_file("past", 20, seekable[s].rest);
+        GstElement *pipeline = paused(seekable[s].play, path);
+        g_autoptr(GPtrArray) samples = after_seek(pipeline, 1.0, GST_SEEK_FLAG_ACCURATE, 500, 0);
+
+        g_assert_cmpuint(samples->len, <=, 1);
+        stop(pipeline);
+    }
+}
+
+static void
+segment_loop(void)
+{
+    for (guint s = 0; s < G_N_ELEMENTS(seekable); s++) {
+        g_autofree char *path = make_file("loop", 20, seekable[s].rest);
+        GstElement *pipeline = paused(seekable[s].play, path), *out = gst_bin_get_by_name(GST_BIN(pipeline), "out");
+
+        g_assert_true(gst_element_seek(pipeline, 1.0, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_SEGMENT, GST_SEEK_TYPE_SET, 0,
+                                       GST_SEEK_TYPE_SET, 10 * FRAME_TIME));
+        gst_element_set_state(pipeline, GST_STATE_PLAYING);
+        for (guint round = 0; round < 3; round++) {
+            GstMessage *done;
+
+            for (guint i = 0; i < 10; i++) {
+                GstSample *sample;
+
+                g_signal_emit_by_name(out, "try-pull-sample", (guint64) 20 * GST_SECOND, &sample);
+                g_assert_nonnull(sample);
+                g_assert_cmpuint(GST_BUFFER_PTS(gst_sample_get_buffer(sample)) / GST_MSECOND, ==, i * 40);
+                gst_sample_unref(sample);
+            }
+            done = gst_bus_timed_pop_filtered(GST_ELEMENT_BUS(pipeline), 20 * GST_SECOND, GST_MESSAGE_SEGMENT_DONE | GST_MESSAGE_ERROR);
+            g_assert_cmpint(GST_MESSAGE_TYPE(done), ==, GST_MESSAGE_SEGMENT_DONE);
+            gst_message_unref(done);
+            g_assert_true(gst_element_seek(pipeline, 1.0, GST_FORMAT_TIME, GST_SEEK_FLAG_SEGMENT, GST_SEEK_TYPE_SET, 0, GST_SEEK_TYPE_SET,
+                                           10 * FRAME_TIME));
+        }
+        gst_object_unref(out);
+        stop(pipeline);
+    }
+}
+
+/* Each frame once, the last one first. */
+static void
+reverse(void)
+{
+    for (guint s = 0; s < G_N_ELEMENTS(seekable); s++) {
+        g_autofree char *path = make_file("reverse", 30, seekable[s].rest);
+        GstElement *pipeline = paused(seekable[s].play, path);
+        g_autoptr(GPtrArray) samples = after_seek(pipeline, -1.0, GST_SEEK_FLAG_ACCURATE, 0, 30);
+
+        g_assert_cmpuint(samples->len, ==, 30);
+        for (guint i = 0; i < samples->len; i++)
+            g_assert_cmpuint(frame_index(samples, i), ==, 29 - i);
+        stop(pipeline);
+    }
+}
+
+/* A group of more than 1 MiB, which the base class reads in several pieces. */
+static void
+reverse_large_group(void)
+{
+    g_autofree char *path = temporary("large-group.m2tv");
+    g_autoptr(GPtrArray) samples = NULL;
+    GstElement *pipeline;
+    g_autofree char *content = NULL;
+    gsize size;
+
+    assert_runs("videotestsrc num-buffers=45 pattern=snow ! video/x-raw, width=176, height=144, framerate=25/1 ! "
+                "m2tenc quantizer=0 key-int-max=1000 ! filesink location=%s",
+                path);
+    g_assert_true(g_file_get_contents(path, &content, &size, NULL));
+    g_assert_cmpuint(size, >, 1200000);
+    pipeline = paused(seekable[0].play, path);
+    samples = after_seek(pipeline, -1.0, GST_SEEK_FLAG_ACCURATE, 0, 45);
+    g_assert_cmpuint(samples->len, ==, 45);
+    for (guint i = 0; i < samples->len; i++)
+        g_assert_cmpuint(frame_index(samples, i), ==, 44 - i);
+    stop(pipeline);
+}
+
+static void
+key_frames_only(void)
+{
+    g_autofree char *path = make_file("trick", 30, seekable[1].rest);
+    GstElement *pipeline = paused(seekable[1].play, path);
+    g_autoptr(GPtrArray) samples = after_seek(pipeline, 2.0, GST_SEEK_FLAG_TRICKMODE_KEY_UNITS, 0, 0);
+
+    g_assert_cmpuint(samples->len, ==, 6);
+    for (guint i = 0; i < samples->len; i++)
+        g_assert_cmpuint(frame_index(samples, i), ==, 5 * i);
+    stop(pipeline);
+}
+
+int
+main(int argc, char **argv)
+{
+    test_init(&argc, &argv);
+    g_test_add_func("/pipelines/L4 encoder and decoder", encoder_and_decoder);
+    g_test_add_func("/pipelines/C27 L4 m2tv files", stream_files);
+    g_test_add_func("/pipelines/C27 L4 mp4 and mov files", mp4_files);
+    g_test_add_func("/pipelines/C27 mp4 sample table", mp4_sample_table);
+    g_test_add_func("/pipelines/C27 remuxing", remuxing);
+    g_test_add_func("/pipelines/C27 U12 containers that refuse", refusals);
+    g_test_add_func("/pipelines/C27 gdp", gdp);
+    g_test_add_func("/pipelines/C27 rtp", rtp);
+    g_test_add_func("/pipelines/L4 rtp with loss", rtp_with_loss);
+    g_test_add_func("/pipelines/L4 playbin and uridecodebin3", playbin);
+    g_test_add_func("/pipelines/C8 L4 encodebin", encodebin);
+    g_test_add_func("/pipelines/C27 splitmuxsink", splitmuxsink);
+    g_test_add_func("/pipelines/B18 L4 concat", concat);
+    g_test_add_func("/pipelines/L4 tee and queue", tee_and_queue);
+    g_test_add_func("/pipelines/L4 videorate and compositor", videorate_and_live);
+    g_test_add_func("/pipelines/B9 seeks", seeks);
+    g_test_add_func("/pipelines/B9 seek past the end", seek_past_the_end);
+    g_test_add_func("/pipelines/B9 segment loop", segment_loop);
+    g_test_add_func("/pipelines/B16 reverse", reverse);
+    g_test_add_func("/pipelines/B16 reverse, large group", reverse_large_group);
+    g_test_add_func("/pipelines/B16 key frames only", key_frames_only);
+    return test_run();
+}
