@@ -75,19 +75,6 @@ set_words(gsize latents)
     return (latents + 63) / 64;
 }
 
-M2tSliceWriter *
-m2t_slice_writer_new(const M2tEntropyTables *tables, gsize latents)
-{
-    M2tSliceWriter *writer = g_new0(M2tSliceWriter, 1);
-
-    writer->tables = tables;
-    writer->latents = latents;
-    writer->symbols = g_new(Symbol, latents);
-    writer->exceptions = g_new(gint16, latents);
-    writer->exception_set = g_new0(guint64, set_words(latents));
-    return writer;
-}
-
 void
 m2t_slice_writer_free(M2tSliceWriter *writer)
 {
@@ -97,6 +84,22 @@ m2t_slice_writer_free(M2tSliceWriter *writer)
     g_free(writer->exceptions);
     g_free(writer->exception_set);
     g_free(writer);
+}
+
+M2tSliceWriter *
+m2t_slice_writer_new(const M2tEntropyTables *tables, gsize latents)
+{
+    M2tSliceWriter *writer = g_new0(M2tSliceWriter, 1);
+
+    writer->tables = tables;
+    writer->latents = latents;
+    writer->symbols = g_try_new(Symbol, latents);
+    writer->exceptions = g_try_new(gint16, latents);
+    writer->exception_set = g_try_new0(guint64, set_words(latents));
+    if (writer->symbols && writer->exceptions && writer->exception_set)
+        return writer;
+    m2t_slice_writer_free(writer);
+    return NULL;
 }
 
 void

@@ -14,7 +14,8 @@ void m2t_entropy_tables_free(M2tEntropyTables *tables);
 
 typedef struct _M2tSliceWriter M2tSliceWriter;
 
-/* Room for @latents latents, taken here; nothing is allocated per frame once the output has its size. */
+/* Room for @latents latents, taken here; nothing is allocated per frame once the output has its size. NULL if the
+ * system has not got the memory. */
 M2tSliceWriter *m2t_slice_writer_new(const M2tEntropyTables *tables, gsize latents);
 void m2t_slice_writer_free(M2tSliceWriter *writer);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Gives every tensor its place in the model (docs/model-format.md, "Tensors"). The graph has said which there must be; each is taken by name
- * with its type and shape, and its values are checked on the way, so that no stage has to fear an index, a shift or a sum. What nobody
- * took is refused.
+/* Gives every tensor its place in the model (docs/model-format.md, "Tensors"). The graph has said which there must be; each is taken
+ * by name with its type and shape, and its values are checked on the way, so that no stage has to fear an index, a shift or a sum.
+ * What nobody took is refused.
  *
  * The binder fails once and remembers how; what it hands out from then on is NULL, and is neither checked nor used. */
 #include "model/bind.h"
@@ -168,7 +168,8 @@ check_sums(Binder *binder, const char *prefix, const M2tLinearWeights *linear, W
         if (wide & WIDE_WEIGHTS)
             sum += 127 * magnitude(linear->weight_low + (gsize) i * linear->k, linear->k);
         if (sum >= limit) {
-            fail(binder, prefix, ".weight", "the sum of output %d may reach %" G_GINT64_FORMAT ", the limit is %" G_GINT64_FORMAT, i, sum, limit);
+            fail(binder, prefix, ".weight", "the sum of output %d may reach %" G_GINT64_FORMAT ", the limit is %" G_GINT64_FORMAT, i,
+                 sum, limit);
             return;
         }
     }
@@ -201,7 +202,8 @@ check_depthwise_sums(Binder *binder, const char *prefix, const M2tBlockWeights *
         for (int tap = 0; tap < 9; tap++)
             sum += 127 * ABS(block->depthwise_weight[tap * channels + c]);
         if (sum >= SUM_LIMIT)
-            fail(binder, prefix, ".depthwise.weight", "the sum of channel %d may reach %" G_GINT64_FORMAT ", the limit is %d", c, sum, SUM_LIMIT);
+            fail(binder, prefix, ".depthwise.weight", "the sum of channel %d may reach %" G_GINT64_FORMAT ", the limit is %d", c,
+                 sum, SUM_LIMIT);
     }
 }
 

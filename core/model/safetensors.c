@@ -17,7 +17,8 @@ static const struct {
     const char *name;
     int size;
 } types[] = {
-    [M2T_I8] = {"I8", 1}, [M2T_U8] = {"U8", 1}, [M2T_I16] = {"I16", 2}, [M2T_U16] = {"U16", 2}, [M2T_I32] = {"I32", 4}, [M2T_F32] = {"F32", 4},
+    [M2T_I8] = {"I8", 1},   [M2T_U8] = {"U8", 1},   [M2T_I16] = {"I16", 2},
+    [M2T_U16] = {"U16", 2}, [M2T_I32] = {"I32", 4}, [M2T_F32] = {"F32", 4},
 };
 
 G_GNUC_PRINTF(2, 3) static gboolean

@@ -156,7 +156,8 @@ not_installed(const guint8 *identity, const GString *found, GError **error)
 
         g_ptr_array_add(directories, NULL);
         list = g_strjoinv(", ", (char **) directories->pdata);
-        g_set_error(error, M2T_ERROR, M2T_ERROR_WRONG_MODEL, "the stream was made with model %s; there is no model in %s; " HINT, hex, list);
+        g_set_error(error, M2T_ERROR, M2T_ERROR_WRONG_MODEL, "the stream was made with model %s; there is no model in %s; " HINT,
+                    hex, list);
     }
 }
 

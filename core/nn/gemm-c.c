@@ -16,10 +16,10 @@ pack(const gint8 *weight, int n, int k)
     return g_memdup2(weight, (gsize) n * k);
 }
 
-static gsize
-scratch_size(int m, int n, int k)
+static gpointer
+scratch_new(int m, int n, int k)
 {
-    return 0;
+    return NULL;
 }
 
 static void
@@ -38,4 +38,4 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
         }
 }
 
-const M2tGemm m2t_gemm_c = {"c", open_c, pack, g_free, scratch_size, run};
+const M2tGemm m2t_gemm_c = {"c", open_c, pack, g_free, scratch_new, g_free, run};

@@ -79,16 +79,6 @@ view(const dnnl_memory_desc_t *desc, gconstpointer data)
     return memory;
 }
 
-static void
-execute(dnnl_primitive_t primitive, const dnnl_exec_arg_t *args, int count)
-{
-    dnnl_stream_t stream;
-
-    expect(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags));
-    expect(dnnl_primitive_execute(primitive, stream, count, args));
-    dnnl_stream_destroy(stream);
-}
-
 static dnnl_memory_t
 reorder(const gint8 *weight, int n, int k, const dnnl_memory_desc_t *packed)
 {
@@ -96,10 +86,13 @@ reorder(const gint8 *weight, int n, int k, const dnnl_memory_desc_t *packed)
     dnnl_memory_t from = view(&plain, weight), to = view(packed, DNNL_MEMORY_ALLOCATE);
     dnnl_primitive_desc_t desc;
     dnnl_primitive_t primitive;
+    dnnl_stream_t stream;
 
     expect(dnnl_reorder_primitive_desc_create(&desc, &plain, engine, packed, engine, NULL));
     expect(dnnl_primitive_create(&primitive, desc));
-    execute(primitive, (const dnnl_exec_arg_t[]) {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}}, 2);
+    expect(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags));
+    expect(dnnl_primitive_execute(primitive, stream, 2, (const dnnl_exec_arg_t[]) {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}}));
+    dnnl_stream_destroy(stream);
     dnnl_primitive_destroy(primitive);
     dnnl_primitive_desc_destroy(desc);
     dnnl_memory_destroy(from);
@@ -134,45 +127,95 @@ free_packed(gpointer data)
     g_free(packed);
 }
 
-/* Input rows that are short of a whole piece, and what oneDNN asks for: a few KiB for these shapes. */
-#define ONEDNN_SCRATCH (1 << 20)
+/* Wrappers of the memory that a product works on. Making them costs as much as a small product, so each scratch keeps its own and
+ * points them where they are needed. */
+typedef struct {
+    dnnl_memory_t in, sum, space;
+} Views;
 
-static gsize
-scratch_size(int m, int n, int k)
+typedef struct {
+    dnnl_stream_t stream;
+    GHashTable *views;    /* of Product to Views */
+    gint8 *tail;          /* [M2T_GEMM_ROWS][k] */
+} Scratch;
+
+static void
+free_views(gpointer data)
 {
-    return (gsize) M2T_GEMM_ROWS * k + 64 + ONEDNN_SCRATCH;
+    Views *views = data;
+
+    dnnl_memory_destroy(views->in);
+    dnnl_memory_destroy(views->sum);
+    dnnl_memory_destroy(views->space);
+    g_free(views);
+}
+
+static gpointer
+scratch_new(int m, int n, int k)
+{
+    Scratch *scratch = g_new(Scratch, 1);
+
+    expect(dnnl_stream_create(&scratch->stream, engine, dnnl_stream_default_flags));
+    scratch->views = g_hash_table_new_full(NULL, NULL, NULL, free_views);
+    scratch->tail = g_malloc((gsize) M2T_GEMM_ROWS * k);
+    return scratch;
 }
 
 static void
-run_piece(const Packed *packed, const Product *product, const gint8 *in, gint32 *sum, gpointer scratch)
+scratch_free(gpointer data)
 {
-    dnnl_memory_t source = view(&product->in, in), target = view(&product->sum, sum), space = view(&product->scratch, scratch);
+    Scratch *scratch = data;
 
-    execute(product->primitive,
-            (const dnnl_exec_arg_t[]) {
-                {DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, packed->weight}, {DNNL_ARG_DST, target}, {DNNL_ARG_SCRATCHPAD, space}},
-            4);
-    dnnl_memory_destroy(source);
-    dnnl_memory_destroy(target);
-    dnnl_memory_destroy(space);
+    dnnl_stream_destroy(scratch->stream);
+    g_hash_table_unref(scratch->views);
+    g_free(scratch->tail);
+    g_free(scratch);
+}
+
+static const Views *
+find_views(Scratch *scratch, const Product *product)
+{
+    Views *views = g_hash_table_lookup(scratch->views, product);
+
+    if (!views) {
+        views = g_new(Views, 1);
+        *views = (Views) {view(&product->in, DNNL_MEMORY_NONE), view(&product->sum, DNNL_MEMORY_NONE),
+                          view(&product->scratch, DNNL_MEMORY_ALLOCATE)};
+        g_hash_table_insert(scratch->views, (gpointer) product, views);
+    }
+    return views;
+}
+
+static void
+run_piece(const Packed *packed, const Product *product, const gint8 *in, gint32 *sum, Scratch *scratch)
+{
+    const Views *views = find_views(scratch, product);
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, views->in},
+                                    {DNNL_ARG_WEIGHTS, packed->weight},
+                                    {DNNL_ARG_DST, views->sum},
+                                    {DNNL_ARG_SCRATCHPAD, views->space}};
+
+    expect(dnnl_memory_set_data_handle(views->in, (void *) in));
+    expect(dnnl_memory_set_data_handle(views->sum, sum));
+    expect(dnnl_primitive_execute(product->primitive, scratch->stream, G_N_ELEMENTS(args), args));
 }
 
 /* Largest pieces first; the last rows are copied, since nobody promises that there is anything to read behind them. */
 static void
-run(gconstpointer data, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch)
+run(gconstpointer data, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer memory)
 {
     const Packed *packed = data;
-    gint8 *tail = (gint8 *) scratch + ONEDNN_SCRATCH;
+    Scratch *scratch = memory;
 
     for (int i = 0; i < SIZES; i++)
         for (int rows = size_rows[i]; m >= rows; m -= rows, in += (gsize) rows * k, sum += (gsize) rows * n)
             run_piece(packed, &packed->product[i], in, sum, scratch);
     if (m > 0) {
-        memcpy(tail, in, (gsize) m * k);
-        memset(tail + (gsize) m * k, 0, (gsize) (M2T_GEMM_ROWS - m) * k);
-        run_piece(packed, &packed->product[SIZES - 1], tail, sum, scratch);
+        memcpy(scratch->tail, in, (gsize) m * k);
+        memset(scratch->tail + (gsize) m * k, 0, (gsize) (M2T_GEMM_ROWS - m) * k);
+        run_piece(packed, &packed->product[SIZES - 1], scratch->tail, sum, scratch);
     }
 }
 
-const M2tGemm m2t_gemm_onednn = {"onednn", open_onednn, pack, free_packed, scratch_size, run};
+const M2tGemm m2t_gemm_onednn = {"onednn", open_onednn, pack, free_packed, scratch_new, scratch_free, run};
 #endif

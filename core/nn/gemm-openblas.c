@@ -28,10 +28,10 @@ pack(const gint8 *weight, int n, int k)
     return packed;
 }
 
-static gsize
-scratch_size(int m, int n, int k)
+static gpointer
+scratch_new(int m, int n, int k)
 {
-    return ((gsize) m * k + (gsize) m * n) * sizeof(float);
+    return g_new(float, (gsize) m * k + (gsize) m * n);
 }
 
 static void
@@ -51,5 +51,5 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
     }
 }
 
-const M2tGemm m2t_gemm_openblas = {"openblas", open_openblas, pack, g_free, scratch_size, run};
+const M2tGemm m2t_gemm_openblas = {"openblas", open_openblas, pack, g_free, scratch_new, g_free, run};
 #endif

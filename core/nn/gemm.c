@@ -3,7 +3,6 @@
 #include "nn/gemm.h"
 
 #include <m2t/m2t-encoder.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* As long as the longest sums of a model, with a number of rows and columns that no vector divides. */
@@ -42,7 +41,7 @@ check(const M2tGemm *gemm)
 {
     g_autofree gint8 *in = g_new(gint8, CHECK_M * CHECK_K), *weight = g_new(gint8, CHECK_N * CHECK_K);
     g_autofree gint32 *expected = g_new(gint32, CHECK_M * CHECK_N), *sum = g_new(gint32, (CHECK_M + M2T_GEMM_ROWS) * CHECK_N);
-    gpointer packed = NULL, scratch = aligned_alloc(64, (MAX(gemm->scratch(CHECK_M, CHECK_N, CHECK_K), 64) + 63) & ~(gsize) 63);
+    gpointer packed, scratch = gemm->scratch_new(CHECK_M, CHECK_N, CHECK_K);
     gboolean same;
 
     for (guint i = 0; i < CHECK_M * CHECK_K; i++)
@@ -57,8 +56,8 @@ check(const M2tGemm *gemm)
     packed = gemm->pack(weight, CHECK_N, CHECK_K);
     gemm->run(packed, in, CHECK_M, CHECK_N, CHECK_K, sum, scratch);
     same = !memcmp(sum, expected, CHECK_M * CHECK_N * sizeof *sum);
+    gemm->scratch_free(scratch);
     gemm->free(packed);
-    free(scratch);
     return same;
 }
 

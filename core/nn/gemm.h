@@ -18,11 +18,12 @@ typedef struct {
     gpointer (*pack)(const gint8 *weight, int n, int k);
     void (*free)(gpointer packed); /* NULL is allowed */
 
-    /* Bytes of scratch memory that run() needs for m rows. */
-    gsize (*scratch)(int m, int n, int k);
+    /* What run() needs beside its arguments, for products of up to m rows, n and k. Freed before the weights that were used with it. */
+    gpointer (*scratch_new)(int m, int n, int k);
+    void (*scratch_free)(gpointer scratch);
 
     /* sum[m][n] = in[m][k] times weight, transposed. @sum has room for m rounded up to a multiple of M2T_GEMM_ROWS, what
-     * is written behind row m does not count. @scratch is aligned to 64 bytes. Any thread, one scratch each. */
+     * is written behind row m does not count. Any thread, one scratch each. */
     void (*run)(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch);
 } M2tGemm;
 

@@ -30,11 +30,11 @@ scratch_init(M2tScratch *s, const M2tNet *net, int columns)
     s->hi = take(rows * net->k_max);
     s->lo = take(rows * net->k_max);
     s->conv = take((gsize) MAX(M2T_CHUNK, columns) * net->k_max);
-    s->gemm = take(net->gemm->scratch(M2T_CHUNK, net->n_max, net->k_max));
+    s->gemm = net->gemm->scratch_new(M2T_CHUNK, net->n_max, net->k_max);
 }
 
 static void
-scratch_clear(M2tScratch *s)
+scratch_clear(M2tScratch *s, const M2tNet *net)
 {
     free(s->sum);
     free(s->low);
@@ -44,7 +44,7 @@ scratch_clear(M2tScratch *s)
     free(s->hi);
     free(s->lo);
     free(s->conv);
-    free(s->gemm);
+    net->gemm->scratch_free(s->gemm);
 }
 
 void
@@ -62,7 +62,7 @@ void
 m2t_context_clear(M2tContext *context)
 {
     for (int i = 0; i < m2t_threads_count(context->threads); i++)
-        scratch_clear(&context->scratch[i]);
+        scratch_clear(&context->scratch[i], context->net);
     g_free(context->scratch);
     m2t_threads_free(context->threads);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Frames through a decoder with the small model. The first byte chooses: a frame as it is, with the model's identity and both checksums put right; or a
- * slice, for which the next four bytes give size, quantizer and lanes of a right header. */
+/* Frames through a decoder with the small model. The first byte chooses: a frame as it is, with the model's identity and both checksums put
+ * right; or a slice, for which the next four bytes give size, quantizer and lanes of a right header. */
 #include "fuzz.h"
 
 #include "bitstream/frame.h"
@@ -111,7 +111,8 @@ decode_slice(M2tDecoder *decoder, const guint8 *data, gsize size)
     if (size < 4)
         return;
     memcpy(header.model, m2t_model_identity(model), sizeof header.model);
-    m2t_video_info_init(&header.video, M2T_SIZE_MIN + data[0] % (SIDE_MAX - M2T_SIZE_MIN), M2T_SIZE_MIN + data[1] % (SIDE_MAX - M2T_SIZE_MIN));
+    m2t_video_info_init(&header.video, M2T_SIZE_MIN + data[0] % (SIDE_MAX - M2T_SIZE_MIN),
+                        M2T_SIZE_MIN + data[1] % (SIDE_MAX - M2T_SIZE_MIN));
     header.q = data[2] % 253;
     header.lanes = data[3] % 3;
     m2t_frame_write(frame, &header, data + 4, size - 4);

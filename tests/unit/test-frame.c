@@ -49,7 +49,8 @@ test_golden_varints(void)
 static void
 test_bad_varints(void)
 {
-    static const char *const bad[] = {"\x80\x00", "\xff\x80\x00", "\x80\x80\x80\x80\x10", "\xff\xff\xff\xff\x7f", "\x80\x80\x80\x80\x80\x01"};
+    static const char *const bad[] = {"\x80\x00", "\xff\x80\x00", "\x80\x80\x80\x80\x10", "\xff\xff\xff\xff\x7f",
+                                      "\x80\x80\x80\x80\x80\x01"};
 
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
         const guint8 *at = (const guint8 *) bad[i];

@@ -343,8 +343,8 @@ test_tensors(void)
     GPtrArray *parts = take_apart();
     Part *embed = find_part(parts, "prior.embed.weight");
     guint32 columns = embed->dimension[1];
-    g_autofree char *expected = g_strdup_printf("prior.embed.weight: shape [%u], expected [%u, %u]", embed->dimension[0] * columns,
-                                                embed->dimension[0], columns);
+    g_autofree char *expected =
+        g_strdup_printf("prior.embed.weight: shape [%u], expected [%u, %u]", embed->dimension[0] * columns, embed->dimension[0], columns);
 
     embed->dimension[0] *= columns;
     embed->dimensions = 1;
@@ -437,8 +437,9 @@ test_graph(void)
         {"\"groups\": [2, 6", "\"groups\": [2, 7", "graph: prior.groups sum to 65, not 64"},
         {"\"window\"", "\"door\"", "graph: prior.layers"},
         {"\"window\"", "1", "graph: prior.layers"},
-        {"\"layers\": [", "\"layers\": [\"window\", \"window\", \"window\", \"window\", \"window\", \"window\", \"window\", "
-                           "\"window\", \"window\", \"window\", \"window\", \"window\", \"window\", \"window\", \"window\", \"window\", ",
+        {"\"layers\": [",
+         "\"layers\": [\"window\", \"window\", \"window\", \"window\", \"window\", \"window\", \"window\", "
+         "\"window\", \"window\", \"window\", \"window\", \"window\", \"window\", \"window\", \"window\", \"window\", ",
          "graph: prior.layers is not a list"},
         {"\"levels\": ", "\"levels\": 1000", "graph: entropy.levels"},
         {"\"base\": -", "\"base\": -99", "graph: entropy.base"},
@@ -475,27 +476,63 @@ test_headers(void)
         const char *header, *word;
     } cases[] = {
         {TENSOR("\"U8\"", "[4]", "[0,4]"), "not those that the identity was made of"}, /* all else is right */
-        {"", "header: "}, {"{", "header: it ends"}, {"{}}", "header: something stands behind"}, {"[]", "header: not an object"}, {"{}", "header: no __metadata__"},
-        {"{\"a\":1}x", "header: something stands behind"}, {"{\"a\":1}{}", "header: something stands behind"}, {"{'a':1}", "header: not JSON"},
-        {"{\"a\":1/**/}", "header: not JSON"}, {"{\"a\":1#\n}", "header: not JSON"}, {"{\"a\":\"b}", "header: a string"}, {"{\"a\":\"b\\", "header: a string"},
-        {"{\"a\":\"\n\"}", "header: a control character"}, {"{\"a\":\"\xff\"}", "header: not UTF-8"}, {"{\"a\":]}", "header: "},
-        {"{\"a\":[[[[1]]]]}", "header: nested too deep"}, {"{\"a\":1,\"a\":1}", "header: a name stands twice"}, {"{\"a\" 1}", "header: "}, {"{a:1}", "header: "},
-        {"{\"__metadata__\":1}", "no __metadata__"}, {"{\"__metadata__\":{\"format\":1}}", "strings only"}, {"{\"__metadata__\":{\"format\":\"x\"}}", "format is not"},
-        {"{\"__metadata__\":{\"format\":\"m2t\"}}", "identity is not"}, {"{\"__metadata__\":{\"format\":\"m2t\",\"identity\":\"00\"}}", "identity is not"},
+        {"", "header: "},
+        {"{", "header: it ends"},
+        {"{}}", "header: something stands behind"},
+        {"[]", "header: not an object"},
+        {"{}", "header: no __metadata__"},
+        {"{\"a\":1}x", "header: something stands behind"},
+        {"{\"a\":1}{}", "header: something stands behind"},
+        {"{'a':1}", "header: not JSON"},
+        {"{\"a\":1/**/}", "header: not JSON"},
+        {"{\"a\":1#\n}", "header: not JSON"},
+        {"{\"a\":\"b}", "header: a string"},
+        {"{\"a\":\"b\\", "header: a string"},
+        {"{\"a\":\"\n\"}", "header: a control character"},
+        {"{\"a\":\"\xff\"}", "header: not UTF-8"},
+        {"{\"a\":]}", "header: "},
+        {"{\"a\":[[[[1]]]]}", "header: nested too deep"},
+        {"{\"a\":1,\"a\":1}", "header: a name stands twice"},
+        {"{\"a\" 1}", "header: "},
+        {"{a:1}", "header: "},
+        {"{\"__metadata__\":1}", "no __metadata__"},
+        {"{\"__metadata__\":{\"format\":1}}", "strings only"},
+        {"{\"__metadata__\":{\"format\":\"x\"}}", "format is not"},
+        {"{\"__metadata__\":{\"format\":\"m2t\"}}", "identity is not"},
+        {"{\"__metadata__\":{\"format\":\"m2t\",\"identity\":\"00\"}}", "identity is not"},
         {"{\"__metadata__\":{\"format\":\"m2t\",\"identity\":\"" ZEROS16 ZEROS16 ZEROS16 "000000000000000x\"}}", "identity is not"},
-        {"{" METADATA "}", "4 bytes too many"}, {"{" METADATA ",\"a\":1}", "a: not an object"}, {"{" METADATA ",\"a b\":{}}", "the name of a tensor"},
-        {"{" METADATA ",\"\":{}}", "the name of a tensor"}, {"{" METADATA ",\"a\":{}}", "a: dtype"},
-        {TENSOR("\"F16\"", "[2]", "[0,4]"), "a: dtype"}, {TENSOR("8", "[4]", "[0,4]"), "a: dtype"}, {TENSOR("\"U8\"", "4", "[0,4]"), "a: shape"},
-        {TENSOR("\"U8\"", "[]", "[0,4]"), "a: shape"}, {TENSOR("\"U8\"", "[1,1,1,1,4]", "[0,4]"), "a: shape"}, {TENSOR("\"U8\"", "[0]", "[0,0]"), "a: shape"},
-        {TENSOR("\"U8\"", "[-4]", "[0,4]"), "a: shape"}, {TENSOR("\"U8\"", "[4.0]", "[0,4]"), "a: shape"}, {TENSOR("\"U8\"", "[4294967300]", "[0,4]"), "a: shape"},
-        {TENSOR("\"U8\"", "[65536,65536,65536,65536]", "[0,4]"), "a: shape is larger"}, {TENSOR("\"I32\"", "[67108864]", "[0,4]"), "a: shape is larger"},
-        {TENSOR("\"U8\"", "[18446744073709551620]", "[0,4]"), "a: shape"}, {TENSOR("\"U8\"", "[4]", "[0]"), "a: data_offsets"},
-        {TENSOR("\"U8\"", "[4]", "[0,4,4]"), "a: data_offsets"}, {TENSOR("\"U8\"", "[4]", "[4,0]"), "a: data_offsets"}, {TENSOR("\"U8\"", "[4]", "[-4,0]"), "a: data_offsets"},
-        {TENSOR("\"U8\"", "[4]", "[\"0\",4]"), "a: data_offsets"}, {TENSOR("\"U8\"", "[4]", "[1,5]"), "a: ends 1 bytes behind"},
-        {TENSOR("\"U8\"", "[4]", "[9223372036854775803,9223372036854775807]"), "a: ends"}, {TENSOR("\"U8\"", "[3]", "[0,4]"), "a: has 4 bytes, its shape asks for 3"},
-        {TENSOR("\"U16\"", "[4]", "[0,4]"), "a: has 4 bytes, its shape asks for 8"}, {TENSOR("\"U8\"", "[3]", "[1,4]"), "behind a gap"},
-        {TENSOR("\"U8\"", "[3]", "[0,3]"), "1 bytes too many"}, {TENSOR("\"U8\",\"x\":1", "[4]", "[0,4]"), "more than dtype"},
-        {"{" METADATA ",\"a\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,4]}}", "b: begins at byte 2, inside"},
+        {"{" METADATA "}", "4 bytes too many"},
+        {"{" METADATA ",\"a\":1}", "a: not an object"},
+        {"{" METADATA ",\"a b\":{}}", "the name of a tensor"},
+        {"{" METADATA ",\"\":{}}", "the name of a tensor"},
+        {"{" METADATA ",\"a\":{}}", "a: dtype"},
+        {TENSOR("\"F16\"", "[2]", "[0,4]"), "a: dtype"},
+        {TENSOR("8", "[4]", "[0,4]"), "a: dtype"},
+        {TENSOR("\"U8\"", "4", "[0,4]"), "a: shape"},
+        {TENSOR("\"U8\"", "[]", "[0,4]"), "a: shape"},
+        {TENSOR("\"U8\"", "[1,1,1,1,4]", "[0,4]"), "a: shape"},
+        {TENSOR("\"U8\"", "[0]", "[0,0]"), "a: shape"},
+        {TENSOR("\"U8\"", "[-4]", "[0,4]"), "a: shape"},
+        {TENSOR("\"U8\"", "[4.0]", "[0,4]"), "a: shape"},
+        {TENSOR("\"U8\"", "[4294967300]", "[0,4]"), "a: shape"},
+        {TENSOR("\"U8\"", "[65536,65536,65536,65536]", "[0,4]"), "a: shape is larger"},
+        {TENSOR("\"I32\"", "[67108864]", "[0,4]"), "a: shape is larger"},
+        {TENSOR("\"U8\"", "[18446744073709551620]", "[0,4]"), "a: shape"},
+        {TENSOR("\"U8\"", "[4]", "[0]"), "a: data_offsets"},
+        {TENSOR("\"U8\"", "[4]", "[0,4,4]"), "a: data_offsets"},
+        {TENSOR("\"U8\"", "[4]", "[4,0]"), "a: data_offsets"},
+        {TENSOR("\"U8\"", "[4]", "[-4,0]"), "a: data_offsets"},
+        {TENSOR("\"U8\"", "[4]", "[\"0\",4]"), "a: data_offsets"},
+        {TENSOR("\"U8\"", "[4]", "[1,5]"), "a: ends 1 bytes behind"},
+        {TENSOR("\"U8\"", "[4]", "[9223372036854775803,9223372036854775807]"), "a: ends"},
+        {TENSOR("\"U8\"", "[3]", "[0,4]"), "a: has 4 bytes, its shape asks for 3"},
+        {TENSOR("\"U16\"", "[4]", "[0,4]"), "a: has 4 bytes, its shape asks for 8"},
+        {TENSOR("\"U8\"", "[3]", "[1,4]"), "behind a gap"},
+        {TENSOR("\"U8\"", "[3]", "[0,3]"), "1 bytes too many"},
+        {TENSOR("\"U8\",\"x\":1", "[4]", "[0,4]"), "more than dtype"},
+        {"{" METADATA
+         ",\"a\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,4]}}",
+         "b: begins at byte 2, inside"},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {

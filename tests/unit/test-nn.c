@@ -3,7 +3,6 @@
 #include "base/threads.h"
 #include "nn/gemm.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static GRand *rng;
@@ -24,7 +23,7 @@ check_product(const M2tGemm *gemm, int m, int n, int k)
 {
     g_autofree gint8 *in = random_matrix(m, k, -127, 127), *weight = random_matrix(n, k, -127, 127);
     g_autofree gint32 *sum = g_new(gint32, (gsize) (m + M2T_GEMM_ROWS) * n);
-    gpointer packed = gemm->pack(weight, n, k), scratch = aligned_alloc(64, (MAX(gemm->scratch(m, n, k), 64) + 63) & ~(gsize) 63);
+    gpointer packed = gemm->pack(weight, n, k), scratch = gemm->scratch_new(m, n, k);
 
     gemm->run(packed, in, m, n, k, sum, scratch);
     for (int i = 0; i < m * n; i++) {
@@ -34,8 +33,8 @@ check_product(const M2tGemm *gemm, int m, int n, int k)
             expected += in[i / n * k + j] * weight[i % n * k + j];
         g_assert_cmpint(sum[i], ==, expected);
     }
+    gemm->scratch_free(scratch);
     gemm->free(packed);
-    free(scratch);
 }
 
 static void

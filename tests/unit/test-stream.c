@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The byte-stream form: golden vectors of the reference, round trips, and units that must be found among rubbish, however the bytes come in. */
+/* The byte-stream form: golden vectors of the reference, round trips, and units that must be found among rubbish, however the bytes come
+ * in. */
 #include "vectors.h"
 
 #include <m2t/m2t-stream.h>

@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What gst-inspect-1.0 shows of the plugin, against inspect.txt; and that it loads in every way there is.
+#
+# Usage: inspect.sh DIRECTORY-OF-THE-PLUGIN INSPECT.TXT [--update]
+set -u
+plugin=$1 golden=$2 update=${3:-}
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+export LC_ALL=C GST_REGISTRY=$work/registry GST_PLUGIN_PATH_1_0=$plugin GST_PLUGIN_SYSTEM_PATH_1_0=
+unset GST_PLUGIN_PATH GST_PLUGIN_SYSTEM_PATH
+number=0
+
+check() { # NAME COMMAND...
+    local name=$1
+    shift
+    number=$((number + 1))
+    if "$@" >"$work/log" 2>&1; then
+        echo "ok $number - $name"
+    else
+        echo "not ok $number - $name"
+        sed 's/^/# /' "$work/log"
+    fi
+}
+
+# Without what depends on the machine and the version.
+show() {
+    {
+        gst-inspect-1.0 m2t
+        for element in m2tenc m2tdec m2tparse; do
+            gst-inspect-1.0 $element
+        done
+    } | grep -v -e '^  Filename ' -e '^  Version ' -e '^ *$'
+}
+
+exists() { gst-inspect-1.0 --atleast-version=0.1.0 --exists "$1"; }
+none_blacklisted() { gst-inspect-1.0 -b | grep -q '^Total count: 0 blacklisted'; }
+text_is_golden() { diff -u "$golden" "$work/text"; }
+silent() { test ! -s "$work/stderr"; }
+without_fork() { GST_REGISTRY=$work/another gst-inspect-1.0 --gst-disable-registry-fork --atleast-version=0.1.0 --exists m2tenc; }
+without_models() { M2T_MODEL_PATH=/nowhere GST_REGISTRY=$work/third gst-inspect-1.0 --atleast-version=0.1.0 --exists m2tdec; }
+only_two_symbols() {
+    test "$(nm -D --defined-only "$plugin/libgstm2t.so" | grep -c ' T ')" = 2 &&
+        nm -D --defined-only "$plugin/libgstm2t.so" | grep -q gst_plugin_m2t_get_desc
+}
+other_name_is_refused() {
+    mkdir "$work/wrong" && cp "$plugin/libgstm2t.so" "$work/wrong/libgstother.so" &&
+        ! GST_PLUGIN_PATH_1_0=$work/wrong GST_REGISTRY=$work/fourth gst-inspect-1.0 --atleast-version=0.1.0 --exists m2tenc
+}
+
+show >"$work/text" 2>"$work/stderr"
+if [ "$update" = --update ]; then
+    cp "$work/text" "$golden"
+    exit
+fi
+echo 1..10
+check "L8 the text of gst-inspect-1.0" text_is_golden
+check "L11 nothing on stderr" silent
+for element in m2tenc m2tdec m2tparse; do
+    check "L8 $element exists" exists $element
+done
+check "L8 nothing is blacklisted" none_blacklisted
+check "L8 loads without the registry fork" without_fork
+check "L8 loads without models" without_models
+check "L9 exports its two entry points and nothing else" only_two_symbols
+check "L9 another file name is refused" other_name_is_refused
