@@ -37,7 +37,7 @@ mkdir -p "$output"
 
 if [ $install = yes ]; then
     install_packages "$output/apt.log" gcc libc6-dev meson ninja-build pkg-config \
-        libglib2.0-dev libjson-glib-dev libopenblas-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev \
+        libglib2.0-dev libjson-glib-dev libopenblas-dev libdnnl-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev \
         gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav ffmpeg
 fi
 

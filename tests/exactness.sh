@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The same bits everywhere: encodes and decodes a few frames with every build, backend, instruction set of the kernels, CPU type of
-# OpenBLAS and number of threads, and compares the stream and the MD5 of the decoded planes with those of the first build's plain C
-# with one thread. Prints TAP.
+# The same bits everywhere: encodes and decodes a few frames with every build, backend, instruction set (that of the kernels, of oneDNN,
+# the CPU type of OpenBLAS) and number of threads, and compares the stream and the MD5 of the decoded planes with those of the first
+# build's plain C with one thread. Prints TAP.
 #
 # Usage: tests/exactness.sh WORK NAME=COMMAND...
 #
@@ -10,8 +10,8 @@
 #   NAME=COMMAND   a build's m2t, such as gcc=build/tools/m2t or "aarch64=qemu-aarch64 build-aarch64/tools/m2t". A NAME that starts
 #                  with "aarch64" tries OpenBLAS's ARM types, any other the x86 types. COMMAND "-" counts as skipped.
 #
-# Instruction sets that this CPU lacks are skipped, and types that OpenBLAS does not take here (it says so, or dies of an illegal
-# instruction).
+# What this CPU lacks is skipped: instruction sets of the kernels, types that OpenBLAS does not take (it says so, or dies of an illegal
+# instruction), those with which oneDNN fails the library's check of backends.
 # The first build goes through all of it, the others through a part. EXACTNESS_MODEL is the model file (default: models/standard.m2tw).
 set -u
 
@@ -28,7 +28,7 @@ shift
 model=$work/model.m2tw
 cp "${EXACTNESS_MODEL:-$top/models/standard.m2tw}" "$model" || exit 1
 export M2T_MODEL_PATH=$work OPENBLAS_VERBOSE=2
-unset OPENBLAS_CORETYPE OPENBLAS_NUM_THREADS M2T_CPU
+unset OPENBLAS_CORETYPE OPENBLAS_NUM_THREADS ONEDNN_MAX_CPU_ISA M2T_CPU
 
 count=0 failed=0
 
@@ -69,25 +69,27 @@ same_as_reference() { # PREFIX
     done
 }
 
-# compare NAME COMMAND BACKEND THREADS TYPE: TYPE is one of OpenBLAS, or of the kernels for the plain backend.
+# compare NAME COMMAND BACKEND THREADS TYPE: TYPE is an instruction set of the kernels, a CPU type of OpenBLAS or a limit of oneDNN.
 compare() {
     local name=$1 command=$2 backend=$3 threads=$4 type=$5 prefix=$work/$1-$3-$5-$4 status used
     local description="$name, backend $backend, type $type, threads $threads"
 
     rm -f "$prefix"*
-    if [ "$backend" = c ]; then
-        M2T_CPU=$type run "$prefix" "$command" "$backend" "$threads"
-    else
-        OPENBLAS_CORETYPE=$type OPENBLAS_NUM_THREADS=$threads run "$prefix" "$command" "$backend" "$threads" 2>/dev/null
-    fi
+    case $backend in
+    openblas) OPENBLAS_CORETYPE=$type OPENBLAS_NUM_THREADS=$threads run "$prefix" "$command" "$backend" "$threads" 2>/dev/null ;;
+    onednn) ONEDNN_MAX_CPU_ISA=$type run "$prefix" "$command" "$backend" "$threads" ;;
+    *) M2T_CPU=$type run "$prefix" "$command" "$backend" "$threads" ;;
+    esac
     status=$?
     used=$(sed -n 's/^Core: *//p' "$prefix.log" | head -1)
     if [ "$backend" = c ] && [ "$type" != c ] && ! grep -qw "${type/avx512/avx512bw}" /proc/cpuinfo; then
         result ok "$description # SKIP this CPU lacks it"
-    elif [ "$backend" != c ] && { [ $status = 132 ] || grep -q "Core not found" "$prefix.log"; }; then
+    elif [ "$backend" = openblas ] && { [ $status = 132 ] || grep -q "Core not found" "$prefix.log"; }; then
         result ok "$description # SKIP this CPU or this OpenBLAS lacks it"
-    elif [ "$backend" != c ] && [ -n "$used" ] && [ "${used,,}" != "${type,,}" ]; then
+    elif [ "$backend" = openblas ] && [ -n "$used" ] && [ "${used,,}" != "${type,,}" ]; then
         result ok "$description # SKIP OpenBLAS uses $used instead"
+    elif [ "$backend" = onednn ] && grep -q "no backend 'onednn'" "$prefix.log"; then
+        result ok "$description # SKIP its sums are not exact, so the library leaves it out"
     elif [ $status != 0 ]; then
         sed 's/^/# /' "$prefix.log"
         result "not ok" "$description: exit status $status"
@@ -124,8 +126,11 @@ for build in "$@"; do
     *) kernel_types="c avx2 avx512" blas_types="Prescott Haswell SkylakeX" thread_counts="1 3" ;;
     esac
     for backend in $(backends "$command"); do
-        types=$blas_types
-        [ "$backend" = c ] && types=$kernel_types
+        case $backend in
+        openblas) types=$blas_types ;;
+        onednn) types="AVX2 AVX2_VNNI AVX512_CORE AVX512_CORE_VNNI ALL" ;;
+        *) types=$kernel_types ;;
+        esac
         for type in $types; do
             for threads in $thread_counts; do
                 compare "$name" "$command" "$backend" "$threads" "$type"

@@ -97,7 +97,7 @@ check() {
 
 if [ $install = yes ]; then
     install_packages "$logs/apt.log" gcc g++ libc6-dev clang meson ninja-build pkg-config \
-        libglib2.0-dev libjson-glib-dev libopenblas-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev \
+        libglib2.0-dev libjson-glib-dev libopenblas-dev libdnnl-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev \
         gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
         gstreamer1.0-libav ffmpeg python3 python3-numpy valgrind libc6-dbg ||
         count "installing packages" 0 1 0

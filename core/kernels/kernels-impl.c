@@ -226,40 +226,34 @@ add_rows(const gint16 *restrict a, const gint32 *restrict b, gint16 *restrict in
 #define HEAD_MAX CHANNELS_MAX
 #define ABSENT (-(1 << 28)) /* below every logit */
 
-/* Keys of one head turned round, [size][M2T_KEYS], so that the products of a query with all keys fill vectors; and the values' places. */
-typedef struct {
-    gint16 key[HEAD_MAX][M2T_KEYS];
-    const gint8 *value[M2T_KEYS];
-    gint32 absent[M2T_KEYS];
-} HeadKeys;
-
+/* Puts keys @begin...@end - 1 where products with them fill vectors. What is not there, and what a block reads behind the last one, is zero. */
 static inline void
-collect_keys(HeadKeys *k, const gint8 *qkv, gsize width, const gint32 *slot, int count, gsize offset, int size)
+turn_keys(const gint8 *qkv, int width, const gint32 *slot, int begin, int end, gint16 *restrict keys)
 {
-    static const gint8 nothing[HEAD_MAX];
-    int padded = (count + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
+    int padded = (end + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
 
-    for (int j = 0; j < padded; j++) {
-        gboolean there = j < count && slot[j] >= 0;
-        const gint8 *key = there ? qkv + slot[j] * 3 * width + width + offset : nothing;
+    for (int j = begin; j < padded; j++) {
+        gboolean there = j < end && slot[j] >= 0;
+        const gint8 *key = qkv + (there ? slot[j] * 3 * (gsize) width + width : 0);
 
-        k->value[j] = there ? key + width : nothing;
-        k->absent[j] = there ? 0 : ABSENT;
-        for (int i = 0; i < size; i++)
-            k->key[i][j] = key[i];
+        for (int i = 0; i < width; i++)
+            keys[i * M2T_KEYS + j] = there ? key[i] : 0;
     }
 }
 
 /* Two products of int8 fit int16, so channels go in pairs; a head has a multiple of 8. */
 static inline void
-multiply_keys(const HeadKeys *k, const gint8 *restrict query, int count, int size, gint32 *restrict product)
+multiply_keys(const gint16 *keys, const gint8 *restrict query, int count, int size, gint32 *restrict product)
 {
     for (int block = 0; block < count; block += KEY_BLOCK) {
         gint32 sum[KEY_BLOCK] = {0};
 
-        for (int i = 0; i < size; i += 2)
+        for (int i = 0; i < size; i += 2) {
+            const gint16 *even = keys + i * M2T_KEYS + block, *odd = even + M2T_KEYS;
+
             for (int j = 0; j < KEY_BLOCK; j++)
-                sum[j] += (gint16) (query[i] * k->key[i][block + j] + query[i + 1] * k->key[i + 1][block + j]);
+                sum[j] += (gint16) (query[i] * even[j] + query[i + 1] * odd[j]);
+        }
         memcpy(product + block, sum, sizeof sum);
     }
 }
@@ -288,45 +282,51 @@ softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel
     return sum;
 }
 
-/* @lanes is a constant, so that the sums stay in registers. Values are multiples of it. */
+/* @lanes is a constant, so that the sums stay in registers. */
 static inline void
-mix_lanes(const HeadKeys *k, const guint8 *weight, int count, int first, int lanes, gint32 *restrict out)
+mix_lanes(const gint8 *const *value, const guint8 *weight, int count, int first, int lanes, gint32 *restrict out)
 {
     gint32 sum[VALUE_BLOCK] = {0};
 
     for (int j = 0; j < count; j++) {
-        const gint8 *value = k->value[j] + first;
+        const gint8 *v = value[j] + first;
         gint16 w = weight[j];
 
         for (int i = 0; i < lanes; i++)
-            sum[i] += (gint16) (w * value[i]);
+            sum[i] += (gint16) (w * v[i]);
     }
     memcpy(out, sum, lanes * sizeof *sum);
 }
 
 static inline void
-mix_values(const HeadKeys *k, const guint8 *weight, int count, int size, gint32 total, const float *restrict context, gint8 *restrict out)
+mix_values(const gint8 *const *value, const guint8 *weight, int count, int first, int size, gint32 total, const float *restrict context,
+           gint8 *restrict out)
 {
     gint32 sum[HEAD_MAX];
     float t = 1.0f / (float) total;
     int done = 0;
 
     for (; done + VALUE_BLOCK <= size; done += VALUE_BLOCK)
-        mix_lanes(k, weight, count, done, VALUE_BLOCK, sum + done);
+        mix_lanes(value, weight, count, first + done, VALUE_BLOCK, sum + done);
     for (; done < size; done += 8)
-        mix_lanes(k, weight, count, done, 8, sum + done);
+        mix_lanes(value, weight, count, first + done, 8, sum + done);
     for (int i = 0; i < size; i++)
         out[i] = clamp8(rnd((float) sum[i] * t * context[i]));
 }
 
+/* What the queries of a window have in common. */
+typedef struct {
+    const gint8 *value[M2T_KEYS];
+    gint32 absent[M2T_KEYS];
+} Window;
+
 /* @size is a constant where this is inlined for the usual models. */
 static inline void
-attend_head(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, int begin, int end, int head, int size, gint8 *out)
+attend_head(const M2tAttention *a, const Window *w, const gint16 *keys, const gint8 *qkv, const gint32 *slot, int begin, int end, int head,
+            int size, gint8 *out)
 {
     gsize width = a->width, offset = (gsize) head * size;
-    HeadKeys keys;
 
-    collect_keys(&keys, qkv, width, slot, a->seen[end - 1], offset, size);
     for (int i = begin; i < end; i++) {
         gint32 product[M2T_KEYS], sum;
         guint8 weight[M2T_KEYS];
@@ -334,22 +334,31 @@ attend_head(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, int beg
 
         if (slot[i] < 0)
             continue;
-        multiply_keys(&keys, qkv + slot[i] * 3 * width + offset, count, size, product);
-        sum = softmax(a, head, keys.absent, a->rel + ((gsize) i * a->heads + head) * M2T_KEYS, seen, count, product, weight);
-        mix_values(&keys, weight, seen, size, sum, a->context + offset, out + slot[i] * width + offset);
+        multiply_keys(keys + offset * M2T_KEYS, qkv + slot[i] * 3 * width + offset, count, size, product);
+        sum = softmax(a, head, w->absent, a->rel + ((gsize) i * a->heads + head) * M2T_KEYS, seen, count, product, weight);
+        mix_values(w->value, weight, seen, (int) offset, size, sum, a->context + offset, out + slot[i] * width + offset);
     }
 }
 
 static void
-attention(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, int begin, int end, gint8 *out)
+attention(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, gint16 *keys, int begin, int end, gint8 *out)
 {
+    static const gint8 nothing[CHANNELS_MAX];
     int size = a->width / a->heads;
+    Window w;
 
+    turn_keys(qkv, a->width, slot, begin, end, keys);
+    for (int j = 0; j < M2T_KEYS; j++) {
+        gboolean there = j < end && slot[j] >= 0;
+
+        w.value[j] = there ? qkv + slot[j] * 3 * (gsize) a->width + 2 * a->width : nothing;
+        w.absent[j] = there ? 0 : ABSENT;
+    }
     for (int head = 0; head < a->heads; head++)
         if (size == 32)
-            attend_head(a, qkv, slot, begin, end, head, 32, out);
+            attend_head(a, &w, keys, qkv, slot, begin, end, head, 32, out);
         else
-            attend_head(a, qkv, slot, begin, end, head, size, out);
+            attend_head(a, &w, keys, qkv, slot, begin, end, head, size, out);
 }
 
 static void

@@ -26,8 +26,10 @@ m2t_prior_layout(M2tPrior *p, M2tArena *arena, const M2tContext *context, const 
     m2t_plan_layout(&p->plan, arena, &model->prior, geometry);
     p->stream = m2t_arena_take(arena, p->plan.slots * width, sizeof *p->stream);
     p->state = m2t_arena_take(arena, p->plan.slots * width, sizeof *p->state);
-    for (int i = 0; i < model->prior.layers; i++)
+    for (int i = 0; i < model->prior.layers; i++) {
         p->qkv[i] = m2t_arena_take(arena, p->plan.slots * 3 * width, sizeof *p->qkv[i]);
+        p->keys[i] = m2t_arena_take(arena, p->plan.windows[model->prior.layer[i].kind] * width * M2T_CELLS, sizeof *p->keys[i]);
+    }
     p->attended = m2t_arena_take(arena, p->plan.slots * width, sizeof *p->attended);
     p->mean = m2t_arena_take(arena, (gsize) p->plan.slots * p->latents, sizeof *p->mean);
     p->level = m2t_arena_take(arena, (gsize) p->plan.slots * p->latents, sizeof *p->level);
@@ -104,7 +106,8 @@ attend(void *data, int begin, int end, int worker)
 
     for (int i = begin; i < end; i++)
         p->context->kernels->attention(&p->context->net->layer[run->layer].attention, p->qkv[run->layer],
-                                       p->plan.window[kind] + (gsize) i * M2T_CELLS, first, last, p->attended);
+                                       p->plan.window[kind] + (gsize) i * M2T_CELLS,
+                                       p->keys[run->layer] + (gsize) i * prior->width * M2T_CELLS, first, last, p->attended);
 }
 
 static void

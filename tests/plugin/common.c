@@ -90,6 +90,14 @@ test_bus(GstHarness *h)
     return g_object_get_data(G_OBJECT(h->element), "test-bus");
 }
 
+/* Messages on the bus hold their source, which holds the bus. */
+void
+harness_free(GstHarness *h)
+{
+    gst_bus_set_flushing(test_bus(h), TRUE);
+    gst_harness_teardown(h);
+}
+
 gint
 posted_error(GstHarness *h, GQuark domain)
 {
@@ -119,7 +127,7 @@ coded_frames_of(const char *raw, const char *properties, guint count)
         g_assert_cmpint(gst_harness_push(h, raw_frame((guint) info.width, (guint) info.height, i)), ==, GST_FLOW_OK);
         g_ptr_array_add(frames, gst_harness_pull(h));
     }
-    gst_harness_teardown(h);
+    harness_free(h);
     return frames;
 }
 

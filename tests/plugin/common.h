@@ -28,6 +28,7 @@ double psnr(GstBuffer *a, GstBuffer *b);
 /* A harness with a bus (test_bus()), between caps; NULL leaves them open. Free with gst_harness_teardown(). */
 GstHarness *harness(const char *launch, const char *src_caps, const char *sink_caps);
 GstBus *test_bus(GstHarness *h);
+void harness_free(GstHarness *h);
 
 /* The first error on the bus: its code if it is in @domain, else -1. */
 gint posted_error(GstHarness *h, GQuark domain);

@@ -8,7 +8,8 @@ plugin=$1 golden=$2 update=${3:-}
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C GST_REGISTRY=$work/registry GST_PLUGIN_PATH_1_0=$plugin GST_PLUGIN_SYSTEM_PATH_1_0=
-unset GST_PLUGIN_PATH GST_PLUGIN_SYSTEM_PATH
+export GST_PRESET_PATH=${0%/*}/../../plugin/presets
+unset GST_PLUGIN_PATH GST_PLUGIN_SYSTEM_PATH GST_REGISTRY_1_0
 number=0
 
 check() { # NAME COMMAND...

@@ -25,7 +25,7 @@ through(const char *carrier, const char *raw)
     g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, 0)), ==, GST_FLOW_OK);
     gst_buffer_unref(gst_harness_pull(h));
     caps = current_caps(h);
-    gst_harness_teardown(h);
+    harness_free(h);
     return caps;
 }
 
@@ -174,7 +174,7 @@ captions_in_one_process(void)
     gst_harness_push(h, raw);
     out = gst_harness_pull(h);
     g_assert_nonnull(gst_buffer_get_video_caption_meta(out));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 int

@@ -122,7 +122,7 @@ accept_caps(void)
         g_test_message("%s", cases[i].caps);
         g_assert_cmpint(gst_pad_peer_query_accept_caps(h->srcpad, caps), ==, cases[i].accepted);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -145,7 +145,7 @@ one_in_one_out(void)
     }
     g_assert_cmpuint(gst_harness_query_latency(h), ==, 0);
     assert_none_pending(h);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -172,7 +172,7 @@ same_as_library(void)
             gst_structure_get(caps, "width", G_TYPE_INT, &w, "height", G_TYPE_INT, &ht, NULL);
             g_assert_cmpint(w, ==, width);
             g_assert_cmpint(ht, ==, height);
-            gst_harness_teardown(h);
+            harness_free(h);
         }
     }
 }
@@ -203,7 +203,7 @@ into_downstreams_memory(void)
         assert_same_picture(out, expected, 35, 19);
         g_assert_cmpint(gst_buffer_get_video_meta(out) != NULL, ==, with_meta);
         g_assert_nonnull(out->pool);
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -215,7 +215,7 @@ codec_data_is_not_needed(void)
 
     push_ok(h, coded->pdata[0]);
     g_assert_cmpuint(received(h), ==, 1);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -237,7 +237,7 @@ header_wins_after_mp4(void)
     gst_structure_get_fraction(s, "framerate", &n, &d);
     g_assert_cmpint(n, ==, 30);
     g_assert_cmpstr(gst_structure_get_string(s, "colorimetry"), ==, "bt2020");
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -256,7 +256,7 @@ upstream_wins_otherwise(void)
     g_assert_cmpstr(gst_structure_get_string(s, "colorimetry"), ==, "bt709");
     gst_structure_get_fraction(s, "framerate", &n, &d);
     g_assert_cmpint(n, ==, 25);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -286,7 +286,7 @@ absent_model(void)
         g_assert_nonnull(strstr(debug, hex->str));
         gst_message_unref(message);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
     g_setenv("M2T_MODEL_PATH", path, TRUE);
 }
 
@@ -330,7 +330,7 @@ new_header(void)
         gst_structure_get_int(s, "width", &width);
         g_assert_cmpint(width, ==, widths[i]);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static guint
@@ -355,7 +355,7 @@ caps_once(void)
     for (guint i = 0; i < coded->len; i++)
         push_ok(h, coded->pdata[i]);
     g_assert_cmpuint(caps_events(h), ==, 1);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -372,7 +372,7 @@ nothing_but_rubbish(void)
     assert_none_pending(h);
     gst_harness_push_event(h, gst_event_new_eos());
     g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, GST_STREAM_ERROR_DECODE);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -386,7 +386,7 @@ damaged_end(void)
     gst_harness_push_event(h, gst_event_new_eos());
     g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
     g_assert_cmpuint(received(h), ==, 1);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -398,7 +398,7 @@ only_damaged(void)
     g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[0])), ==, GST_FLOW_OK);
     gst_harness_push_event(h, gst_event_new_eos());
     g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, GST_STREAM_ERROR_DECODE);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -428,7 +428,7 @@ flush(void)
     push_ok(h, coded->pdata[4]);
     g_assert_cmpuint(received(h), ==, 4);
     assert_none_pending(h);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -444,7 +444,7 @@ drain_keeps_state(void)
     gst_harness_set_src_caps_str(h, FRAMED_CAPS ", width=64, height=48, framerate=30/1");
     push_ok(h, coded->pdata[2]);
     g_assert_cmpuint(received(h), ==, 3);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -459,7 +459,7 @@ gap_before_any_buffer(void)
     g_assert_cmpstr(gst_structure_get_name(s), ==, "video/x-raw");
     gst_structure_get_int(s, "width", &width);
     g_assert_cmpint(width, ==, WIDTH);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -478,7 +478,7 @@ no_time_stamps(void)
         out = gst_harness_pull(h);
         g_assert_cmpuint(GST_BUFFER_PTS(out), ==, i * FRAME_TIME);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -507,7 +507,7 @@ late_frames_are_skipped(void)
     g_assert_cmpuint(received(h), >=, 5);
     g_assert_cmpuint(requests_for_key_frames(h), ==, 0);
     assert_none_pending(h);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -521,7 +521,7 @@ long_stall(void)
     for (guint i = 1; i < coded->len; i++)
         push_ok(h, coded->pdata[i]);
     g_assert_cmpuint(received(h), >, 5);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -534,7 +534,7 @@ qos_off_skips_nothing(void)
     for (guint i = 0; i < coded->len; i++)
         push_ok(h, coded->pdata[i]);
     g_assert_cmpuint(received(h), ==, 4);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -560,7 +560,7 @@ damage_costs_frames_up_to_the_next_key(void)
         g_assert_false(GST_BUFFER_FLAG_IS_SET(out, GST_BUFFER_FLAG_CORRUPTED));
     }
     g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -578,7 +578,7 @@ max_errors(void)
     g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[0])), ==, GST_FLOW_ERROR);
     g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, GST_STREAM_ERROR_DECODE);
     assert_none_pending(h);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 /* The ways in which a loss shows, each on frame 2 of 8 with key frames 0 and 4. */
@@ -615,7 +615,7 @@ loss(void)
         g_assert_cmpuint(requests_for_key_frames(h), ==, 1);
         g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
         assert_none_pending(h);
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -629,7 +629,7 @@ skipped_key_frames_are_no_loss(void)
         g_assert_cmpint(gst_harness_push(h, with_flags(coded->pdata[i], GST_BUFFER_FLAG_DISCONT)), ==, GST_FLOW_OK);
     g_assert_cmpuint(received(h), ==, 2);
     g_assert_cmpuint(requests_for_key_frames(h), ==, 0);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -642,7 +642,7 @@ joins_late(void)
         push_ok(h, coded->pdata[i]);
     g_assert_cmpuint(received(h), ==, 5);
     g_assert_cmpuint(requests_for_key_frames(h), ==, 2); /* at 40 and at 540 ms */
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -672,7 +672,7 @@ fuzz(void)
     gst_harness_set_drop_buffers(h, FALSE);
     push_ok(h, coded->pdata[0]);
     gst_buffer_unref(gst_harness_pull(h));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -687,7 +687,7 @@ tiny_buffers(void)
         g_assert_cmpint(gst_harness_push(h, buffer), ==, GST_FLOW_OK);
     }
     g_assert_cmpuint(received(h), ==, 0);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static GstFlowReturn
@@ -710,7 +710,7 @@ flow_returns(void)
         gst_pad_set_chain_function(h->sinkpad, refusing_chain);
         g_assert_cmpint(push(h, coded->pdata[0]), ==, answers[i]);
         g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -722,7 +722,7 @@ not_negotiated(void)
 
     g_assert_cmpint(push(h, coded->pdata[0]), ==, GST_FLOW_NOT_NEGOTIATED);
     assert_none_pending(h);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static GMutex gate;
@@ -788,7 +788,7 @@ flush_while_blocked(void)
     g_thread_join(thread);
     g_assert_true(gst_harness_push_event(h, gst_event_new_flush_stop(TRUE)));
     g_assert_cmpint(g_get_monotonic_time() - began, <, G_USEC_PER_SEC / 10);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -804,7 +804,7 @@ metas(void)
     g_assert_cmpint(gst_harness_push(h, copy), ==, GST_FLOW_OK);
     out = gst_harness_pull(h);
     g_assert_nonnull(gst_buffer_get_video_caption_meta(out));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -815,10 +815,10 @@ two_instances(void)
 
     push_ok(a, coded->pdata[0]);
     push_ok(b, coded->pdata[0]);
-    gst_harness_teardown(a);
+    harness_free(a);
     push_ok(b, coded->pdata[1]);
     g_assert_cmpuint(received(b), ==, 2);
-    gst_harness_teardown(b);
+    harness_free(b);
 }
 
 static void

@@ -43,7 +43,7 @@ one_in_one_out(void)
         g_assert_cmpuint(GST_BUFFER_DURATION(coded), ==, FRAME_TIME);
     }
     g_assert_cmpuint(gst_harness_query_latency(h), ==, 0);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -69,7 +69,7 @@ accept_caps(void)
         g_test_message("%s", cases[i].caps);
         g_assert_cmpint(gst_pad_peer_query_accept_caps(h->srcpad, caps), ==, cases[i].accepted);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -105,7 +105,7 @@ output_form(void)
         }
         g_assert_cmpint(gst_buffer_memcmp(first, 0, m2t_stream_magic(), M2T_STREAM_MAGIC_SIZE) == 0, ==, stream);
         g_assert_cmpint(gst_buffer_memcmp(second, 0, "\0\0\2M", 4) == 0, ==, stream);
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -183,7 +183,7 @@ change_while_playing(void)
         g_assert_cmpuint(info.number, ==, i);
         gst_buffer_unref(coded);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -198,7 +198,7 @@ ready_properties_stay(void)
     g_assert_cmpuint(threads, ==, 1);
     g_assert_cmpuint(tune, ==, 0);
     g_assert_null(model);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -212,7 +212,7 @@ key_interval_counts_from_last(void)
             gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
         g_assert_cmpint(encode_is_key(h, i), ==, keys[i]);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -253,7 +253,7 @@ tags(void)
     g_assert_true(gst_tag_list_get_uint(list, GST_TAG_ENCODER_VERSION, &version));
     g_assert_cmpstr(encoder_name, ==, "m2tenc");
     g_assert_cmpstr(codec, ==, "M2T");
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -277,7 +277,7 @@ qos_drops(void)
     g_assert_nonnull(message);
     gst_message_unref(message);
     gst_buffer_unref(encode(h, 10));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -288,7 +288,7 @@ qos_off_drops_nothing(void)
     send_late(h, 0, 10 * GST_SECOND);
     for (guint i = 0; i < 3; i++)
         gst_buffer_unref(encode(h, i));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 /* A late frame for which a key frame is owed is not dropped, and neither is the debt. */
@@ -304,7 +304,7 @@ forced_key_survives_drops(void)
     gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
     g_assert_true(encode_is_key(h, 2));
     g_assert_false(encode_is_key(h, 10));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -319,7 +319,7 @@ proposes_video_meta(void)
     g_assert_false(gst_query_find_allocation_meta(query, GST_VIDEO_CROP_META_API_TYPE, NULL));
     g_assert_cmpuint(gst_query_get_n_allocation_pools(query), ==, 1);
     gst_query_unref(query);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 /* Planes with padding, as a camera may deliver them, code to the same bytes. */
@@ -334,7 +334,7 @@ any_strides(void)
     GstVideoInfo info;
     GstVideoFrame from, to;
 
-    gst_harness_teardown(h);
+    harness_free(h);
     gst_buffer_memset(padded, 0, 0xee, gst_buffer_get_size(padded));
     gst_buffer_add_video_meta_full(padded, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_I420, WIDTH, HEIGHT, 3, offsets, strides);
     gst_video_info_set_format(&info, GST_VIDEO_FORMAT_I420, WIDTH, HEIGHT);
@@ -355,7 +355,7 @@ any_strides(void)
         g_assert_cmpint(gst_buffer_memcmp(padded_coded, 0, map.data, map.size), ==, 0);
         gst_buffer_unmap(plain, &map);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 /* What is tagged as video stays on the coded frame; the layout of the planes does not. */
@@ -375,7 +375,7 @@ metas(void)
     g_assert_nonnull(gst_buffer_get_video_caption_meta(coded));
     g_assert_nonnull(gst_buffer_get_meta(coded, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE));
     g_assert_null(gst_buffer_get_video_meta(coded));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -425,7 +425,7 @@ same_caps_twice(void)
     gst_harness_set_src_caps_str(h, RAW_CAPS);
     g_assert_false(encode_is_key(h, 1));
     g_assert_cmpuint(caps_events(h), ==, 0);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 /* Every field that the header has: a new caps event, a key frame with the new header, time goes on. */
@@ -461,7 +461,7 @@ each_field_starts_anew(void)
         g_assert_cmpuint(GST_BUFFER_PTS(second), ==, (2 * i + 2) * FRAME_TIME);
         g_assert_false(encode_is_key(h, 2 * i + 2));
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -481,7 +481,7 @@ new_size(void)
     s = current_caps(h);
     gst_structure_get_int(s, "width", &width);
     g_assert_cmpint(width, ==, 80);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -498,7 +498,7 @@ many_caps(void)
         gst_harness_set_src_caps_str(h, RAW_CAPS);
         g_assert_true(encode_is_key(h, i));
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -514,7 +514,7 @@ rejected_caps(void)
     g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, 1)), ==, GST_FLOW_NOT_NEGOTIATED);
     gst_harness_set_src_caps_str(h, RAW_CAPS);
     gst_buffer_unref(encode(h, 2));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -533,13 +533,13 @@ not_progressive_or_not_mono(void)
         gst_pad_push_event(h->srcpad, gst_event_new_stream_start("x"));
         g_assert_false(gst_pad_send_event(GST_PAD_PEER(h->srcpad), gst_event_new_caps(caps)));
         g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
-        gst_harness_teardown(h);
+        harness_free(h);
     }
     {
         GstHarness *h = harness("m2tenc", RAW_CAPS ", multiview-mode=mono", FRAMED_CAPS);
 
         gst_buffer_unref(encode(h, 0));
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -560,14 +560,14 @@ end_of_stream(void)
             gst_event_unref(event);
         }
         g_assert_true(eos);
-        gst_harness_teardown(h);
+        harness_free(h);
     }
     {
         GstHarness *h = harness("m2tenc", NULL, NULL);
 
         gst_harness_push_event(h, gst_event_new_stream_start("x"));
         gst_harness_push_event(h, gst_event_new_eos());
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -594,7 +594,7 @@ flush(void)
     gst_harness_push_event(h, gst_event_new_flush_stop(TRUE));
     send_segment(h);
     g_assert_true(encode_is_key(h, 0));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -612,7 +612,7 @@ gap(void)
         gst_event_unref(event);
     }
     g_assert_true(seen);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 /* Returns: the counts of the force-key-unit events that came out, as a bit set. */
@@ -660,7 +660,7 @@ force_key_unit(void)
     g_assert_true(encode_is_key(h, 8));
     g_assert_cmpuint(downstream_key_units(h), ==, 1u << 4 | 1u << 5);
     g_assert_false(encode_is_key(h, 9));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -672,7 +672,7 @@ key_units_not_too_often(void)
     gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
     for (guint i = 1; i < 7; i++)
         g_assert_cmpint(encode_is_key(h, i), ==, i == 5);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -694,7 +694,7 @@ variable_rate(void)
         g_assert_cmpint(gst_structure_has_field(s, "max-framerate"), ==, i == 1);
         g_assert_true(frame_info(coded).video.has_rate);
         g_assert_cmpuint(frame_info(coded).video.rate_n, ==, 0);
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -713,7 +713,7 @@ odd_time_stamps(void)
         g_assert_cmpuint(GST_BUFFER_PTS(coded), ==, GST_CLOCK_TIME_IS_VALID(times[i]) ? times[i] * GST_MSECOND : GST_CLOCK_TIME_NONE);
         gst_buffer_unref(coded);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -731,7 +731,7 @@ segments_leave_time_alone(void)
     gst_harness_push_event(h, gst_event_new_segment(&segment));
     coded = encode(h, 20);
     g_assert_cmpuint(GST_BUFFER_PTS(coded), ==, 20 * FRAME_TIME);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static GstFlowReturn
@@ -754,7 +754,7 @@ flow_returns(void)
         g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, 0)), ==, answers[i]);
         g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, -1);
         g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -765,7 +765,7 @@ short_buffer_is_an_error(void)
 
     g_assert_cmpint(gst_harness_push(h, gst_buffer_new_allocate(NULL, 100, NULL)), ==, GST_FLOW_ERROR);
     g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, GST_STREAM_ERROR_ENCODE);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -810,7 +810,7 @@ stress(void)
     g_assert_cmpuint(gst_harness_stress_thread_stop(push), >, 0);
     g_value_unset(&value);
     gst_buffer_unref(raw);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 int

@@ -78,7 +78,7 @@ whole(void)
 
     push_file(h, file);
     assert_frames(h, frames);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -93,7 +93,7 @@ byte_by_byte(void)
     for (gsize i = 0; i < size; i++)
         push_bytes(h, data + i, 1);
     assert_frames(h, frames);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -105,7 +105,7 @@ no_caps(void)
 
     push_file(h, file);
     assert_frames(h, frames);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 /* Rubbish before, between and after, some of it much like a unit. */
@@ -130,7 +130,7 @@ garbage(void)
     gst_harness_push_event(h, gst_event_new_eos());
     assert_frames(h, frames);
     g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -156,7 +156,7 @@ damaged_unit(void)
         assert_equal_bytes(third, frames->pdata[2]);
         g_assert_true(GST_BUFFER_FLAG_IS_SET(third, GST_BUFFER_FLAG_DISCONT));
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -169,7 +169,7 @@ cut_end(void)
     push_file(h, cut);
     gst_harness_push_event(h, gst_event_new_eos());
     assert_frames(h, frames);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -183,7 +183,7 @@ only_garbage(void)
     gst_harness_push_event(h, gst_event_new_eos());
     g_assert_cmpuint(gst_harness_buffers_received(h), ==, 0);
     g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, GST_STREAM_ERROR_WRONG_TYPE);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 /* A length that is not true must not swallow what comes after. */
@@ -201,7 +201,7 @@ hostile_length(void)
         push_file(h, file);
         gst_harness_push_event(h, gst_event_new_eos());
         assert_frames(h, frames);
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -233,7 +233,7 @@ to_byte_stream(void)
         }
         expected = g_bytes_get_data(file, &size);
         g_assert_cmpmem(bytes->data, bytes->len, expected, size);
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -257,7 +257,7 @@ byte_stream_stays(void)
     }
     expected = g_bytes_get_data(file, &size);
     g_assert_cmpmem(bytes->data, bytes->len, expected, size);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -282,7 +282,7 @@ framed_stays(void)
         g_assert_cmpuint(GST_BUFFER_PTS(out), ==, i * FRAME_TIME);
         gst_buffer_unref(out);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -301,7 +301,7 @@ from_mp4_and_to_mp4(void)
         assert_frames(h, frames);
         s = current_caps(h);
         g_assert_true(gst_structure_get_int(s, "width", &width));
-        gst_harness_teardown(h);
+        harness_free(h);
     }
     {
         GstHarness *h = parser("video/x-gst-fourcc-m2tv, width=64, height=48, framerate=25/1", FRAMED_CAPS);
@@ -309,7 +309,7 @@ from_mp4_and_to_mp4(void)
         for (guint i = 0; i < 3; i++)
             gst_harness_push(h, gst_buffer_copy(frames->pdata[i]));
         assert_frames(h, frames);
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -346,7 +346,7 @@ caps_follow_the_header(void)
     g_assert_cmpint(width, ==, 96);
     g_assert_cmpint(n, ==, 25);
     g_assert_true(parsed);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -369,7 +369,7 @@ starts_with_a_key_frame(void)
             push_bytes(h, data + 20, size - 20);
         }
         g_assert_cmpuint(gst_harness_buffers_in_queue(h), ==, 3);
-        gst_harness_teardown(h);
+        harness_free(h);
     }
 }
 
@@ -395,7 +395,7 @@ accepted_input(void)
         g_test_message("%s", cases[i].caps);
         g_assert_cmpint(gst_caps_can_intersect(caps, wanted), ==, cases[i].possible);
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -406,7 +406,7 @@ accepted_input_for_mp4(void)
     g_autoptr(GstCaps) wanted = gst_caps_from_string(STREAM_CAPS);
 
     g_assert_true(gst_caps_can_intersect(caps, wanted));
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -425,7 +425,7 @@ tags(void)
     gst_event_parse_tag(event, &list);
     g_assert_true(gst_tag_list_get_string(list, GST_TAG_VIDEO_CODEC, &codec));
     g_assert_cmpstr(codec, ==, "M2T");
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static void
@@ -444,7 +444,7 @@ starts_again(void)
     start_stream(h, STREAM_CAPS);
     push_bytes(h, data, size);
     assert_frames(h, frames);
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 static GstCaps *

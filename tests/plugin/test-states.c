@@ -145,7 +145,7 @@ property_changes(void)
             gst_buffer_unref(gst_harness_pull(h));
         }
     }
-    gst_harness_teardown(h);
+    harness_free(h);
 }
 
 int

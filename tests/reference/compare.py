@@ -43,7 +43,7 @@ def random_graph(random):
     return {
         "format": 1, "name": "random", "anchors": width(2, 3, 6, 16), "latents": latents,
         "analysis": transform(), "synthesis": transform(),
-        "prior": {"width": d, "heads": int(random.choice([h for h in range(1, d + 1) if d % h == 0])), "mlp": width(8, 24, 200),
+        "prior": {"width": d, "heads": int(random.choice([h for h in range(1, d + 1) if d % (8 * h) == 0])), "mlp": width(8, 24, 200),
                   "step": width(8, 40, 136), "parts": composition(random, latents, 8, parts),
                   "groups": sorted(composition(random, 64, 1, width(1, 2, 4, 8, 16))),
                   "layers": [str(random.choice(["window", "shifted"])) for _ in range(width(1, 2, 3, 5))],

@@ -104,7 +104,7 @@ def check_graph(graph):
     members(prior, ("width", "heads", "mlp", "step", "parts", "groups", "layers", "limit"), "graph.prior")
     count(prior["width"], "prior.width", 8, 512, 8)
     count(prior["heads"], "prior.heads", 1, prior["width"])
-    require(prior["width"] % prior["heads"] == 0, "graph: prior.heads does not divide prior.width")
+    require(prior["width"] % (8 * prior["heads"]) == 0, "graph: prior.heads does not divide prior.width into multiples of 8")
     count(prior["mlp"], "prior.mlp", 8, 1024, 8)
     count(prior["step"], "prior.step", 8, 1024, 8)
     count(prior["limit"], "prior.limit", 0, 16384)
