@@ -98,10 +98,6 @@ gst_m2t_dec_start(GstVideoDecoder *base)
     }
     self->started = FALSE;
     self->has_number = FALSE;
-    GST_INFO_OBJECT(self, "backend %s, %u threads", m2t_decoder_backend(self->decoder), m2t_decoder_threads(self->decoder));
-    if (m2t_decoder_threads(self->decoder) < self->threads)
-        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("Fewer threads are used than were asked for."),
-                            ("%u of %u", m2t_decoder_threads(self->decoder), self->threads));
     return TRUE;
 }
 
@@ -209,6 +205,17 @@ gst_m2t_dec_decide_allocation(GstVideoDecoder *base, GstQuery *query)
 
 /* --- frames --- */
 
+/* With the first key frame, when the model and with it the threads are there. */
+static void
+gst_m2t_dec_report_start(GstM2tDec *self)
+{
+    guint threads = m2t_decoder_threads(self->decoder);
+
+    GST_INFO_OBJECT(self, "backend %s, %u threads", m2t_decoder_backend(self->decoder), threads);
+    if (threads < self->threads)
+        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("Fewer threads are used than were asked for."), ("%u of %u", threads, self->threads));
+}
+
 /* What the library refused: either the stream is damaged, which passes, or we cannot go on. */
 static GstFlowReturn
 gst_m2t_dec_refuse(GstM2tDec *self, const GError *error)
@@ -295,6 +302,8 @@ gst_m2t_dec_decode(GstM2tDec *self, GstVideoCodecFrame *frame, const GstMapInfo 
         GST_INFO_OBJECT(self, "frames were lost before frame %u", frame->system_frame_number);
         return FLOW_DAMAGED;
     }
+    if (!self->started)
+        gst_m2t_dec_report_start(self);
     self->started = TRUE;
     self->has_number = TRUE;
     self->number = info.number;

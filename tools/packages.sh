@@ -18,13 +18,16 @@ apt() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
-# Prints those of the given packages that are not installed.
+# Prints those of the given packages that are not installed. NAME:ARCH is one of another architecture.
 missing_packages() {
+    native=$(dpkg --print-architecture)
     for package in "$@"; do
-        case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) in
-        installed) ;;
-        *) echo "$package" ;;
+        case $package in
+        *:*) architecture=${package##*:} ;;
+        *) architecture=$native ;;
         esac
+        dpkg-query -W -f='${Architecture} ${db:Status-Status}\n' "$package" 2>/dev/null |
+            grep -qxE "($architecture|all) installed" || echo "$package"
     done
 }
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Pictures as I420 planes (BT.709, limited range), patches, and random crops."""
 import glob
 

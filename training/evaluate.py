@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Rate and distortion of a checkpoint (float) or a model file (integers) on pictures.
 
     python3 evaluate.py CHECKPOINT|MODEL.m2tw PICTURE.y4m … [--out curve.json] [--against anchor.json …]
@@ -87,7 +88,8 @@ def mean_bd(anchor, test, key='yuv'):
 
 def mean_rows(pictures):
     """One row per q, averaged over pictures."""
-    return [{k: float(np.mean([r[k] for r in rows])) for k in ('q', 'bpp', 'yuv', 'y', 'u', 'v')} for rows in zip(*pictures.values())]
+    keys = ('q', 'bpp', 'yuv', 'y', 'u', 'v')
+    return [{k: float(np.mean([r[k] for r in rows])) for k in keys} for rows in zip(*pictures.values())]
 
 
 def main():

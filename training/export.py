@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Checkpoint -> model file (docs/model-format.md). This file alone knows both sides.
 
     python3 export.py CHECKPOINT MODEL.m2tw --train FOLDER
@@ -25,7 +26,7 @@ PIXEL = 1 / (255 * 64)               # outputs of both transforms are in 1/64 gr
 LATENT = 1 / (255 * 8)               # synthesis reads 1/8 grey level
 NAT = 32                             # logits are in 1/32 nat
 BASE, STEP_LEVEL, LEVELS = -4608, 192, 64
-SKIP = 2
+SKIP = 4
 DTYPES = {'int8': 'I8', 'uint8': 'U8', 'int16': 'I16', 'uint16': 'U16', 'int32': 'I32', 'float32': 'F32'}
 
 
@@ -91,7 +92,8 @@ class Writer:
         self.put(f'{name}.depthwise.scale', step / numpy64(hidden), 'float32')
         self.put(f'{name}.depthwise.bias', numpy64(block.depthwise.bias) / step, 'int32')
         g = np.full(len(hidden), 6 / 254)                       # g + 127 = 254·hardsigmoid
-        self.linear(f'{name}.expand', block.expand.weight, hidden, np.concatenate([numpy64(scales[f'{name}.u']), g]), block.expand.bias)
+        out = np.concatenate([numpy64(scales[f'{name}.u']), g])
+        self.linear(f'{name}.expand', block.expand.weight, hidden, out, block.expand.bias)
         self.linear(f'{name}.project', block.project.weight, gate, stream, block.project.bias)
 
 
@@ -157,7 +159,7 @@ def write_prior(w: Writer, net: Codec, scales):
         w.linear(f'{name}.out', layer.out.weight, columns[f'{name}.out'], stream, layer.out.bias)
         w.relu_linear(f'{name}.fc2', layer.fc2, columns[f'{name}.fc2'], stream)
 
-    # H is stored without the norm's weight's sign and without its bias: real H = gamma·sigma·integer + beta
+    # H is stored without the norm's bias: real H = step · integer + beta
     narrow = scales['prior.narrow']
     step = narrow / 2 ** quantise.SHIFT
     gamma, beta = p.norm.weight, p.norm.bias
@@ -167,12 +169,14 @@ def write_prior(w: Writer, net: Codec, scales):
     for k, n in enumerate(p.parts):
         if k:
             fc1, fc2, name = p.step[str(k)]['fc1'], p.step[str(k)]['fc2'], f'prior.step.{k}'
-            w.linear(f'{name}.fc1', fc1.weight, columns[f'{name}.fc1'], scales[f'{name}.relu'], fc1.bias + fc1.weight[:, :len(beta)] @ beta)
+            bias = fc1.bias + fc1.weight[:, :len(beta)] @ beta
+            w.linear(f'{name}.fc1', fc1.weight, columns[f'{name}.fc1'], scales[f'{name}.relu'], bias)
             w.relu_linear(f'{name}.fc2', fc2, columns[f'{name}.fc2'], step)
         head, at = p.head[k], sum(p.parts[:k])
         both = lambda t: torch.cat([t[:, at:at + n], t[:, net.config.latents + at:][:, :n]], 1)
         out = np.concatenate([np.full(n, 1 / 16), np.full(n, math.log(2) / OCTAVE)])
-        w.linear(f'prior.head.{k}', head.weight, columns[f'prior.head.{k}'], out, head.bias + head.weight @ beta + both(p.group_bias))
+        bias = head.bias + head.weight @ beta + both(p.group_bias)
+        w.linear(f'prior.head.{k}', head.weight, columns[f'prior.head.{k}'], out, bias)
 
 
 def gauss(x):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The integer codec of docs/bitstream.md, whole pictures at once, to measure a model file without the C program.
 
 Not an implementation of the stream: bits are −log2 of the table entries. Floats carry integers or single operations,
@@ -40,12 +41,34 @@ def to16(x):
     return rnd(x).clamp(-32768, 32767)
 
 
+def windows(x):
+    """(H, W, C) -> (windows, 64, C)"""
+    h, w, c = x.shape
+    return x.reshape(h // 8, 8, w // 8, 8, c).transpose(1, 2).reshape(-1, 64, c)
+
+
+def grid(x, h, w):
+    """the inverse of windows()"""
+    return x.reshape(h // 8, w // 8, 8, 8, -1).transpose(1, 2).reshape(h, w, -1)
+
+
+def displaced(x):
+    """(H, W, C) -> the windows displaced by (4, 4), zero where there is no cell"""
+    return windows(F.pad(x, (0, 0, 4, 4, 4, 4)))
+
+
+def replaced(x, h, w):
+    """the inverse of displaced()"""
+    return grid(x, h + 8, w + 8)[4:-4, 4:-4]
+
+
 class IntegerCodec:
     """Tensors are (positions…, channels), float32 holding integers, or float64 where sums pass 2^24."""
 
     def __init__(self, tensors):
         self.graph = json.loads(bytes(tensors['graph']))
-        self.t = {name: torch.from_numpy(np.array(v, np.float32 if v.dtype == np.float32 else np.int64)) for name, v in tensors.items()}
+        kind = lambda v: np.float32 if v.dtype == np.float32 else np.int64
+        self.t = {name: torch.from_numpy(v.astype(kind(v))) for name, v in tensors.items()}
         self.w = {name: v.float() for name, v in self.t.items() if 'weight' in name}
         e, radius = self.graph['entropy'], tensors['entropy.radius']
         starts = np.concatenate([[0], np.cumsum(16 * (2 * radius + 2))])
@@ -84,6 +107,9 @@ class IntegerCodec:
     def scaled(self, name, x, **how):
         return self.sums(name, x, **how) * self.t[name + '.scale']
 
+    def relu8(self, name, x):
+        return (rnd(self.scaled(name, x)) - 127).clamp(-127, 127)
+
     def narrow(self, x, name):
         return torch.floor((x + 2 ** int(self.t[name]) // 2) / 2 ** int(self.t[name])).clamp(-127, 127)
 
@@ -91,8 +117,9 @@ class IntegerCodec:
         """x (rows, columns, C)"""
         a = self.narrow(x, name + '.shift').permute(2, 0, 1)[None]
         weight = self.w[name + '.depthwise.weight'].T.reshape(-1, 1, 3, 3)
-        acc = F.conv2d(a, weight, padding=1, groups=len(weight))[0].permute(1, 2, 0) + self.t[name + '.depthwise.bias'].float()
-        u, g = to8(self.scaled(name + '.expand', to8(acc * self.t[name + '.depthwise.scale']))).chunk(2, -1)
+        acc = F.conv2d(a, weight, self.t[name + '.depthwise.bias'].float(), padding=1, groups=len(weight))
+        hidden = to8(acc[0].permute(1, 2, 0) * self.t[name + '.depthwise.scale'])
+        u, g = to8(self.scaled(name + '.expand', hidden)).chunk(2, -1)
         v = torch.floor((u * (g + 127) + 64) / 128).clamp(-127, 127)
         return (x + to16(self.scaled(name + '.project', v))).clamp(-32768, 32767)
 
@@ -159,9 +186,6 @@ class IntegerCodec:
         p, (h, w, n) = self.graph['prior'], y.shape
         gh, gw = -(-h // 8) * 8, -(-w // 8) * 8
         y = F.pad(y, (0, 0, 0, gw - w, 0, gh - h))
-        windows = lambda x: x.reshape(gh // 8, 8, gw // 8, 8, -1).transpose(1, 2).reshape(-1, 64, x.shape[-1])
-        grid = lambda x: x.reshape(gh // 8, gw // 8, 8, 8, -1).transpose(1, 2).reshape(gh, gw, -1)
-
         lsize = self.interpolate('prior.size', q4)
         size = self.exp2(lsize)
         t = to8(y * self.exp2(4096 - lsize))
@@ -177,21 +201,17 @@ class IntegerCodec:
         row, column = torch.arange(64) // 8, torch.arange(64) % 8
         rel = (row[:, None] - row + 7) * 15 + column[:, None] - column + 7
         own = (group[None, :] <= group[:, None])[None]
-        ring = F.pad(torch.ones(gh, gw, 1), (0, 0, 4, 4, 4, 4))       # 1 where a cell is
-        far = ring.shape[0] // 8 * (ring.shape[1] // 8)
-        displaced = lambda g: F.pad(g, (0, 0, 4, 4, 4, 4)).reshape(ring.shape[0] // 8, 8, ring.shape[1] // 8, 8, -1).transpose(1, 2).reshape(far, 64, -1)
-        back = lambda g: g.reshape(ring.shape[0] // 8, ring.shape[1] // 8, 8, 8, -1).transpose(1, 2).reshape(ring.shape[0], ring.shape[1], -1)[4:-4, 4:-4]
         there = displaced(torch.ones(gh, gw, 1))[..., 0] > 0
-        groups = displaced(grid(group[None, :, None].expand(gh * gw // 64, -1, -1)))[..., 0]
-        shifted = (groups[:, None, :] <= groups[:, :, None]) & there[:, None, :]
+        groups = displaced(group.view(8, 8, 1).repeat(gh // 8, gw // 8, 1))[..., 0]
+        shifted = (groups[:, None, :] <= groups[:, :, None]) & there[:, None, :] | ~there[:, :, None]
         for i, kind in enumerate(p['layers']):
             name = f'prior.layer.{i}'
             if kind == 'window':
                 o = self.attention(name, x, own, rel)
             else:
-                o = windows(back(self.attention(name, displaced(grid(x)), shifted | ~there[:, :, None], rel)))
+                o = windows(replaced(self.attention(name, displaced(grid(x, gh, gw)), shifted, rel), gh, gw))
             x = (x + to16(self.scaled(name + '.out', o))).clamp(-32768, 32767)
-            hidden = (rnd(self.scaled(name + '.fc1', self.norm(name + '.norm2', x).clamp(-127, 127))) - 127).clamp(-127, 127)
+            hidden = self.relu8(name + '.fc1', self.norm(name + '.norm2', x).clamp(-127, 127))
             x = (x + to16(self.scaled(name + '.fc2', hidden))).clamp(-32768, 32767)
 
         state, at, means, levels = self.norm('prior.norm', x).clamp(-32768, 32767), 0, [], []
@@ -199,7 +219,7 @@ class IntegerCodec:
             if k:
                 name, seen = f'prior.step.{k}', slice(at - p['parts'][k - 1], at)
                 known = windows(torch.cat([t[..., seen], log[..., seen]], -1))
-                hidden = (rnd(self.scaled(name + '.fc1', torch.cat([self.narrow(state, 'prior.shift'), known], -1))) - 127).clamp(-127, 127)
+                hidden = self.relu8(name + '.fc1', torch.cat([self.narrow(state, 'prior.shift'), known], -1))
                 state = (state + to16(self.scaled(name + '.fc2', hidden))).clamp(-32768, 32767)
             name = f'prior.head.{k}'
             acc = self.sums(name, self.narrow(state, 'prior.shift'), bias=self.t[name + '.bias'][group])
@@ -208,7 +228,8 @@ class IntegerCodec:
             v = rnd(acc[..., n:] * scale[n:]).clamp(-p['limit'], p['limit']).long() + lsize[at:at + n]
             levels.append(((v - self.base) // self.step).clamp(0, self.levels - 1))
             at += n
-        return grid(torch.cat(means, -1))[:h, :w].long(), grid(torch.cat(levels, -1))[:h, :w]
+        crop = lambda x: grid(torch.cat(x, -1), gh, gw)[:h, :w].long()
+        return crop(means), crop(levels)
 
     # section 7
     def bits(self, y, mean, level):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The codec as a float network: one module per box, tensors named as in docs/model-format.md.
 
     patches ── Analysis ── · gain ── round ──┬── · igain ── Synthesis ── patches

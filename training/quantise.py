@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """From the float network to eight bits: scales measured on training pictures, and the network that computes with them.
 
 `calibrate` runs crops through the network, looks at every `Tap` and returns `scales`, a dictionary: the tap's name ->

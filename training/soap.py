@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """SOAP (arXiv 2409.11321): Adam in the eigenbasis of Shampoo's preconditioner, for small matrices on a CPU.
 
 A weight is treated as a matrix (outputs, everything else). Gradients are turned into the eigenbasis of running

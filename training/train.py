@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The recipe.
 
     python3 train.py --train FOLDER --out RUN --minutes 600 --decay 90

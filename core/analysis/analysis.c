@@ -7,6 +7,7 @@ typedef struct {
     const M2tPicture *picture;
     const M2tQuant *quant;
     gint16 *latents;
+    gint8 *rest;
 } AnalysisRun;
 
 void
@@ -102,18 +103,21 @@ leave(void *data, int begin, int end, int worker)
     m2t_linear_sums_wide_weights(context, scratch, &net->shortcut, scratch->a, m);
     store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m);
     context->kernels->to32(&store, scratch->low);
-    for (int i = 0; i < m; i++)
-        context->kernels->quantise(scratch->low + (gsize) i * latents, network + (gsize) i * latents, run->quant->gain,
-                                   run->latents + (gsize) (begin + i) * latents, latents);
+    for (int i = 0; i < m; i++) {
+        gsize at = (gsize) (begin + i) * latents;
+
+        context->kernels->quantise(scratch->low + (gsize) i * latents, network + (gsize) i * latents, run->quant->gain, run->latents + at,
+                                   run->rest + at, latents);
+    }
 }
 
 void
-m2t_analysis_run(M2tAnalysis *a, const M2tPicture *picture, const M2tQuant *quant, gint16 *latents)
+m2t_analysis_run(M2tAnalysis *a, const M2tPicture *picture, const M2tQuant *quant, gint16 *latents, gint8 *rest)
 {
     const M2tContext *context = a->context;
     const M2tTransform *net = &context->net->analysis;
     int tokens = a->geometry.token_rows * a->geometry.token_columns;
-    AnalysisRun run = {a, picture, quant, latents};
+    AnalysisRun run = {a, picture, quant, latents, rest};
 
     m2t_threads_run(context->threads, a->geometry.patch_rows, 1, enter, &run);
     m2t_stage_run(&a->stage8, context, net->block8, net->weights->blocks8, net->weights->between_shift);

@@ -5,12 +5,14 @@
 #include "analysis/analysis.h"
 #include "bitstream/frame.h"
 #include "codec/codec.h"
+#include "quant/choose.h"
 
 #include <string.h>
 
 struct _M2tEncoder {
     M2tCodec codec;
     M2tAnalysis analysis;
+    gint8 *rest;           /* of the latents, see analysis.h */
     M2tSliceWriter *writer;
     GByteArray *slice, *packet;
     M2tVideoInfo info;
@@ -28,9 +30,13 @@ m2t_encoder_settings_init(M2tEncoderSettings *settings)
 }
 
 static void
-layout_analysis(M2tCodec *codec, gpointer stage)
+layout_encoder(M2tCodec *codec, gpointer stage)
 {
-    m2t_analysis_layout(stage, &codec->arena, &codec->context, &codec->geometry);
+    M2tEncoder *e = stage;
+
+    m2t_analysis_layout(&e->analysis, &codec->arena, &codec->context, &codec->geometry);
+    e->rest = m2t_arena_take(&codec->arena, (gsize) codec->geometry.token_rows * codec->geometry.token_columns * codec->model->latents,
+                             sizeof *e->rest);
 }
 
 static gboolean
@@ -65,7 +71,7 @@ m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSetti
         return NULL;
 
     e = g_new0(M2tEncoder, 1);
-    if (!m2t_codec_init(&e->codec, model, gemm, settings->threads, info->width, info->height, layout_analysis, &e->analysis, error)) {
+    if (!m2t_codec_init(&e->codec, model, gemm, settings->threads, info->width, info->height, layout_encoder, e, error)) {
         g_free(e);
         return NULL;
     }
@@ -90,18 +96,41 @@ m2t_encoder_free(M2tEncoder *e)
     g_free(e);
 }
 
-/* All latents are known, so the prior runs once; then symbols are queued in the order in which a decoder will ask for them. */
-static int
-code_latents(M2tEncoder *e)
+/* All latents are known, so the prior needs a single pass. */
+static void
+predict_latents(M2tEncoder *e)
 {
     M2tCodec *codec = &e->codec;
-    M2tPrior *prior = &codec->prior;
-    const M2tPriorWeights *w = &codec->model->prior;
-    int last = w->groups - 1;
+    int last = codec->model->prior.groups - 1;
 
-    m2t_prior_run(prior, &codec->quant, codec->latents, 0, last);
-    for (int part = 0; part < w->parts; part++)
-        m2t_prior_heads(prior, &codec->quant, codec->latents, 0, last, part);
+    m2t_prior_run(&codec->prior, &codec->quant, codec->latents, 0, last);
+    for (int part = 0; part < codec->model->prior.parts; part++)
+        m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, 0, last, part);
+}
+
+static void
+choose_latents(void *data, int begin, int end, int worker)
+{
+    M2tEncoder *e = data;
+    const M2tPrior *prior = &e->codec.prior;
+
+    for (int slot = begin; slot < end; slot++) {
+        gint64 position = m2t_codec_position(&e->codec, slot);
+        gsize at = (gsize) slot * prior->latents;
+
+        if (position >= 0)
+            m2t_quant_choose(e->codec.net->tables, prior->mean + at, prior->level + at, e->rest + position, e->codec.latents + position,
+                             prior->latents);
+    }
+}
+
+/* Symbols are queued in the order in which a decoder will ask for them. Returns the code for the number of lanes. */
+static int
+write_latents(M2tEncoder *e)
+{
+    M2tCodec *codec = &e->codec;
+    const M2tPrior *prior = &codec->prior;
+    const M2tPriorWeights *w = &codec->model->prior;
 
     m2t_slice_writer_begin(e->writer);
     for (int group = 0; group < w->groups; group++)
@@ -118,12 +147,16 @@ code_latents(M2tEncoder *e)
     return m2t_slice_writer_end(e->writer, e->slice);
 }
 
+/* The first prediction tells what latents will cost, the second one what those that were chosen do. */
 static void
 encode_picture(M2tEncoder *e, const M2tPicture *picture, M2tFrameHeader *header)
 {
     m2t_quant_set(&e->codec.quant, e->q);
-    m2t_analysis_run(&e->analysis, picture, &e->codec.quant, e->codec.latents);
-    header->lanes = code_latents(e);
+    m2t_analysis_run(&e->analysis, picture, &e->codec.quant, e->codec.latents, e->rest);
+    predict_latents(e);
+    m2t_threads_run(e->codec.context.threads, e->codec.prior.plan.slots, M2T_CHUNK, choose_latents, e);
+    predict_latents(e);
+    header->lanes = write_latents(e);
     g_byte_array_set_size(e->packet, 0);
     m2t_frame_write(e->packet, header, e->slice->data, e->slice->len);
 }

@@ -360,7 +360,7 @@ refill(Words *words, guint32 state, gboolean enough)
         guint32 due = state < RANS_LOW, word = words->at[0] | (guint32) words->at[1] << 8;
 
         words->at += 2 * due;
-        return due ? state << 16 | word : state;
+        return state << 16 * due | (word & (0 - due));
     }
     if (state >= RANS_LOW)
         return state;
@@ -404,7 +404,7 @@ pop_latent(M2tSliceReader *reader, Words *words, int mean, int level, gboolean e
     M2tEntropyCenter at = m2t_entropy_center(mean, raw);
     const M2tEntropyTable *table = &tables->table[level][at.fraction];
     guint32 state = reader->state[reader->lane], slot = state & ((1u << M2T_PROBABILITY_BITS) - 1);
-    int entry = m2t_entropy_find(table, slot), v = entry - radius, low = 0;
+    int entry = m2t_entropy_find(table, slot), v = entry - radius, low;
     guint32 start = table->start[entry], frequency = table->start[entry + 1] - start;
 
     state = refill(words, frequency * (state >> M2T_PROBABILITY_BITS) + slot - start, enough);
@@ -413,8 +413,7 @@ pop_latent(M2tSliceReader *reader, Words *words, int mean, int level, gboolean e
 
         v = n < 0 ? n - radius : n + radius;
     }
-    if (raw)
-        low = pop_bits(words, &state, raw, enough);
+    low = pop_bits(words, &state, raw, enough);
     reader->state[reader->lane] = state;
     reader->lane = (reader->lane + 1) & (reader->lanes - 1);
     return CLAMP((v + at.center) * (1 << raw) + low, LATENT_MIN, LATENT_MAX);

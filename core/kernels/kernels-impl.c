@@ -192,10 +192,15 @@ norm16(const gint16 *restrict in, const float *restrict scale, gint16 *restrict 
 }
 
 static void
-quantise(const gint32 *restrict s, const gint32 *restrict t, const float *restrict gain, gint16 *restrict out, int n)
+quantise(const gint32 *restrict s, const gint32 *restrict t, const float *restrict gain, gint16 *restrict out, gint8 *restrict rest, int n)
 {
-    for (int i = 0; i < n; i++)
-        out[i] = (gint16) clamp32(rnd((float) (s[i] + t[i]) * gain[i]), -16383, 16383);
+    for (int i = 0; i < n; i++) {
+        float v = (float) (s[i] + t[i]) * gain[i];
+        gint32 y = clamp32(rnd(v), -16383, 16383);
+
+        out[i] = (gint16) y;
+        rest[i] = (gint8) clamp32(rnd((v - (float) y) * 128.0f), -64, 64);
+    }
 }
 
 static void

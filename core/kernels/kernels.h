@@ -53,7 +53,8 @@ typedef struct {
     void (*norm8)(const gint16 *in, const float *scale, gint8 *out, int rows, int width);
     void (*norm16)(const gint16 *in, const float *scale, gint16 *out, int rows, int width);
 
-    void (*quantise)(const gint32 *s, const gint32 *t, const float *gain, gint16 *out, int n);
+    /* @rest: what rounding took away, in 1/128. */
+    void (*quantise)(const gint32 *s, const gint32 *t, const float *gain, gint16 *out, gint8 *rest, int n);
     void (*dequantise)(const gint16 *in, const float *gain, gint16 *out, int n);
 
     /* t and log of n latents */

@@ -163,6 +163,23 @@ all_chroma_sites(void)
 }
 
 static void
+variable_rate(void)
+{
+    const char *raws[] = {
+        "video/x-raw, format=I420, width=64, height=48, framerate=0/1",
+        "video/x-raw, format=I420, width=64, height=48, framerate=0/1, max-framerate=30/1",
+    };
+
+    for (guint r = 0; r < G_N_ELEMENTS(raws); r++) {
+        g_autoptr(GstStructure) got = through(carriers[0], raws[r]), parsed = through(carriers[2], raws[r]);
+
+        assert_field(got, raws[r], "framerate");
+        assert_field(got, raws[r], "max-framerate");
+        assert_field(parsed, raws[r], "framerate");
+    }
+}
+
+static void
 captions_in_one_process(void)
 {
     GstHarness *h = harness("m2tenc ! m2tdec", RAW_CAPS, NULL);
@@ -185,6 +202,7 @@ main(int argc, char **argv)
     g_test_add_func("/caps/B21 C27 mp4 and mov", mp4);
     g_test_add_func("/caps/B21 all colorimetry", all_colorimetry);
     g_test_add_func("/caps/B21 all chroma sites", all_chroma_sites);
+    g_test_add_func("/caps/B13 variable frame rate", variable_rate);
     g_test_add_func("/caps/C28 captions in one process", captions_in_one_process);
     return test_run();
 }

@@ -306,6 +306,7 @@ missing_model_file(void)
     g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
     gst_message_unref(message);
     gst_element_set_state(element, GST_STATE_NULL);
+    gst_bus_set_flushing(bus, TRUE);
     gst_object_unref(bus);
     gst_object_unref(element);
 }

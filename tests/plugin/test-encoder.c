@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define MASTERED_CAPS RAW_CAPS ", mastering-display-info=(string)35400:14600:8500:39850:6550:2300:15635:16450:10000000:1"
+
 static GstHarness *
 encoder(const char *properties)
 {
@@ -240,12 +242,13 @@ static void
 tags(void)
 {
     GstHarness *h = encoder("");
-    g_autoptr(GstBuffer) coded = encode(h, 0);
-    g_autoptr(GstEvent) event = gst_pad_get_sticky_event(h->sinkpad, GST_EVENT_TAG, 0);
+    g_autoptr(GstEvent) event = NULL;
     GstTagList *list;
     g_autofree char *encoder_name = NULL, *codec = NULL;
     guint version;
 
+    gst_buffer_unref(encode(h, 0));
+    event = gst_pad_get_sticky_event(h->sinkpad, GST_EVENT_TAG, 0);
     g_assert_nonnull(event);
     gst_event_parse_tag(event, &list);
     g_assert_true(gst_tag_list_get_string(list, GST_TAG_ENCODER, &encoder_name));
@@ -398,6 +401,7 @@ missing_model(void)
     g_assert_nonnull(strstr(debug, "model-file"));
     gst_message_unref(message);
     gst_element_set_state(element, GST_STATE_NULL);
+    gst_bus_set_flushing(bus, TRUE);
     gst_object_unref(bus);
     gst_object_unref(element);
 }
@@ -438,8 +442,7 @@ each_field_starts_anew(void)
         "video/x-raw, format=I420, width=64, height=48, framerate=25/1, colorimetry=bt709",
         "video/x-raw, format=I420, width=64, height=48, framerate=25/1, colorimetry=bt601", /* what was assumed all along */
         "video/x-raw, format=I420, width=64, height=48, framerate=25/1, chroma-site=mpeg2",
-        "video/x-raw, format=I420, width=64, height=48, framerate=25/1, "
-        "mastering-display-info=(string)35400:14600:8500:39850:6550:2300:15635:16450:10000000:1",
+        MASTERED_CAPS,
         "video/x-raw, format=I420, width=64, height=48, framerate=25/1, content-light-level=(string)1000:400",
         "video/x-raw, format=I420, width=64, height=48, framerate=25/1, content-light-level=(string)1000:500",
     };
@@ -794,6 +797,7 @@ stress(void)
     GstSegment segment;
     g_autoptr(GstCaps) caps = gst_caps_from_string(RAW_CAPS);
     GstHarnessThread *push, *set, *force;
+    GstEvent *event = gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1);
     GValue value = G_VALUE_INIT;
 
     gst_segment_init(&segment, GST_FORMAT_TIME);
@@ -802,13 +806,13 @@ stress(void)
     gst_harness_set_drop_buffers(h, TRUE);
     push = gst_harness_stress_push_buffer_start(h, caps, &segment, raw);
     set = gst_harness_stress_property_start_full(h, "quantizer", &value, 100);
-    force = gst_harness_stress_send_upstream_event_start(
-        h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
+    force = gst_harness_stress_send_upstream_event_start(h, event);
     g_usleep(G_USEC_PER_SEC);
     gst_harness_stress_thread_stop(force);
     gst_harness_stress_thread_stop(set);
     g_assert_cmpuint(gst_harness_stress_thread_stop(push), >, 0);
     g_value_unset(&value);
+    gst_event_unref(event);
     gst_buffer_unref(raw);
     harness_free(h);
 }

@@ -18,11 +18,12 @@ VALUES = [  # tensor, value of its first entry
     ("prior.size", 30721), ("prior.shift", 9), ("analysis.down.shift", -1), ("synthesis.block8.0.shift", 9), ("prior.q", -32768),
 ]
 GRAPH = [  # path, value; None removes
-    ("format", 2), ("format", None), ("name", ""), ("name", "a b"), ("name", 5), ("anchors", 1), ("anchors", 17), ("anchors", 4.5), ("latents", 20),
-    ("latents", 520), ("extra", 1), ("analysis.width8", 12), ("analysis.blocks8", 17), ("analysis.blocks8", -1), ("analysis.extra", 1),
-    ("synthesis", []), ("prior.heads", 3), ("prior.heads", 4), ("prior.heads", 0), ("prior.mlp", 1032), ("prior.step", 0), ("prior.parts", [24, 0]), ("prior.parts", [8, 8]),
-    ("prior.parts", []), ("prior.groups", [6, 2, 8, 12, 16, 20]), ("prior.groups", [2, 6, 8, 12, 16, 21]), ("prior.groups", [0, 2, 6, 8, 12, 16, 20]),
-    ("prior.layers", []), ("prior.layers", ["window", "global", "window"]), ("prior.layers", ["window"] * 17), ("prior.limit", 16385), ("prior.limit", -1),
+    ("format", 2), ("format", None), ("name", ""), ("name", "a b"), ("name", 5), ("anchors", 1), ("anchors", 17), ("anchors", 4.5),
+    ("latents", 20), ("latents", 520), ("extra", 1), ("analysis.width8", 12), ("analysis.blocks8", 17), ("analysis.blocks8", -1),
+    ("analysis.extra", 1), ("synthesis", []), ("prior.heads", 3), ("prior.heads", 4), ("prior.heads", 0), ("prior.mlp", 1032),
+    ("prior.step", 0), ("prior.parts", [24, 0]), ("prior.parts", [8, 8]), ("prior.parts", []), ("prior.groups", [6, 2, 8, 12, 16, 20]),
+    ("prior.groups", [2, 6, 8, 12, 16, 21]), ("prior.groups", [0, 2, 6, 8, 12, 16, 20]), ("prior.layers", []),
+    ("prior.layers", ["window", "global", "window"]), ("prior.layers", ["window"] * 17), ("prior.limit", 16385), ("prior.limit", -1),
     ("prior.limit", True), ("entropy.levels", 0), ("entropy.levels", 65), ("entropy.step", 0), ("entropy.skip", 21), ("entropy.skip", -1),
     ("entropy.base", 65537),
 ]

@@ -3,8 +3,9 @@
 """Compares the C program with the reference, on models and pictures drawn at random.
 
 Each round makes a model with a random graph (all kinds of widths, parts, groups, layers, levels; some with values that
-drive every stage into saturation), codes a small clip with `m2t encode`, and demands that the slices are those of the
-reference, that both decode both streams to the same planes, and that both refuse the same models.
+drive every stage into saturation), codes a small clip with `m2t encode`, and demands that its latents, coded by the
+reference, give the same slices, and that both decode both streams to the same planes. How many latents are those of
+the analysis is printed: an encoder may choose others. First of all, both must refuse the same models and frames.
 
     compare.py M2T [--rounds N] [--seed S] [--backend NAME]
 """
@@ -109,11 +110,13 @@ def compare_round(m2t, random, backend, directory):
     run(m2t, "encode", *options, "-q", q4 / 4, "-k", 2, paths["in.y4m"], paths["c.m2tv"])
     frames = list(ref.read_units(paths["c.m2tv"].read_bytes()))
     assert len(frames) == 2
-    quantizer = ref.Quantizer(model, q4)
+    quantizer, rounded = ref.Quantizer(model, q4), []
     for planes, data in zip(clip, frames):
         frame = ref.read_frame(data)
+        chosen = ref.decode_slice(model, quantizer, frame.slices[0], *ref.token_grid(width, height), frame.lanes)
+        assert frame.q4 == q4 and frame.slices == [ref.encode_slice(model, quantizer, chosen, frame.lanes)], "slices differ"
         y = ref.analysis(model, quantizer, ref.planes_to_patches(planes))
-        assert frame.q4 == q4 and frame.slices == [ref.encode_slice(model, quantizer, y, frame.lanes)], "slices differ"
+        rounded.append(np.mean(y == chosen))
 
     decoder = ref.Decoder(model)
     digest = ref.md5_of_pictures([decoder.decode(data) for data in frames])
@@ -121,8 +124,10 @@ def compare_round(m2t, random, backend, directory):
     sequence = ref.Sequence(model.identity[:16], width, height)
     other = [ref.encode_picture(model, planes, sequence, i, q4, ref.LANES[random.randint(3)]) for i, planes in enumerate(clip)]
     paths["reference.m2tv"].write_bytes(ref.FILE_MAGIC + b"".join(map(ref.write_unit, other)))
+    digest = ref.md5_of_pictures([decoder.decode(data) for data in other])
     assert run(m2t, "md5", *options, paths["reference.m2tv"]).split()[0] == digest, "decoded planes of the reference's stream differ"
-    return f"{'wild, ' if wild else ''}{width}x{height}, q4 {q4}, {len(frames[0])} bytes"
+    return (f"{'wild, ' if wild else ''}{width}x{height}, q4 {q4}, {len(frames[0])} bytes, "
+            f"{100 * min(rounded):.1f} % of the latents as analysis rounds them")
 
 
 def compare_refusals(m2t, directory):

@@ -270,7 +270,7 @@ def refused_frames(model):
         "aspect-0": frame(sequence=changed(header, 19, 8) + b"\x00\x01"),
         "exceptions-too-many": frame(slices=ref.write_varint(1000) + slice_data[1:]),
         "exception-outside": frame(slices=ref.write_varint(1) + ref.write_varint(144) + b"\2" + coder),
-        "exception-far-outside": frame(slices=ref.write_varint(2) + b"\0\2" + ref.write_varint(0xFFFFFFFF) + b"\2" + coder),
+        "exception-far-outside": frame(slices=b"\2\0\2" + ref.write_varint(0xFFFFFFFF) + b"\2" + coder),
         "exception-zero": frame(slices=ref.write_varint(1) + b"\0\0" + coder),
         "exception-huge": frame(slices=ref.write_varint(1) + b"\0" + ref.write_varint(2 * 16384) + coder),
         "coder-empty": frame(slices=zero), "coder-states-cut": frame(slices=zero + coder[:15]),

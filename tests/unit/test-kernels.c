@@ -159,7 +159,9 @@ call_norm16(const M2tKernels *k, const Input *in, int width, Output *out)
 static void
 call_quantise(const M2tKernels *k, const Input *in, int width, Output *out)
 {
-    k->quantise(in->bias, in->size, in->scale, (gint16 *) out->bytes, MIN(width, CHANNELS));
+    int n = MIN(width, CHANNELS);
+
+    k->quantise(in->bias, in->size, in->scale, (gint16 *) out->bytes, (gint8 *) out->bytes + 2 * n, n);
 }
 
 static void

@@ -14,6 +14,7 @@ typedef struct {
     M2tCodec codec;
     M2tAnalysis analysis;
     M2tSynthesis synthesis;
+    gint8 *rest;
 } Both;
 
 static Vectors vectors;
@@ -26,6 +27,7 @@ layout_both(M2tCodec *codec, gpointer data)
 
     m2t_analysis_layout(&both->analysis, &codec->arena, &codec->context, &codec->geometry);
     m2t_synthesis_layout(&both->synthesis, &codec->arena, &codec->context, &codec->geometry);
+    both->rest = m2t_arena_take(&codec->arena, (gsize) codec->geometry.token_rows * codec->geometry.token_columns * codec->model->latents, 1);
 }
 
 static void
@@ -60,7 +62,7 @@ check_analysis(const char *test_case, Both *both, const Planes *in)
 {
     M2tCodec *codec = &both->codec;
 
-    m2t_analysis_run(&both->analysis, &in->picture, &codec->quant, codec->latents);
+    m2t_analysis_run(&both->analysis, &in->picture, &codec->quant, codec->latents, both->rest);
     assert_array(test_case, "patches", both->analysis.patches);
     assert_array(test_case, "y", codec->latents);
 }
@@ -177,21 +179,23 @@ test_packet(gconstpointer name)
     planes_clear(&out);
 }
 
-/* Our packet for the picture of a vector: the reference decodes its own to the same samples, and so do we ours. */
+/* Our packet for the picture of a vector: fewer bytes than the reference's, which rounds every latent to the nearest integer, for a picture nearly as good. */
 static void
 test_encode(gconstpointer name)
 {
-    GError *error = NULL;
+    gsize reference_size;
+    gconstpointer reference = vectors_find(&vectors, name, "packet", &reference_size);
     M2tEncoderSettings settings;
     M2tVideoInfo video;
     M2tPacket packet;
-    Planes in, out;
+    GError *error = NULL;
     g_autoptr(M2tEncoder) encoder = NULL;
     g_autoptr(M2tDecoder) decoder = m2t_decoder_new(model, NULL, NULL);
-    g_autofree char *md5 = NULL, *expected = g_key_file_get_string(vectors.index, name, "md5", NULL);
+    Planes in, out, expected;
 
     load_picture(name, &in);
     planes_init(&out, in.width, in.height);
+    planes_init(&expected, in.width, in.height);
     m2t_video_info_init(&video, (guint) in.width, (guint) in.height);
     m2t_encoder_settings_init(&settings);
     settings.quantizer = vectors_int(&vectors, name, "q4") / 4.0;
@@ -199,12 +203,15 @@ test_encode(gconstpointer name)
     g_assert_no_error(error);
     m2t_encoder_encode(encoder, &in.picture, FALSE, &packet, &error);
     g_assert_no_error(error);
-    g_assert_true(m2t_decoder_open_frame(decoder, packet.data, packet.size, NULL, &error));
-    g_assert_true(m2t_decoder_decode(decoder, &out.picture, &error));
-    md5 = planes_md5(&out);
-    g_assert_cmpstr(md5, ==, expected);
+    g_assert_true(m2t_decoder_open_frame(decoder, packet.data, packet.size, NULL, NULL));
+    g_assert_true(m2t_decoder_decode(decoder, &out.picture, NULL));
+    g_assert_true(m2t_decoder_open_frame(decoder, reference, reference_size, NULL, NULL));
+    g_assert_true(m2t_decoder_decode(decoder, &expected.picture, NULL));
+    g_assert_cmpuint(packet.size, <=, reference_size + 8); /* lanes may differ */
+    g_assert_cmpfloat(planes_psnr(&in, &out), >, planes_psnr(&in, &expected) - 1.5);
     planes_clear(&in);
     planes_clear(&out);
+    planes_clear(&expected);
 }
 
 static void

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Rate-distortion optimised rounding. Taking the integer on the other side of a latent that lies r from the nearest one adds 1 - 2|r| to the squared
+ * error, in steps. What a squared step is worth in bits follows from the slope at which the codec works: 6 / ln 2 = 8.7 if all latents had many bits each. Most
+ * have less than one; measured on Kodak, 14 is best, and saves 2.6 % of the bits where 8.7 saves 2.0 %. */
+#include "quant/choose.h"
+#include "entropy/cost.h"
+
+#define REST_ONE 128                      /* unit of rest */
+#define ERROR_WORTH (14 * M2T_COST_BIT)
+
+void
+m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, const gint8 *rest, gint16 *latent, int n)
+{
+    int skip = m2t_entropy_skip(tables);
+
+    for (int i = 0; i < n; i++) {
+        int other = latent[i] + (rest[i] < 0 ? -1 : 1), worse = ERROR_WORTH * (REST_ONE - 2 * ABS(rest[i])) / REST_ONE, saved;
+
+        if (level[i] < skip && (!latent[i] || other))
+            continue;
+        saved = m2t_entropy_cost(tables, mean[i], level[i], latent[i]) - m2t_entropy_cost(tables, mean[i], level[i], (gint16) other);
+        if (saved > worse)
+            latent[i] = (gint16) other;
+    }
+}
