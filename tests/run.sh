@@ -28,8 +28,8 @@ done
 mkdir -p "$work/logs" && work=$(cd "$work" && pwd) && logs=$work/logs || exit 1
 # shellcheck source=tools/packages.sh
 . tools/packages.sh
-unset OPENBLAS_CORETYPE OPENBLAS_NUM_THREADS M2T_MODEL_PATH GST_PLUGIN_PATH
-export G_DEBUG=${G_DEBUG:-} LC_ALL=C.UTF-8
+unset OPENBLAS_CORETYPE OPENBLAS_NUM_THREADS ONEDNN_MAX_CPU_ISA M2T_CPU M2T_MODEL_PATH GST_PLUGIN_PATH
+export LC_ALL=C.UTF-8
 
 passed=0 failed=0 skipped=0
 

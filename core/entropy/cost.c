@@ -30,9 +30,9 @@ m2t_entropy_skip(const M2tEntropyTables *tables)
 int
 m2t_entropy_cost(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16 latent)
 {
-    int raw = tables->raw[level], radius = tables->radius[level];
-    M2tEntropyCenter at = m2t_entropy_center(mean, raw);
-    const guint16 *start = tables->table[level][at.fraction].start;
+    int raw = tables->level[level].raw, radius = tables->level[level].radius;
+    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
+    const guint16 *start = tables->start + tables->first[at.table];
     int v = (latent >> raw) - at.center, escape = MAX(ABS(v) - radius, 0), entry = escape ? 2 * radius + 1 : v + radius;
     int cost = frequency_cost((guint) start[entry + 1] - start[entry]) + M2T_COST_BIT * raw;
 

@@ -113,9 +113,9 @@ m2t_slice_writer_begin(M2tSliceWriter *writer)
 static inline Symbol
 make_symbol(const M2tEntropyTables *tables, int mean, int level, int latent)
 {
-    int raw = tables->raw[level], radius = tables->radius[level];
-    M2tEntropyCenter at = m2t_entropy_center(mean, raw);
-    const guint16 *start = tables->table[level][at.fraction].start;
+    int raw = tables->level[level].raw, radius = tables->level[level].radius;
+    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
+    const guint16 *start = tables->start + tables->first[at.table];
     int v = (latent >> raw) - at.center;
     int escape = MAX(ABS(v) - radius, 0);
     int entry = escape ? 2 * radius + 1 : v + radius;
@@ -400,12 +400,12 @@ static inline int
 pop_latent(M2tSliceReader *reader, Words *words, int mean, int level, gboolean enough)
 {
     const M2tEntropyTables *tables = reader->tables;
-    int raw = tables->raw[level], radius = tables->radius[level];
-    M2tEntropyCenter at = m2t_entropy_center(mean, raw);
-    const M2tEntropyTable *table = &tables->table[level][at.fraction];
+    int raw = tables->level[level].raw, radius = tables->level[level].radius;
+    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
     guint32 state = reader->state[reader->lane], slot = state & ((1u << M2T_PROBABILITY_BITS) - 1);
-    int entry = m2t_entropy_find(table, slot), v = entry - radius, low;
-    guint32 start = table->start[entry], frequency = table->start[entry + 1] - start;
+    int entry = m2t_entropy_find(tables, at.table, slot), v = entry - radius, low = 0;
+    const guint16 *place = tables->start + tables->first[at.table] + entry;
+    guint32 start = place[0], frequency = place[1] - start;
 
     state = refill(words, frequency * (state >> M2T_PROBABILITY_BITS) + slot - start, enough);
     if (v > radius) {
@@ -413,7 +413,8 @@ pop_latent(M2tSliceReader *reader, Words *words, int mean, int level, gboolean e
 
         v = n < 0 ? n - radius : n + radius;
     }
-    low = pop_bits(words, &state, raw, enough);
+    if (raw)
+        low = pop_bits(words, &state, raw, enough);
     reader->state[reader->lane] = state;
     reader->lane = (reader->lane + 1) & (reader->lanes - 1);
     return CLAMP((v + at.center) * (1 << raw) + low, LATENT_MIN, LATENT_MAX);

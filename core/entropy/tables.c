@@ -14,25 +14,23 @@ count_starts(const M2tEntropyWeights *weights)
 }
 
 static void
-fill_buckets(M2tEntropyTable *table)
+fill_buckets(const guint16 *start, guint8 *bucket)
 {
     int entry = 0;
 
-    for (int bucket = 0; bucket < 1 << M2T_BUCKET_BITS; bucket++) {
-        while (table->start[entry + 1] <= bucket << (M2T_PROBABILITY_BITS - M2T_BUCKET_BITS))
+    for (int i = 0; i < 1 << M2T_BUCKET_BITS; i++) {
+        while (start[entry + 1] <= i << (M2T_PROBABILITY_BITS - M2T_BUCKET_BITS))
             entry++;
-        table->bucket[bucket] = entry;
+        bucket[i] = entry;
     }
 }
 
 static void
-fill_table(M2tEntropyTable *table, guint16 *start, const guint16 *frequency, int entries)
+fill_starts(guint16 *start, const guint16 *frequency, int entries)
 {
     start[0] = 0;
     for (int i = 0; i < entries; i++)
         start[i + 1] = start[i] + frequency[i];
-    table->start = start;
-    fill_buckets(table);
 }
 
 M2tEntropyTables *
@@ -40,20 +38,20 @@ m2t_entropy_tables_new(const M2tEntropyWeights *weights)
 {
     M2tEntropyTables *tables = g_new0(M2tEntropyTables, 1);
     const guint16 *frequency = weights->frequency;
-    guint16 *start = tables->starts = g_new(guint16, count_starts(weights));
+    guint32 first = 0;
 
     tables->levels = weights->levels;
     tables->skip = weights->skip;
-    for (int level = 0; level < weights->levels; level++) {
-        int entries = 2 * weights->radius[level] + 2;
+    tables->start = g_new(guint16, count_starts(weights));
+    for (int table = 0; table < weights->levels * M2T_FRACTIONS; table++) {
+        int level = table / M2T_FRACTIONS, entries = 2 * weights->radius[level] + 2;
 
-        tables->radius[level] = weights->radius[level];
-        tables->raw[level] = weights->raw[level];
-        for (int fraction = 0; fraction < M2T_FRACTIONS; fraction++) {
-            fill_table(&tables->table[level][fraction], start, frequency, entries);
-            start += entries + 1;
-            frequency += entries;
-        }
+        tables->level[level] = (M2tEntropyLevel) {8 * ((1 << weights->raw[level]) - 1), weights->raw[level], weights->radius[level]};
+        tables->first[table] = first;
+        fill_starts(tables->start + first, frequency, entries);
+        fill_buckets(tables->start + first, tables->bucket[table]);
+        first += entries + 1;
+        frequency += entries;
     }
     return tables;
 }
@@ -63,6 +61,6 @@ m2t_entropy_tables_free(M2tEntropyTables *tables)
 {
     if (!tables)
         return;
-    g_free(tables->starts);
+    g_free(tables->start);
     g_free(tables);
 }

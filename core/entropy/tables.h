@@ -13,38 +13,40 @@
 #define M2T_RAW_MAX 8
 
 typedef struct {
-    const guint16 *start;                   /* [2R + 3]: cumulative frequencies, the last is 32768 */
-    guint8 bucket[1 << M2T_BUCKET_BITS];    /* the entry that holds the bucket's first slot */
-} M2tEntropyTable;
+    gint16 offset;      /* 8 (2^raw - 1): from a mean to that of the values without raw bits */
+    guint8 raw, radius;
+} M2tEntropyLevel;
 
+/* Tables are numbered 16 level + fraction (0...15). */
 struct _M2tEntropyTables {
     int levels, skip;
-    guint8 radius[M2T_LEVELS_MAX], raw[M2T_LEVELS_MAX];
-    guint16 *starts;                        /* of all tables */
-    M2tEntropyTable table[M2T_LEVELS_MAX][M2T_FRACTIONS];
+    M2tEntropyLevel level[M2T_LEVELS_MAX];
+    guint32 first[M2T_LEVELS_MAX * M2T_FRACTIONS];                          /* where a table begins in start */
+    guint8 bucket[M2T_LEVELS_MAX * M2T_FRACTIONS][1 << M2T_BUCKET_BITS];    /* the entry that holds the bucket's first slot */
+    guint16 *start;     /* cumulative frequencies, [2R + 3] for each table, the last is 32768 */
 };
 
-/* Where a latent's mean lies: the value that entry R stands for, and the table's fraction (0...15). */
+/* Where a latent's mean lies: the value that entry R stands for, and the table. */
 typedef struct {
-    int center, fraction;
+    int center, table;
 } M2tEntropyCenter;
 
 static inline M2tEntropyCenter
-m2t_entropy_center(int mean, int raw)
+m2t_entropy_center(const M2tEntropyTables *tables, int mean, int level)
 {
-    int a = mean - 8 * ((1 << raw) - 1);
-    int center = (a + (8 << raw)) >> (raw + 4);
+    int place = ((mean - tables->level[level].offset) >> tables->level[level].raw) + M2T_FRACTIONS / 2;
 
-    return (M2tEntropyCenter) {center, (a >> raw) - 16 * center + 8};
+    return (M2tEntropyCenter) {place >> 4, level * M2T_FRACTIONS + (place & (M2T_FRACTIONS - 1))};
 }
 
 /* The entry that @slot (0...32767) belongs to. */
 static inline int
-m2t_entropy_find(const M2tEntropyTable *table, guint slot)
+m2t_entropy_find(const M2tEntropyTables *tables, int table, guint slot)
 {
-    int entry = table->bucket[slot >> (M2T_PROBABILITY_BITS - M2T_BUCKET_BITS)];
+    const guint16 *start = tables->start + tables->first[table];
+    int entry = tables->bucket[table][slot >> (M2T_PROBABILITY_BITS - M2T_BUCKET_BITS)];
 
-    while (table->start[entry + 1] <= slot)
+    while (start[entry + 1] <= slot)
         entry++;
     return entry;
 }

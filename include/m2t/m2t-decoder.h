@@ -39,7 +39,7 @@ M2T_API void m2t_decoder_settings_init(M2tDecoderSettings *settings);
  * Returns: a decoder, free with m2t_decoder_free(); or NULL with M2T_ERROR_SETTINGS or _UNSUPPORTED. */
 M2T_API M2tDecoder *m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *settings, GError **error);
 
-/* Checks the next packet: headers, checksums, model. Where the size or the model is new, all memory for it is taken here, about 40
+/* Checks the next packet: headers, checksums, model. Where the size or the model is new, all memory for it is taken here, about 45
  * bytes for each luma sample of the padded picture. @data must stay as it is until m2t_decoder_decode() or the next
  * m2t_decoder_open_frame().
  * Returns: TRUE with @info filled in (it may be NULL). FALSE, with @error set, leaves the decoder usable: M2T_ERROR_STREAM,

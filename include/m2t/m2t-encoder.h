@@ -34,7 +34,7 @@ typedef struct {
 M2T_API void m2t_encoder_settings_init(M2tEncoderSettings *settings);
 
 /* Takes its own reference on @model, copies @info and @settings (NULL: defaults). All memory is taken here: about
- * 40 bytes for each luma sample of the padded picture, and the weights as the backend wants them.
+ * 45 bytes for each luma sample of the padded picture, and the weights as the backend wants them.
  * Returns: an encoder, free with m2t_encoder_free(); or NULL with M2T_ERROR_SETTINGS, _UNSUPPORTED or _MEMORY. */
 M2T_API M2tEncoder *m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSettings *settings, GError **error);
 

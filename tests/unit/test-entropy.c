@@ -162,14 +162,14 @@ test_tables(void)
     tables = m2t_entropy_tables_new(&random.weights);
     for (int level = 0; level < M2T_LEVELS_MAX; level++) {
         for (int fraction = 0; fraction < 16; fraction++) {
-            const M2tEntropyTable *table = &tables->table[level][fraction];
-            int last = 2 * random.radius[level] + 1;
+            int table = 16 * level + fraction, last = 2 * random.radius[level] + 1;
+            const guint16 *start = tables->start + tables->first[table];
 
-            g_assert_cmpint(table->start[0], ==, 0);
-            g_assert_cmpint(table->start[last + 1], ==, 32768);
+            g_assert_cmpint(start[0], ==, 0);
+            g_assert_cmpint(start[last + 1], ==, 32768);
             for (int i = 0; i <= last; i++) {
-                g_assert_cmpint(m2t_entropy_find(table, table->start[i]), ==, i);
-                g_assert_cmpint(m2t_entropy_find(table, table->start[i + 1] - 1), ==, i);
+                g_assert_cmpint(m2t_entropy_find(tables, table, start[i]), ==, i);
+                g_assert_cmpint(m2t_entropy_find(tables, table, start[i + 1] - 1), ==, i);
             }
         }
     }
@@ -465,11 +465,11 @@ likely_latents(Slice *s, const M2tEntropyTables *tables)
 {
     for (gsize i = 0; i < s->count; i++) {
         int a = g_rand_int_range(rng, 0, 45), b = g_rand_int_range(rng, 0, 45);
-        int level = s->level[i] = MIN(MIN(a, b), tables->levels - 1), radius = tables->radius[level], raw = tables->raw[level];
-        M2tEntropyCenter at = m2t_entropy_center(s->mean[i] = g_rand_int_range(rng, -24, 25), raw);
-        int v = m2t_entropy_find(&tables->table[level][at.fraction], g_rand_int_range(rng, 0, 32768)) - radius;
+        int level = s->level[i] = MIN(MIN(a, b), tables->levels - 1), mean = s->mean[i] = g_rand_int_range(rng, -24, 25);
+        M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
+        int v = m2t_entropy_find(tables, at.table, g_rand_int_range(rng, 0, 32768)) - tables->level[level].radius;
 
-        s->latents[i] = level < tables->skip ? 0 : (v + at.center) * (1 << raw);
+        s->latents[i] = level < tables->skip ? 0 : (v + at.center) * (1 << tables->level[level].raw);
     }
     for (gsize i = 0; i < s->count / ROW; i++)
         s->rows[i] = i * ROW;
