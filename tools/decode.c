@@ -54,7 +54,7 @@ decode_pictures(PictureReader *reader, Output *out, const CodecOptions *options)
 ToolStatus
 decode_run(int argc, char **argv)
 {
-    CodecOptions options = {.model = NULL};
+    g_auto(CodecOptions) options = {.model = NULL};
     ToolStatus status = TOOL_FAILED;
     PictureReader reader;
     Output out;

@@ -4,13 +4,12 @@
 #include "y4m.h"
 
 typedef struct {
-    CodecOptions codec;
     double quantizer;
     int key_interval;
 } EncodeOptions;
 
 static gboolean
-parse(int *argc, char ***argv, EncodeOptions *options)
+parse(int *argc, char ***argv, EncodeOptions *options, CodecOptions *codec)
 {
     const GOptionEntry entries[] = {
         {"quantizer", 'q', 0, G_OPTION_ARG_DOUBLE, &options->quantizer, "0 (finest) to 63, rounded to 1/4; default 32", "Q"},
@@ -20,7 +19,7 @@ parse(int *argc, char ***argv, EncodeOptions *options)
     };
 
     if (!tool_parse(argc, argv, "IN.y4m OUT.m2tv", "Codes a Y4M file (8-bit 4:2:0) as an M2T stream. \"-\" is standard input or output.",
-                    entries, &options->codec, 2, 2))
+                    entries, codec, 2, 2))
         return FALSE;
     if (!(options->quantizer >= 0 && options->quantizer <= M2T_QUANTIZER_MAX)) {
         tool_say("the quantizer is %g, it must be 0 to %g", options->quantizer, M2T_QUANTIZER_MAX);
@@ -34,17 +33,17 @@ parse(int *argc, char ***argv, EncodeOptions *options)
 }
 
 static M2tEncoder *
-open_encoder(const EncodeOptions *options, const M2tVideoInfo *video)
+open_encoder(const EncodeOptions *options, const CodecOptions *codec, const M2tVideoInfo *video)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(M2tModel) model = m2t_model_open(options->codec.model, &error);
+    g_autoptr(M2tModel) model = m2t_model_open(codec->model, &error);
     M2tEncoder *encoder = NULL;
     M2tEncoderSettings settings;
 
     m2t_encoder_settings_init(&settings);
     settings.key_interval = (guint) options->key_interval;
-    settings.threads = (guint) options->codec.threads;
-    settings.backend = options->codec.backend;
+    settings.threads = (guint) codec->threads;
+    settings.backend = codec->backend;
     if (model)
         encoder = m2t_encoder_new(model, video, &settings, &error);
     if (encoder)
@@ -95,6 +94,7 @@ ToolStatus
 encode_run(int argc, char **argv)
 {
     EncodeOptions options = {.quantizer = 32};
+    g_auto(CodecOptions) codec = {.model = NULL};
     ToolStatus status = TOOL_FAILED;
     g_autoptr(M2tEncoder) encoder = NULL;
     g_autoptr(GError) error = NULL;
@@ -102,15 +102,15 @@ encode_run(int argc, char **argv)
     Output out;
     FILE *in;
 
-    if (!parse(&argc, &argv, &options))
+    if (!parse(&argc, &argv, &options, &codec))
         return TOOL_USAGE;
     in = tool_open_input(argv[1]);
     if (!in)
         return TOOL_FAILED;
     if (!y4m_read_header(in, &video, &error))
         tool_say("%s: %s", tool_input_name(argv[1]), error->message);
-    else if ((encoder = open_encoder(&options, &video)) && output_open(&out, argv[2], in))
-        status = encode_frames(encoder, in, tool_input_name(argv[1]), &video, &out, &options.codec);
+    else if ((encoder = open_encoder(&options, &codec, &video)) && output_open(&out, argv[2], in))
+        status = encode_frames(encoder, in, tool_input_name(argv[1]), &video, &out, &codec);
     fclose(in);
     return status;
 }

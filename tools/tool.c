@@ -25,6 +25,13 @@ tool_say(const char *format, ...)
     progress_line = FALSE;
 }
 
+void
+codec_options_clear(CodecOptions *options)
+{
+    g_free(options->model);
+    g_free(options->backend);
+}
+
 static gboolean
 check_codec_options(const CodecOptions *codec)
 {

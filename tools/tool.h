@@ -16,12 +16,16 @@ typedef enum {
 /* One line on stderr, "m2t: " before it; clears a progress line that stands there. */
 void tool_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
-/* The options of every command that codes or decodes. Strings belong to the command line and are never freed. */
+/* The options of every command that codes or decodes. */
 typedef struct {
-    char *model, *backend;
+    char *model, *backend; /* owned */
     int threads, frames;
     gboolean verbose;
 } CodecOptions;
+
+void codec_options_clear(CodecOptions *options);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CodecOptions, codec_options_clear)
 
 /* Parses the options of one command, @entries (may be NULL) and those of @codec (may be NULL), and checks that between @least and
  * @most other arguments are left, which then stand in argv[1...]. --help prints help and ends the program.

@@ -30,7 +30,7 @@ decoded_md5(const char *path, const CodecOptions *options)
 ToolStatus
 md5_run(int argc, char **argv)
 {
-    CodecOptions options = {.model = NULL};
+    g_auto(CodecOptions) options = {.model = NULL};
     ToolStatus status = TOOL_OK;
 
     if (!tool_parse(&argc, &argv, "FILE...", "Prints the MD5 of the decoded planes of each stream, in the form that \"m2t verify\" reads.",
@@ -75,7 +75,7 @@ verify_stream(const char *md5, const char *path, const char *name, const CodecOp
 ToolStatus
 verify_run(int argc, char **argv)
 {
-    CodecOptions options = {.model = NULL};
+    g_auto(CodecOptions) options = {.model = NULL};
     g_autofree char *text = NULL, *directory = NULL;
     g_auto(GStrv) lines = NULL;
     g_autoptr(GError) error = NULL;

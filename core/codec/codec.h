@@ -4,6 +4,7 @@
 #define M2T_CODEC_H
 
 #include "base/arena.h"
+#include "codec/profile.h"
 #include "entropy/slice.h"
 #include "frame/patch.h"
 #include "nn/linear.h"
@@ -21,6 +22,7 @@ typedef struct {
     M2tQuant quant;
     M2tPrior prior;
     gint16 *latents;      /* [token_rows][token_columns][latents] */
+    M2tProfile profile;
 } M2tCodec;
 
 /* The stage that only one side has takes its memory in the same walk. */

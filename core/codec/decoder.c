@@ -172,10 +172,12 @@ decode_latents(M2tDecoder *d)
 
     if (!m2t_slice_reader_begin(d->reader, d->slice, d->slice_size, d->header.lanes, codec->latents, count))
         return FALSE;
+    m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
     for (int group = 0; group < w->groups; group++) {
         m2t_prior_run(prior, &codec->quant, codec->latents, group, group);
         for (int part = 0; part < w->parts; part++) {
             m2t_prior_heads(prior, &codec->quant, codec->latents, group, group, part);
+            m2t_profile_end(&codec->profile, M2T_STAGE_PRIOR);
             for (int slot = prior->plan.group_start[group]; slot < prior->plan.group_start[group + 1]; slot++) {
                 gsize at = (gsize) slot * prior->latents + w->part_start[part];
 
@@ -183,6 +185,7 @@ decode_latents(M2tDecoder *d)
                     m2t_slice_reader_get(d->reader, prior->mean + at, prior->level + at,
                                          codec->latents + m2t_codec_position(codec, slot) + w->part_start[part], w->part_size[part]);
             }
+            m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
         }
     }
     return m2t_slice_reader_end(d->reader);
@@ -191,10 +194,12 @@ decode_latents(M2tDecoder *d)
 static gboolean
 decode_picture(M2tDecoder *d, M2tPicture *picture)
 {
+    m2t_profile_begin(&d->codec.profile);
     m2t_quant_set(&d->codec.quant, d->header.q);
     if (!decode_latents(d))
         return FALSE;
     m2t_synthesis_run(&d->synthesis, d->codec.latents, &d->codec.quant, picture);
+    m2t_profile_end(&d->codec.profile, M2T_STAGE_SYNTHESIS);
     return TRUE;
 }
 
@@ -227,6 +232,12 @@ const char *
 m2t_decoder_backend(const M2tDecoder *d)
 {
     return d->gemm->name;
+}
+
+const M2tProfile *
+m2t_decoder_profile(const M2tDecoder *d)
+{
+    return &d->codec.profile;
 }
 
 guint

@@ -151,14 +151,22 @@ write_latents(M2tEncoder *e)
 static void
 encode_picture(M2tEncoder *e, const M2tPicture *picture, M2tFrameHeader *header)
 {
+    M2tProfile *profile = &e->codec.profile;
+
+    m2t_profile_begin(profile);
     m2t_quant_set(&e->codec.quant, e->q);
     m2t_analysis_run(&e->analysis, picture, &e->codec.quant, e->codec.latents, e->rest);
+    m2t_profile_end(profile, M2T_STAGE_ANALYSIS);
     predict_latents(e);
+    m2t_profile_end(profile, M2T_STAGE_PRIOR);
     m2t_threads_run(e->codec.context.threads, e->codec.prior.plan.slots, M2T_CHUNK, choose_latents, e);
+    m2t_profile_end(profile, M2T_STAGE_CHOICE);
     predict_latents(e);
+    m2t_profile_end(profile, M2T_STAGE_PRIOR);
     header->lanes = write_latents(e);
     g_byte_array_set_size(e->packet, 0);
     m2t_frame_write(e->packet, header, e->slice->data, e->slice->len);
+    m2t_profile_end(profile, M2T_STAGE_ENTROPY);
 }
 
 gboolean
@@ -210,6 +218,12 @@ const char *
 m2t_encoder_backend(const M2tEncoder *e)
 {
     return e->codec.net->gemm->name;
+}
+
+const M2tProfile *
+m2t_encoder_profile(const M2tEncoder *e)
+{
+    return &e->codec.profile;
 }
 
 guint

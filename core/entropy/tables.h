@@ -10,7 +10,6 @@
 #define M2T_PROBABILITY_BITS 15
 #define M2T_BUCKET_BITS 6
 #define M2T_FRACTIONS 16
-#define M2T_RAW_MAX 8
 
 typedef struct {
     gint16 offset;      /* 8 (2^raw - 1): from a mean to that of the values without raw bits */

@@ -14,10 +14,11 @@ m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint
     int skip = m2t_entropy_skip(tables);
 
     for (int i = 0; i < n; i++) {
-        int other = latent[i] + (rest[i] < 0 ? -1 : 1), worse = ERROR_WORTH * (REST_ONE - 2 * ABS(rest[i])) / REST_ONE, saved;
+        int other = latent[i] + (rest[i] < 0 ? -1 : 1), worse, saved;
 
-        if (level[i] < skip && (!latent[i] || other))
-            continue;
+        if (level[i] < skip ? !latent[i] || other : ABS(16 * other - mean[i]) >= ABS(16 * latent[i] - mean[i]))
+            continue; /* dearer: still an exception, or farther from the mean */
+        worse = ERROR_WORTH * (REST_ONE - 2 * ABS(rest[i])) / REST_ONE;
         saved = m2t_entropy_cost(tables, mean[i], level[i], latent[i]) - m2t_entropy_cost(tables, mean[i], level[i], (gint16) other);
         if (saved > worse)
             latent[i] = (gint16) other;
