@@ -14,7 +14,7 @@ from model import CHROMA, Block, Layer, Tap
 FEATURE = 1 / 16          # step of y/size, fixed by the bitstream
 LOG_FEATURE = 1 / 57      # step of log(1 + |y/size|): 127 stands for y/size = 8.3
 GATE = 254 / 128          # gate integer = u integer · h · GATE, fixed by the bitstream
-SHIFT = 6                 # narrow() of the largest stream of a stage
+SHIFT = 6                 # usual shift of narrow(): streams are kept 64 times finer than what layers read
 MARGIN = 1.03             # over the largest value seen
 
 
@@ -58,41 +58,46 @@ def record(net, pictures, batches=8, size=256, per_batch=6, keep=512, seed=5):
     return {name: r.values() for name, r in recorders.items()}
 
 
+def rounding_error(rows, step, levels=127, unsigned=False):
+    """Mean squared error per channel: (C)."""
+    return ((rows / step).round().clamp(0 if unsigned else -levels, levels) * step - rows).square().mean(0)
+
+
+def least(candidates, error):
+    """Per channel the candidate (C) of the least error."""
+    errors = torch.stack([error(step) for step in candidates])
+    return torch.stack(candidates).gather(0, errors.argmin(0, keepdim=True))[0]
+
+
 def step_of(rows, levels=127, unsigned=False):
     """Per channel the step that gives the least squared error among clippings of the largest value: (C)."""
-    top = rows.abs().amax(0).clamp_min(1e-6) * MARGIN
-    best, error = top / levels, None
-    for part in (1, 0.85, 0.7, 0.55, 0.45):
-        step = top * part / levels
-        e = ((rows / step).round().clamp(0 if unsigned else -levels, levels) * step - rows).square().mean(0)
-        error = e if error is None else error
-        best, error = torch.where(e < error, step, best), torch.minimum(e, error)
-    return best
+    top = rows.abs().amax(0).clamp_min(1e-6) * MARGIN / levels
+    return least([top * part for part in (1, 0.85, 0.7, 0.55, 0.45)], lambda step: rounding_error(rows, step, levels, unsigned))
 
 
 def gate_step(u, h):
     """The step of u that gives the least error of the gated product, whose step follows from it: (C)."""
     top = torch.maximum(u.abs().amax(0) / 127, (u * h).abs().amax(0) * GATE / 127).clamp_min(1e-6) * MARGIN
-    best, error = top, None
-    for part in (1, 0.85, 0.7, 0.55, 0.45, 0.35):
-        step = top * part
-        product = ((u / step).round().clamp(-127, 127) * (h * 254).round() / 128 + 1e-4).round().clamp(-127, 127) * step / GATE
-        e = (product - u * h).square().mean(0)
-        error = e if error is None else error
-        best, error = torch.where(e < error, step, best), torch.minimum(e, error)
-    return best
+
+    def error(step):
+        product = (u / step).round().clamp(-127, 127) * (h * 254).round() / 128
+        return (product.round().clamp(-127, 127) * step / GATE - u * h).square().mean(0)
+
+    return least([top * part for part in (1, 0.85, 0.7, 0.55, 0.45, 0.35)], error)
 
 
-def stage(scales, rows, prefix, streams):
-    """One scale per channel for the streams of a stage; each is narrowed by its own shift.
-
-    `streams` are names of narrow taps. The largest sets the scale so that its narrow() shifts by SHIFT."""
-    steps = torch.stack([step_of(rows[name]) for name in streams])
-    scale = steps.amax(0) / 2 ** SHIFT
+def stage(scales, rows, prefix, narrowed, wide=None):
+    """One scale per channel for the streams of a stage: the best for all that narrow() reads, `wide` within 14 bits.
+    Each narrow() then takes the shift that serves it best."""
+    scale = step_of(torch.cat([rows[name] for name in narrowed])) / 2 ** SHIFT
+    if wide:
+        scale = torch.maximum(scale, rows[wide].abs().amax(0) * 1.2 / 16319)
+        scales[wide] = scale
     scales[prefix] = scale
-    for name, step in zip(streams, steps):
-        shift = (step / scale).log2().median().round().clamp(0, 8)
-        scales[name + '.shift'] = int(shift)
+    for name in narrowed:
+        error = lambda shift: rounding_error(rows[name], scale * 2 ** shift).sum()
+        shift = min(range(SHIFT - 3, SHIFT + 2), key=error)
+        scales[name + '.shift'] = shift
         scales[name] = scale * 2 ** shift
 
 
@@ -105,8 +110,7 @@ def calibrate(net, pictures):
         first = [f'{name}.{ends[0]}.{i}.narrow' for i in range(len(getattr(getattr(net, name), ends[0])))]
         second = [f'{name}.{ends[1]}.{i}.narrow' for i in range(len(getattr(getattr(net, name), ends[1])))]
         stage(scales, rows, f'{name}.stream.{ends[0]}', first + [f'{name}.narrow'])
-        stage(scales, rows, f'{name}.stream.{ends[1]}', second + [f'{name}.wide'])
-        scales[f'{name}.wide'] = scales[f'{name}.stream.{ends[1]}']
+        stage(scales, rows, f'{name}.stream.{ends[1]}', second, f'{name}.wide')
     for name, module in net.named_modules():
         if isinstance(module, Block):
             scales[f'{name}.hidden'] = step_of(rows[f'{name}.hidden'])

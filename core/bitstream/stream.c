@@ -108,9 +108,9 @@ found(M2tStreamResult result, gsize at, gsize wanted, gsize *skip, gsize *unit_s
     return result;
 }
 
-/* A sync word inside the claimed length says that the unit was cut short. It is looked for only when the whole length is there:
- * looking each time a few bytes more have come would read a unit again and again. The sync word may reach beyond
- * the claimed end; to wait for what is there would hold back whole units. */
+/* A sync word inside the claimed length says that the unit was cut short, or that the length is damaged; it is looked for in what has come so far, so that a
+ * false length of megabytes does not hold back the good units behind it. The sync word may reach beyond the claimed end; to wait for what is there would
+ * hold back whole units. */
 M2tStreamResult
 m2t_stream_find(const void *data, gsize size, gsize *skip, gsize *unit_size)
 {
@@ -131,13 +131,12 @@ m2t_stream_find(const void *data, gsize size, gsize *skip, gsize *unit_size)
             unit = find_sync(unit + SYNC_SIZE, end);
             continue;
         }
-        if (left - M2T_STREAM_UNIT_HEADER_SIZE < body)
-            return found(M2T_STREAM_MORE, unit - start, M2T_STREAM_UNIT_HEADER_SIZE + body, skip, unit_size);
 
         inner = unit + M2T_STREAM_UNIT_HEADER_SIZE;
         inner = find_sync(inner, inner + MIN(left - M2T_STREAM_UNIT_HEADER_SIZE, body + SYNC_SIZE - 1));
         if (!inner)
-            return found(M2T_STREAM_UNIT, unit - start, M2T_STREAM_UNIT_HEADER_SIZE + body, skip, unit_size);
+            return found(left - M2T_STREAM_UNIT_HEADER_SIZE < body ? M2T_STREAM_MORE : M2T_STREAM_UNIT, unit - start,
+                         M2T_STREAM_UNIT_HEADER_SIZE + body, skip, unit_size);
         unit = inner;
     }
     return found(M2T_STREAM_MORE, size - sync_tail(start, size), M2T_STREAM_UNIT_HEADER_SIZE, skip, unit_size);
