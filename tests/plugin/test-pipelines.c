@@ -156,8 +156,6 @@ playbin(void)
 
     assert_runs("playbin uri=file://%s video-sink=\"fakesink sync=false\"", stream);
     assert_runs("playbin uri=file://%s video-sink=\"fakesink sync=false\"", mp4);
-    assert_runs("uridecodebin3 uri=file://%s ! fakesink", stream);
-    assert_runs("uridecodebin3 uri=file://%s ! fakesink", mp4);
 }
 
 static void
@@ -420,7 +418,7 @@ main(int argc, char **argv)
     g_test_add_func("/pipelines/C27 gdp", gdp);
     g_test_add_func("/pipelines/C27 rtp", rtp);
     g_test_add_func("/pipelines/L4 rtp with loss", rtp_with_loss);
-    g_test_add_func("/pipelines/L4 playbin and uridecodebin3", playbin);
+    g_test_add_func("/pipelines/L4 playbin", playbin);
     g_test_add_func("/pipelines/C8 L4 encodebin", encodebin);
     g_test_add_func("/pipelines/C27 splitmuxsink", splitmuxsink);
     g_test_add_func("/pipelines/B18 L4 concat", concat);
