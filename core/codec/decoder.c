@@ -213,7 +213,9 @@ m2t_decoder_decode(M2tDecoder *d, M2tPicture *picture, GError **error)
         g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "no frame is open");
         return FALSE;
     }
+    d->gemm->begin();
     good = decode_picture(d, picture);
+    d->gemm->end();
     d->slice = NULL;
     if (!good)
         g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "entropy coded data are damaged");

@@ -185,7 +185,9 @@ m2t_encoder_encode(M2tEncoder *e, const M2tPicture *picture, gboolean force_key,
     memcpy(header.model, m2t_model_identity(e->codec.model), sizeof header.model);
     header.number = e->number++;
     header.q = (guint8) e->q;
+    e->codec.net->gemm->begin();
     encode_picture(e, picture, &header);
+    e->codec.net->gemm->end();
 
     e->started = TRUE;
     e->since_key = header.has_sequence ? 0 : e->since_key + 1;

@@ -10,6 +10,11 @@ open_c(void)
     return TRUE;
 }
 
+static void
+nothing(void)
+{
+}
+
 static gpointer
 pack(const gint8 *weight, int n, int k)
 {
@@ -38,4 +43,4 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
         }
 }
 
-const M2tGemm m2t_gemm_c = {"c", open_c, pack, g_free, scratch_new, g_free, run};
+const M2tGemm m2t_gemm_c = {"c", open_c, nothing, nothing, pack, g_free, scratch_new, g_free, run};

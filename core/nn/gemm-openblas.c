@@ -9,12 +9,35 @@
 
 #define TERMS_MAX 1040
 
-/* Our threads call sgemm, each for its own rows; a second layer of threads below them only costs. OpenBLAS has this setting once per process. */
+static GMutex lock;
+static int users, host_threads;
+
 static gboolean
 open_openblas(void)
 {
-    openblas_set_num_threads(1);
     return TRUE;
+}
+
+/* Our threads call sgemm, each for its own rows; a second layer of threads below them only costs. OpenBLAS has this setting once per process,
+ * so it is put back for the application when the last frame is done. */
+static void
+begin(void)
+{
+    g_mutex_lock(&lock);
+    if (users++ == 0) {
+        host_threads = openblas_get_num_threads();
+        openblas_set_num_threads(1);
+    }
+    g_mutex_unlock(&lock);
+}
+
+static void
+end(void)
+{
+    g_mutex_lock(&lock);
+    if (--users == 0)
+        openblas_set_num_threads(host_threads);
+    g_mutex_unlock(&lock);
 }
 
 static gpointer
@@ -51,5 +74,5 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
     }
 }
 
-const M2tGemm m2t_gemm_openblas = {"openblas", open_openblas, pack, g_free, scratch_new, g_free, run};
+const M2tGemm m2t_gemm_openblas = {"openblas", open_openblas, begin, end, pack, g_free, scratch_new, g_free, run};
 #endif

@@ -54,7 +54,9 @@ check(const M2tGemm *gemm)
             expected[i] += in[i / CHECK_N * CHECK_K + j] * weight[i % CHECK_N * CHECK_K + j];
     }
     packed = gemm->pack(weight, CHECK_N, CHECK_K);
+    gemm->begin();
     gemm->run(packed, in, CHECK_M, CHECK_N, CHECK_K, sum, scratch);
+    gemm->end();
     same = !memcmp(sum, expected, CHECK_M * CHECK_N * sizeof *sum);
     gemm->scratch_free(scratch);
     gemm->free(packed);

@@ -14,6 +14,10 @@ typedef struct {
     /* FALSE if it cannot run on this machine. Called once. */
     gboolean (*open)(void);
 
+    /* Around the products of a frame, once each, from any thread: for settings of the process that have to be different meanwhile. */
+    void (*begin)(void);
+    void (*end)(void);
+
     /* @weight [n][k], which is not kept, in the form that run() likes. */
     gpointer (*pack)(const gint8 *weight, int n, int k);
     void (*free)(gpointer packed); /* NULL is allowed */

@@ -48,6 +48,33 @@ test_products(void)
             check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 600) : 1536);
 }
 
+#ifdef M2T_HAVE_OPENBLAS
+int openblas_get_num_threads(void);
+void openblas_set_num_threads(int threads);
+
+/* The application's own setting is another one during a frame, and what it was afterwards. */
+static void
+test_openblas_threads(void)
+{
+    const M2tGemm *gemm = m2t_gemm_find("openblas");
+    int before;
+
+    if (!gemm) {
+        g_test_skip("OpenBLAS does not work here");
+        return;
+    }
+    openblas_set_num_threads(2);
+    before = openblas_get_num_threads(); /* one, on a machine with one core */
+    gemm->begin();
+    gemm->begin();
+    g_assert_cmpint(openblas_get_num_threads(), ==, 1);
+    gemm->end();
+    g_assert_cmpint(openblas_get_num_threads(), ==, 1);
+    gemm->end();
+    g_assert_cmpint(openblas_get_num_threads(), ==, before);
+}
+#endif
+
 static void
 test_names(void)
 {
@@ -100,6 +127,9 @@ main(int argc, char **argv)
     rng = g_rand_new_with_seed(5);
     g_test_add_func("/nn/products", test_products);
     g_test_add_func("/nn/names", test_names);
+#ifdef M2T_HAVE_OPENBLAS
+    g_test_add_func("/nn/openblas-threads", test_openblas_threads);
+#endif
     g_test_add_func("/nn/threads", test_threads);
     return g_test_run();
 }
