@@ -22,6 +22,7 @@ m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint thre
     memset(codec, 0, sizeof *codec);
     codec->model = m2t_model_ref(model);
     codec->net = m2t_net_acquire(model, gemm);
+    codec->tables = m2t_entropy_tables_new(&model->entropy);
     m2t_geometry_init(&codec->geometry, width, height);
     m2t_context_init(&codec->context, codec->net, threads ? (int) threads : (int) MIN(g_get_num_processors(), M2T_THREADS_MAX),
                      codec->geometry.patch_columns);
@@ -46,6 +47,7 @@ m2t_codec_clear(M2tCodec *codec)
     m2t_arena_free(&codec->arena);
     m2t_quant_clear(&codec->quant);
     m2t_context_clear(&codec->context);
+    m2t_entropy_tables_free(codec->tables);
     m2t_net_release(codec->net);
     m2t_model_unref(codec->model);
     memset(codec, 0, sizeof *codec);

@@ -16,6 +16,7 @@
 typedef struct {
     M2tModel *model;
     M2tNet *net;
+    M2tEntropyTables *tables;
     M2tContext context;
     M2tArena arena;
     M2tGeometry geometry;

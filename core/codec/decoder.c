@@ -122,7 +122,7 @@ open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
         d->sequence.has_sequence = FALSE;
         if (!m2t_codec_init(&d->codec, model, d->gemm, d->threads, video->width, video->height, layout_synthesis, &d->synthesis, error))
             return FALSE;
-        d->reader = m2t_slice_reader_new(d->codec.net->tables);
+        d->reader = m2t_slice_reader_new(d->codec.tables);
     }
     d->sequence = *header;
     return TRUE;

@@ -75,7 +75,7 @@ m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSetti
         g_free(e);
         return NULL;
     }
-    e->writer = m2t_slice_writer_new(e->codec.net->tables, (gsize) e->codec.geometry.token_rows * e->codec.geometry.token_columns * model->latents);
+    e->writer = m2t_slice_writer_new(e->codec.tables, (gsize) e->codec.geometry.token_rows * e->codec.geometry.token_columns * model->latents);
     e->slice = g_byte_array_new();
     e->packet = g_byte_array_new();
     e->info = *info;
@@ -119,7 +119,7 @@ choose_latents(void *data, int begin, int end, int worker)
         gsize at = (gsize) slot * prior->latents;
 
         if (position >= 0)
-            m2t_quant_choose(e->codec.net->tables, prior->mean + at, prior->level + at, e->rest + position, e->codec.latents + position,
+            m2t_quant_choose(e->codec.tables, prior->mean + at, prior->level + at, e->rest + position, e->codec.latents + position,
                              prior->latents);
     }
 }

@@ -75,6 +75,22 @@ typedef struct {
     M2tLinearWeights head[M2T_PARTS_MAX];
 } M2tPriorWeights;
 
+/* How far the windows of a layer are displaced, in cells, both ways. */
+static inline int
+m2t_window_shift(M2tLayerKind kind)
+{
+    return kind == M2T_LAYER_SHIFTED ? M2T_WINDOW / 2 : 0;
+}
+
+/* The cell of a window that comes i-th in coding order: 8 row + column. A displaced window holds the 64 places of a plain one, turned by the shift. */
+static inline int
+m2t_window_cell(const M2tPriorWeights *prior, M2tLayerKind kind, int i)
+{
+    int row = prior->order[i] / M2T_WINDOW + m2t_window_shift(kind), column = prior->order[i] % M2T_WINDOW + m2t_window_shift(kind);
+
+    return row % M2T_WINDOW * M2T_WINDOW + column % M2T_WINDOW;
+}
+
 typedef struct {
     int levels, base, step, skip;
     const gint32 *radius, *raw;  /* [levels] */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Walks the graph of a model and packs the weights of every linear layer. Packing and freeing are the same walk. */
 #include "nn/net.h"
-#include "prior/plan.h"
 
 #include <string.h>
 
@@ -83,7 +82,7 @@ spread_rel(const M2tPriorWeights *prior, const M2tLayerWeights *layer)
     for (int query = 0; query < M2T_CELLS; query++)
         for (int head = 0; head < prior->heads; head++)
             for (int key = 0; key < M2T_CELLS; key++) {
-                int q = m2t_plan_cell(prior, layer->kind, query), k = m2t_plan_cell(prior, layer->kind, key);
+                int q = m2t_window_cell(prior, layer->kind, query), k = m2t_window_cell(prior, layer->kind, key);
                 int rows = q / M2T_WINDOW - k / M2T_WINDOW + 7, columns = q % M2T_WINDOW - k % M2T_WINDOW + 7;
 
                 *out++ = layer->rel[head * 225 + 15 * rows + columns];
@@ -117,7 +116,6 @@ make_net(M2tModel *model, const M2tGemm *gemm)
     net->gemm = gemm;
     visit_all(net, pack_linear);
     make_attention(net);
-    net->tables = m2t_entropy_tables_new(&model->entropy);
     return net;
 }
 
@@ -127,7 +125,6 @@ free_net(M2tNet *net)
     visit_all(net, free_linear);
     for (int i = 0; i < net->model->prior.layers; i++)
         g_free(net->layer[i].rel);
-    m2t_entropy_tables_free(net->tables);
     m2t_model_unref(net->model);
     g_free(net);
 }

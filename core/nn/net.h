@@ -4,7 +4,6 @@
 #ifndef M2T_NN_NET_H
 #define M2T_NN_NET_H
 
-#include "entropy/slice.h"
 #include "model/model.h"
 #include "kernels/kernels.h"
 #include "nn/gemm.h"
@@ -40,7 +39,6 @@ typedef struct _M2tNet {
     M2tLayer layer[M2T_LAYERS_MAX];
     guint8 exp[M2T_EXP_SIZE + 1];  /* the model's, and a zero */
     guint8 seen[M2T_CELLS];        /* by coding order: cells up to the end of the own group */
-    M2tEntropyTables *tables;
     int n_max, k_max;              /* over all linear layers */
 } M2tNet;
 

@@ -2,8 +2,6 @@
 /* Windows, groups and shifted windows ("Geometry" and "Prior" in docs/bitstream.md). */
 #include "prior/plan.h"
 
-#define SHIFT (M2T_WINDOW / 2)
-
 /* Raster index of the token at a cell of the prior grid, or @otherwise. */
 static gint32
 token_at(const M2tGeometry *g, int row, int column, gint32 otherwise)
@@ -41,24 +39,16 @@ place_slots(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *g)
     plan->group_start[prior->groups] = n;
 }
 
-int
-m2t_plan_cell(const M2tPriorWeights *prior, M2tLayerKind kind, int i)
-{
-    int turn = kind == M2T_LAYER_SHIFTED ? SHIFT : 0, row = prior->order[i] / M2T_WINDOW + turn, column = prior->order[i] % M2T_WINDOW + turn;
-
-    return row % M2T_WINDOW * M2T_WINDOW + column % M2T_WINDOW;
-}
-
 static void
 list_windows(M2tPlan *plan, const M2tPriorWeights *prior, M2tLayerKind kind)
 {
-    int turn = kind == M2T_LAYER_SHIFTED ? SHIFT : 0;
+    int turn = m2t_window_shift(kind);
     gint32 *out = plan->window[kind];
 
     for (int top = -turn; top < plan->rows; top += M2T_WINDOW)
         for (int left = -turn; left < plan->columns; left += M2T_WINDOW)
             for (int i = 0; i < M2T_CELLS; i++) {
-                int cell = m2t_plan_cell(prior, kind, i), row = top + cell / M2T_WINDOW, column = left + cell % M2T_WINDOW;
+                int cell = m2t_window_cell(prior, kind, i), row = top + cell / M2T_WINDOW, column = left + cell % M2T_WINDOW;
                 gboolean there = row >= 0 && row < plan->rows && column >= 0 && column < plan->columns;
 
                 *out++ = there ? plan->slot_at[row * plan->columns + column] : -1;

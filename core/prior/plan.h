@@ -32,7 +32,4 @@ void m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prio
 /* Fills in what the layout made room for. */
 void m2t_plan_make(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *geometry);
 
-/* Cell of a window of this kind that comes i-th: 8 row + column. Shifted windows hold the same 64 cells of the plain ones' order, turned by half a window. */
-int m2t_plan_cell(const M2tPriorWeights *prior, M2tLayerKind kind, int i);
-
 #endif
