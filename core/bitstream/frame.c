@@ -5,7 +5,7 @@
  * so a flipped bit is damage (M2T_ERROR_STREAM, wait for the next key frame), and M2T_ERROR_UNSUPPORTED really means a
  * stream of a later version. The cursor fails once, remembers where, and yields zeros from then on. */
 #include "bitstream/frame.h"
-#include "bitstream/varint.h"
+#include "base/varint.h"
 #include "bitstream/video-info.h"
 
 #include <m2t/m2t-decoder.h>

@@ -2,8 +2,8 @@
 /* The byte-stream form (docs/bitstream.md, section 1): frames become units of a sync word, a length and an escaped body, and
  * are found again in a stream that may start anywhere and be damaged everywhere.
  *
- * Finding has no state. It trusts nothing but the sync word, and each byte is looked at a bounded number of times however
- * the data come in. */
+ * Finding has no state. It trusts nothing but the sync word. For callers that come back with as many bytes as they were asked for, time is
+ * linear; who comes with less has a unit read again each time. */
 #include <m2t/m2t-stream.h>
 
 #include <string.h>
@@ -108,9 +108,9 @@ found(M2tStreamResult result, gsize at, gsize wanted, gsize *skip, gsize *unit_s
     return result;
 }
 
-/* A sync word inside the claimed length says that the unit was cut short, or that the length is damaged; it is looked for in what has come so far, so that a
- * false length of megabytes does not hold back the good units behind it. The sync word may reach beyond the claimed end; to wait for what is there would
- * hold back whole units. */
+/* A sync word inside the claimed length says that the unit was cut short, or that the length is damaged; it is looked for in what has
+ * come so far, so that a false length of megabytes does not hold back the good units behind it. The sync word may reach beyond the
+ * claimed end; to wait for what is there would hold back whole units. */
 M2tStreamResult
 m2t_stream_find(const void *data, gsize size, gsize *skip, gsize *unit_size)
 {

@@ -4,10 +4,15 @@
 
 #include "analysis/analysis.h"
 #include "bitstream/frame.h"
+#include "bitstream/video-info.h"
 #include "codec/codec.h"
 #include "quant/choose.h"
 
+#include <m2t/m2t-stream.h>
 #include <string.h>
+
+/* So that it fits a unit of a byte stream even if every third byte has to be escaped. */
+#define PACKET_MAX (M2T_STREAM_UNIT_MAX / 4 * 3)
 
 struct _M2tEncoder {
     M2tCodec codec;
@@ -42,18 +47,25 @@ layout_encoder(M2tCodec *codec, gpointer stage)
 static gboolean
 check_info(const M2tVideoInfo *info, GError **error)
 {
-    gboolean size = info->width >= M2T_SIZE_MIN && info->width <= M2T_SIZE_MAX && info->height >= M2T_SIZE_MIN && info->height <= M2T_SIZE_MAX;
+    const char *problem = m2t_video_info_problem(info);
 
-    if (!size)
-        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "picture of %ux%u, both must be from %d to %d", info->width, info->height, M2T_SIZE_MIN,
-                    M2T_SIZE_MAX);
-    else if (info->has_rate && !info->rate_d)
-        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "frame rate %u/0", info->rate_n);
-    else if (info->has_aspect && (!info->aspect_n || !info->aspect_d))
-        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "pixel aspect ratio %u/%u", info->aspect_n, info->aspect_d);
-    else
-        return TRUE;
-    return FALSE;
+    if (problem)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "video of %ux%u: %s", info->width, info->height, problem);
+    return !problem;
+}
+
+/* Memory for the size, and for its symbols. */
+static gboolean
+open_codec(M2tEncoder *e, M2tModel *model, const M2tGemm *gemm, guint threads, GError **error)
+{
+    const M2tGeometry *geometry = &e->codec.geometry;
+
+    if (!m2t_codec_init(&e->codec, model, gemm, threads, (int) e->info.width, (int) e->info.height, layout_encoder, e, error))
+        return FALSE;
+    e->writer = m2t_slice_writer_new(e->codec.tables, (gsize) geometry->token_rows * geometry->token_columns * model->latents);
+    if (!e->writer)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_MEMORY, "no memory for the symbols of %ux%u", e->info.width, e->info.height);
+    return e->writer != NULL;
 }
 
 M2tEncoder *
@@ -71,14 +83,13 @@ m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSetti
         return NULL;
 
     e = g_new0(M2tEncoder, 1);
-    if (!m2t_codec_init(&e->codec, model, gemm, settings->threads, info->width, info->height, layout_encoder, e, error)) {
-        g_free(e);
-        return NULL;
-    }
-    e->writer = m2t_slice_writer_new(e->codec.tables, (gsize) e->codec.geometry.token_rows * e->codec.geometry.token_columns * model->latents);
+    e->info = *info;
     e->slice = g_byte_array_new();
     e->packet = g_byte_array_new();
-    e->info = *info;
+    if (!open_codec(e, model, gemm, settings->threads, error)) {
+        m2t_encoder_free(e);
+        return NULL;
+    }
     m2t_encoder_set_quantizer(e, settings->quantizer);
     e->key_interval = settings->key_interval;
     return e;
@@ -188,6 +199,11 @@ m2t_encoder_encode(M2tEncoder *e, const M2tPicture *picture, gboolean force_key,
     e->codec.net->gemm->begin();
     encode_picture(e, picture, &header);
     e->codec.net->gemm->end();
+    if (e->packet->len > PACKET_MAX) {
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "frame of %u bytes, more than the %u that a stream can hold: raise the quantizer", e->packet->len,
+                    PACKET_MAX);
+        return FALSE;
+    }
 
     e->started = TRUE;
     e->since_key = header.has_sequence ? 0 : e->since_key + 1;

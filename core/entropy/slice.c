@@ -5,7 +5,7 @@
  * the last to the first when it knows how many there are, which also decides the number of lanes. A reader decodes as it is
  * asked. Most latents are not coded at all, so both look at the levels of eight latents at a time. */
 #include "entropy/slice.h"
-#include "bitstream/varint.h"
+#include "base/varint.h"
 #include "entropy/tables.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
 #include "fuzz.h"
 
 #include "bitstream/frame.h"
-#include "bitstream/varint.h"
+#include "base/varint.h"
 
 #include <m2t/m2t.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Slices: the reference's words for the same symbols, round trips over all that latents can be, and damage, which must be noticed or
  * harmless and never read or write where it should not. */
-#include "bitstream/varint.h"
+#include "base/varint.h"
 #include "entropy/slice.h"
 #include "entropy/tables.h"
 #include "vectors.h"

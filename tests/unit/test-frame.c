@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Headers of frames: golden vectors of the reference, round trips, everything that must be refused and by what name, and damage. */
 #include "bitstream/frame.h"
-#include "bitstream/varint.h"
+#include "base/varint.h"
 #include "bitstream/video-info.h"
 #include "vectors.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Variable-length integers of headers and exceptions (docs/bitstream.md, section 0): seven bits a byte, the lowest
  * first. There is exactly one way to write a value, and only that one is read. */
-#ifndef M2T_BITSTREAM_VARINT_H
-#define M2T_BITSTREAM_VARINT_H
+#ifndef M2T_BASE_VARINT_H
+#define M2T_BASE_VARINT_H
 
 #include <glib.h>
 
