@@ -36,7 +36,7 @@ show() {
 
 exists() { gst-inspect-1.0 --atleast-version=0.1.0 --exists "$1"; }
 none_blacklisted() { gst-inspect-1.0 -b | grep -q '^Total count: 0 blacklisted'; }
-text_is_golden() { diff -u "$golden" "$work/text"; }
+text_is_golden() { diff -u "$golden" "$work/text"; } # the base classes' properties are those of GStreamer 1.22
 silent() { test ! -s "$work/stderr"; }
 without_fork() { GST_REGISTRY=$work/another gst-inspect-1.0 --gst-disable-registry-fork --atleast-version=0.1.0 --exists m2tenc; }
 without_models() { M2T_MODEL_PATH=/nowhere GST_REGISTRY=$work/third gst-inspect-1.0 --atleast-version=0.1.0 --exists m2tdec; }
@@ -55,7 +55,12 @@ if [ "$update" = --update ]; then
     exit
 fi
 echo 1..10
-check "L8 the text of gst-inspect-1.0" text_is_golden
+if gst-inspect-1.0 --version | grep -q 'version 1\.22'; then
+    check "L8 the text of gst-inspect-1.0" text_is_golden
+else
+    number=1
+    echo "ok 1 - L8 the text of gst-inspect-1.0 # SKIP other base classes"
+fi
 check "L11 nothing on stderr" silent
 for element in m2tenc m2tdec m2tparse; do
     check "L8 $element exists" exists $element

@@ -151,7 +151,7 @@ one_in_one_out(void)
 static void
 same_as_library(void)
 {
-    const guint sizes[][2] = {{16, 16}, {17, 17}, {35, 19}, {64, 48}, {130, 70}};
+    const guint sizes[][2] = {{16, 16}, {17, 17}, {35, 19}, {64, 48}, {130, 70}, {1920, 1080}};
     const char *threads[] = {"threads=1", "threads=2", ""};
 
     for (guint s = 0; s < G_N_ELEMENTS(sizes); s++) {

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Draws rate-distortion curves of files made by rd.py, the mean over their pictures, and prints a table of BD-rates.
+
+    rd_plot.py OUT.png OURS.json OTHER.json...
+"""
+import json
+import sys
+
+import matplotlib
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from rd import bd_rate
+
+
+def mean_curve(pictures, key):
+    """bit/px and dB (or MS-SSIM) per quality, both averaged over the pictures."""
+    rows = list(zip(*pictures.values()))
+    return np.array([(np.mean([p["bpp"] for p in row]), np.mean([p[key] for p in row])) for row in rows]).T
+
+
+def draw(axis, files, key, label):
+    for index, data in enumerate(files):
+        bpp, value = mean_curve(data["pictures"], key)
+        inside = bpp < 1.7
+        axis.plot(bpp[inside], value[inside], marker="o", markersize=3, linewidth=2 if index == 0 else 1, label=data["name"])
+    axis.set_xlabel("bit per luma sample")
+    axis.set_ylabel(label)
+    axis.grid(alpha=0.3)
+    axis.legend()
+
+
+def main():
+    out, *paths = sys.argv[1:]
+    files = [json.load(open(path)) for path in paths]
+    figure, axes = plt.subplots(1, 2, figsize=(13, 5.5))
+    draw(axes[0], files, "yuv", "PSNR (6 Y + U + V) / 8, dB")
+    draw(axes[1], files, "y", "PSNR of Y, dB")
+    figure.tight_layout()
+    figure.savefig(out, dpi=90)
+    print("| against | BD-rate | worst picture | best picture |\n|---|---|---|---|")
+    for other in files[1:]:
+        rates = {p: bd_rate(other["pictures"][p], files[0]["pictures"][p]) for p in files[0]["pictures"] if p in other["pictures"]}
+        worst, best = max(rates, key=rates.get), min(rates, key=rates.get)
+        print(f"| {other['name']} | {np.mean(list(rates.values())):+.1f} % | {worst} {rates[worst]:+.1f} % | {best} {rates[best]:+.1f} % |")
+
+
+if __name__ == "__main__":
+    main()
