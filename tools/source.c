@@ -76,11 +76,15 @@ skip(PacketReader *reader, gsize n)
 static void
 report_skipped(PacketReader *reader)
 {
-    if (reader->skipped > 0 &&
-        !(reader->skipped == sizeof reader->first && memcmp(reader->first, m2t_stream_magic(), sizeof reader->first) == 0)) {
+    gboolean magic = reader->skipped == sizeof reader->first && memcmp(reader->first, m2t_stream_magic(), sizeof reader->first) == 0;
+
+    if (reader->skipped > 0 && !magic) {
         reader->damaged++;
-        tool_say("%s: %" G_GUINT64_FORMAT " bytes after frame %" G_GUINT64_FORMAT " belong to no frame", reader->name, reader->skipped,
-                 reader->number);
+        if (reader->number == 0)
+            tool_say("%s: %" G_GUINT64_FORMAT " bytes at the beginning belong to no frame", reader->name, reader->skipped);
+        else
+            tool_say("%s: %" G_GUINT64_FORMAT " bytes after frame %" G_GUINT64_FORMAT " belong to no frame", reader->name, reader->skipped,
+                     reader->number);
     }
     reader->skipped = 0;
 }

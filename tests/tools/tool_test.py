@@ -425,6 +425,16 @@ def garbage_between_frames():
 
 
 @test
+def false_lengths():
+    stream = clip(2)
+    run('decode', 'clip.m2tv', 'whole.y4m')
+    for length in (b'\x90\x80\x80\x80', b'\xff\xff\xff\xff'):
+        write('bad.m2tv', MAGIC + SYNC + length + b''.join(units(stream)))
+        run('decode', 'bad.m2tv', 'out.y4m', status=1, message='belong to no frame')
+        expect(read('out.y4m') == read('whole.y4m'), 'frames got lost')
+
+
+@test
 def truncated_streams():
     stream = clip(3)
     last = len(units(stream)[-1])
