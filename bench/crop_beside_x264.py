@@ -21,18 +21,17 @@ def shell(command):
 
 
 def x264_at(picture, size, folder):
-    """Coded file of the rate factor, in steps of 0.1, whose size is nearest to @size; decoded to y4m. Returns (bytes, path)."""
+    """The smallest coded file, by rate factors in steps of 0.1, that is not below @size; decoded to y4m. Returns (bytes, path)."""
     encode, decode, _ = CODECS["x264"]
     coded = folder + "/x264"
-    low, high = 1.0, 51.0
-    sizes = {}
-    while high - low > 0.1:
-        q = round((low + high) / 2, 1)
-        shell(encode.format(**{"in": picture, "out": coded, "q": q}))
+    low, high, sizes = 10, 510, {}   # tenths
+    while high - low > 1:
+        q = (low + high) // 2
+        shell(encode.format(**{"in": picture, "out": coded, "q": q / 10}))
         sizes[q] = os.path.getsize(coded)
         low, high = (q, high) if sizes[q] > size else (low, q)
-    best = min(sizes, key=lambda q: abs(sizes[q] - size))
-    shell(encode.format(**{"in": picture, "out": coded, "q": best}))
+    best = max(q for q in sizes if sizes[q] >= size)
+    shell(encode.format(**{"in": picture, "out": coded, "q": best / 10}))
     shell(decode.format(**{"in": coded, "out": coded + ".y4m"}))
     return os.path.getsize(coded), coded + ".y4m"
 
