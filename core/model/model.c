@@ -127,11 +127,11 @@ m2t_model_bytes(const M2tModel *model)
 
 /* ---- costs: multiply-accumulates for each luma sample ---- */
 
-/* @products: 1, and one more for each side of 15 bits. */
+/* Each weight once, however many int8 products a layer with 15-bit parts is put together from. */
 static double
-linear_cost(const M2tLinearWeights *linear, int products)
+linear_cost(const M2tLinearWeights *linear)
 {
-    return (double) linear->n * linear->k * products;
+    return (double) linear->n * linear->k;
 }
 
 static double
@@ -140,7 +140,7 @@ blocks_cost(const M2tBlockWeights *blocks, int count, int channels)
     double cost = 0;
 
     for (int i = 0; i < count; i++)
-        cost += 9 * channels + linear_cost(&blocks[i].expand, 1) + linear_cost(&blocks[i].project, 1);
+        cost += 9 * channels + linear_cost(&blocks[i].expand) + linear_cost(&blocks[i].project);
     return cost;
 }
 
@@ -148,21 +148,21 @@ static double
 transform_blocks_cost(const M2tTransformWeights *transform)
 {
     return blocks_cost(transform->block8, transform->blocks8, transform->width8) / PATCH_SAMPLES +
-           (blocks_cost(transform->block16, transform->blocks16, transform->width16) + linear_cost(&transform->between, 1)) / TOKEN_SAMPLES;
+           (blocks_cost(transform->block16, transform->blocks16, transform->width16) + linear_cost(&transform->between)) / TOKEN_SAMPLES;
 }
 
 static double
 analysis_cost(const M2tTransformWeights *analysis)
 {
-    return transform_blocks_cost(analysis) + linear_cost(&analysis->in, 1) / PATCH_SAMPLES +
-           (linear_cost(&analysis->out, 2) + linear_cost(&analysis->shortcut, 2)) / TOKEN_SAMPLES;
+    return transform_blocks_cost(analysis) + linear_cost(&analysis->in) / PATCH_SAMPLES +
+           (linear_cost(&analysis->out) + linear_cost(&analysis->shortcut)) / TOKEN_SAMPLES;
 }
 
 static double
 synthesis_cost(const M2tTransformWeights *synthesis)
 {
-    return transform_blocks_cost(synthesis) + linear_cost(&synthesis->out, 2) / PATCH_SAMPLES +
-           (linear_cost(&synthesis->in, 2) + linear_cost(&synthesis->shortcut, 3)) / TOKEN_SAMPLES;
+    return transform_blocks_cost(synthesis) + linear_cost(&synthesis->out) / PATCH_SAMPLES +
+           (linear_cost(&synthesis->in) + linear_cost(&synthesis->shortcut)) / TOKEN_SAMPLES;
 }
 
 /* How many keys a query sees on average, in windows that are whole: those of its own group and of the groups before. */
@@ -179,16 +179,16 @@ average_keys(const M2tPriorWeights *prior)
 static double
 prior_cost(const M2tPriorWeights *prior)
 {
-    double cost = linear_cost(&prior->embed, 1);
+    double cost = linear_cost(&prior->embed);
 
     for (int i = 0; i < prior->layers; i++) {
         const M2tLayerWeights *layer = &prior->layer[i];
 
-        cost += linear_cost(&layer->qkv, 1) + linear_cost(&layer->out, 1) + linear_cost(&layer->fc1, 1) + linear_cost(&layer->fc2, 1);
+        cost += linear_cost(&layer->qkv) + linear_cost(&layer->out) + linear_cost(&layer->fc1) + linear_cost(&layer->fc2);
         cost += 2 * average_keys(prior) * prior->width; /* logits and values */
     }
     for (int k = 0; k < prior->parts; k++)
-        cost += linear_cost(&prior->head[k], 1) + linear_cost(&prior->step_fc1[k], 1) + linear_cost(&prior->step_fc2[k], 1);
+        cost += linear_cost(&prior->head[k]) + linear_cost(&prior->step_fc1[k]) + linear_cost(&prior->step_fc2[k]);
     return cost / TOKEN_SAMPLES;
 }
 
