@@ -37,7 +37,7 @@ class Config:
     layers: int = 4
     heads: int = 6
     mlp: int = 384
-    step: int = 256
+    step: int = 224
     parts: tuple = (16, 48, 192)
     anchors: int = 6
     groups: tuple = field(default=GROUPS)

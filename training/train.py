@@ -97,6 +97,7 @@ def main():
     parser.add_argument('--train', required=True, help='folder of JPEG pictures')
     parser.add_argument('--out', required=True)
     parser.add_argument('--resume', help='checkpoint to start from; that of --out goes first')
+    parser.add_argument('--config', default='{}', help='sizes that differ from the standard model, as JSON (model.Config)')
     parser.add_argument('--average', action='store_true', help='resume from the averaged weights')
     parser.add_argument('--minutes', type=float, required=True)
     parser.add_argument('--decay', type=float, default=0, help='minutes of falling learning rate at the end')
@@ -126,7 +127,7 @@ def main():
     rng = np.random.default_rng(args.seed + steps)
     pictures = data.load_jpegs(args.train)
 
-    net = Codec(Config(**checkpoint['config']) if resume else Config())
+    net = Codec(Config(**checkpoint['config']) if resume else Config(**json.loads(args.config)))
     if resume:
         weights = 'weights' if 'weights' in checkpoint and (continued or not args.average) else 'ema'
         net.load_state_dict(checkpoint[weights])
