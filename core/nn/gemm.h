@@ -35,11 +35,14 @@ extern const M2tGemm m2t_gemm_c;
 #ifdef M2T_HAVE_ONEDNN
 extern const M2tGemm m2t_gemm_onednn;
 #endif
+#if M2T_ARCH_X86
+extern const M2tGemm m2t_gemm_avx2;
+#endif
 #ifdef M2T_HAVE_OPENBLAS
 extern const M2tGemm m2t_gemm_openblas;
 #endif
 
-#define M2T_GEMM_MAX 4 /* backends, with the NULL at the end of the list */
+#define M2T_GEMM_MAX 5 /* backends, with the NULL at the end of the list */
 
 /* The backends that work here, fastest first, NULL-terminated. The first call computes with each of them a product of extreme values that is known, and
  * leaves out any that gets a sum wrong. */
