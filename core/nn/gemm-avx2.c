@@ -24,17 +24,26 @@ nothing(void)
 {
 }
 
-/* [panel][k / 2][PANEL][2], outputs behind the last one are zeros. */
+/* [panel][k / 2][PANEL][2], outputs behind the last one are zeros. @low: NULL if the weights have 8 bits. */
 static gpointer
-pack(const gint8 *weight, int n, int k)
+pack_wide(const gint8 *weight, const gint8 *low, int n, int k)
 {
     int panels = (n + PANEL - 1) / PANEL, pairs = (k + 1) / 2;
     gint16 *packed = g_aligned_alloc0((gsize) panels * pairs * PANEL, 2 * sizeof *packed, 64);
 
     for (int i = 0; i < n; i++)
-        for (int j = 0; j < k; j++)
-            packed[(((gsize) (i / PANEL) * pairs + j / 2) * PANEL + i % PANEL) * 2 + j % 2] = weight[(gsize) i * k + j];
+        for (int j = 0; j < k; j++) {
+            gsize at = (gsize) i * k + j;
+
+            packed[(((gsize) (i / PANEL) * pairs + j / 2) * PANEL + i % PANEL) * 2 + j % 2] = (gint16) (low ? 128 * weight[at] + low[at] : weight[at]);
+        }
     return packed;
+}
+
+static gpointer
+pack(const gint8 *weight, int n, int k)
+{
+    return pack_wide(weight, NULL, n, k);
 }
 
 static gpointer
@@ -122,5 +131,5 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
         multiply_panel(scratch, (const gint16 *) packed + (gsize) i * 2 * pairs, pairs, m, sum + i, n, MIN(PANEL, n - i));
 }
 
-const M2tGemm m2t_gemm_avx2 = {"avx2", open_avx2, nothing, nothing, pack, g_aligned_free, scratch_new, g_aligned_free, run};
+const M2tGemm m2t_gemm_avx2 = {"avx2", open_avx2, nothing, nothing, pack, pack_wide, g_aligned_free, scratch_new, g_aligned_free, run};
 #endif

@@ -20,6 +20,8 @@ typedef struct {
 
     /* @weight [n][k], which is not kept, in the form that run() likes. */
     gpointer (*pack)(const gint8 *weight, int n, int k);
+    /* The same of 128 weight + low, values of 15 bits. NULL: the backend's factors have 8 bits, and two products are added up. */
+    gpointer (*pack_wide)(const gint8 *weight, const gint8 *low, int n, int k);
     void (*free)(gpointer packed); /* NULL is allowed */
 
     /* What run() needs beside its arguments, for products of up to m rows, n and k. Freed before the weights that were used with it. */
