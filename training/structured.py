@@ -547,7 +547,8 @@ def game(c):
     for _ in range(c.whole(2, 8)):
         font, (x, y) = c.font(c.size(24, 80), True), c.point()
         x, y = (x, c.pick([10, c.h - 90])) if c.chance(0.6) else (x, y)
-        c.text(x, y, c.pick(['SCORE %d', 'x%d', 'HP %d', '%d', 'LEVEL %d', '+%d']) % c.size(1, 99999), font, c.pale(), stroke_width=c.whole(0, 4), stroke_fill=c.dark())
+        text = c.pick(['SCORE %d', 'x%d', 'HP %d', '%d', 'LEVEL %d', '+%d']) % c.size(1, 99999)
+        c.text(x, y, text, font, c.pale(), stroke_width=c.whole(0, 4), stroke_fill=c.dark())
         if c.chance(0.5):
             c.draw.rectangle([x, y + font.size * 1.2, x + 200, y + font.size * 1.2 + 20], c.dark(), c.pale(), 3)
             c.draw.rectangle([x + 4, y + font.size * 1.2 + 4, x + c.between(20, 190), y + font.size * 1.2 + 16], c.colour())
@@ -583,7 +584,8 @@ def drawing(c):
         elif kind == 3:
             n, phase = c.whole(8, 40), c.between(0, 6)
             r = [w / 3 * (1 + 0.12 * (k % 4 < 2)) for k in range(4 * n)]
-            c.draw.polygon([(x + q * math.cos(phase + k * math.pi / 2 / n), y + q * math.sin(phase + k * math.pi / 2 / n)) for k, q in enumerate(r)], None, ink, thick)
+            turn = [phase + k * math.pi / 2 / n for k in range(4 * n)]
+            c.draw.polygon([(x + q * math.cos(t), y + q * math.sin(t)) for q, t in zip(r, turn)], None, ink, thick)
         else:
             c.draw.arc([x, y, x + w, y + h], c.between(0, 360), c.between(0, 360), ink, thick)
         c.draw.line([(x, y - 20), (x + w, y - 20)], fill=ink, width=1)
@@ -791,7 +793,8 @@ def car(c, x, y, w):
     c.paint(at(roof), body, c.between(0, 0.03), c.between(0.1, 0.5))
     glass, n = c.near((50, 60, 70), 40), c.whole(3, 7)
     for k in range(n if boxy else 2):
-        quad = [(0.08 + 0.86 * k / n, 0.12), (0.08 + 0.86 * (k + 0.85) / n, 0.12), (0.08 + 0.86 * (k + 0.85) / n, 0.45), (0.08 + 0.86 * k / n, 0.45)] if boxy else \
+        left, right = 0.08 + 0.86 * k / n, 0.08 + 0.86 * (k + 0.85) / n
+        quad = [(left, 0.12), (right, 0.12), (right, 0.45), (left, 0.45)] if boxy else \
             [[(0.24, 0.42), (0.33, 0.1), (0.47, 0.08), (0.48, 0.42)], [(0.51, 0.42), (0.5, 0.08), (0.66, 0.08), (0.75, 0.42)]][k]
         c.paint(at(quad), glass, 0.1, 0.6)
     for a in (0.33, 0.5, 0.68):
@@ -802,7 +805,8 @@ def car(c, x, y, w):
             c.draw.ellipse([x + w * (a - r), y - w * (r + 0.02), x + w * (a + r), y + w * (r - 0.02)], colour)
         for k in range(10):
             t = k * math.pi / 5
-            c.draw.line([(x + w * a, y - w * 0.02), (x + w * (a + 0.065 * math.cos(t)), y - w * (0.02 + 0.065 * math.sin(t)))], fill=(60, 60, 62), width=max(1, int(w / 150)))
+            rim = (x + w * (a + 0.065 * math.cos(t)), y - w * (0.02 + 0.065 * math.sin(t)))
+            c.draw.line([(x + w * a, y - w * 0.02), rim], fill=(60, 60, 62), width=max(1, int(w / 150)))
     for a, colour in ((0.0, (200, 30, 20)), (0.95, (250, 240, 200))):
         c.draw.rectangle([x + w * a, y - h * 0.6, x + w * (a + 0.05), y - h * 0.48], colour)
     if boxy or c.chance(0.3):
@@ -859,7 +863,10 @@ def street(c):
     for _ in range(c.whole(1, 6)):
         x, y, s = c.between(0, c.w), c.between(0, c.h * 0.6), c.size(40, 300)
         c.box(x + s / 2 - s / 30, y, max(3, s / 15), c.h * c.between(0.2, 0.6), c.near((120, 120, 125), 60), 0, 0.3)
-        c.paste_quad(sign(c, s * 2, s), c.skew(x - s / 2, y, 2 * s, s, 0.05)) if c.chance(0.6) else c.paste_quad(round_sign(c, int(s)), c.skew(x, y, s, s, 0.05))
+        if c.chance(0.6):
+            c.paste_quad(sign(c, s * 2, s), c.skew(x - s / 2, y, 2 * s, s, 0.05))
+        else:
+            c.paste_quad(round_sign(c, int(s)), c.skew(x, y, s, s, 0.05))
     for _ in range(c.pick([0, 0, 3, 8])):
         a, b, sag = c.between(0, vy), c.between(0, vy), c.between(0, 100)
         t = np.linspace(0, 1, 20)

@@ -237,7 +237,8 @@ def calendar(c):
         c.draw.rectangle([x, y, x + w, y + h], (250, 250, 250) if i % 7 < 5 else (238, 240, 244), (205, 205, 210), 1)
         c.text(x + 10, y + 8, str(i + 1), font('Lato', 26), (90, 90, 96))
         for k in range(c.whole(0, 3)):
-            c.draw.rounded_rectangle([x + 6, y + 44 + k * 36, x + w - 6, y + 76 + k * 36], 6, c.pick([(66, 133, 244), (219, 68, 55), (15, 157, 88), (244, 180, 0)]))
+            colour = c.pick([(66, 133, 244), (219, 68, 55), (15, 157, 88), (244, 180, 0)])
+            c.draw.rounded_rectangle([x + 6, y + 44 + k * 36, x + w - 6, y + 76 + k * 36], 6, colour)
             c.text(x + 12, y + 60 + k * 36, c.word()[:10], font('Carlito', 25), (255, 255, 255), anchor='lm')
     x, y = c.w - 470, c.h - 640
     c.box(x + 10, y + 14, 400, 560, (20, 30, 40))
