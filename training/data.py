@@ -31,9 +31,6 @@ def load_pictures(folder, least=256):
     return pictures
 
 
-load_jpegs = load_pictures
-
-
 def read_y4m(path):
     """Planes of the first frame of an 8-bit 4:2:0 file."""
     data = open(path, 'rb').read()
