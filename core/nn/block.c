@@ -95,13 +95,13 @@ static void
 run_rows(const BlockPass *pass, M2tScratch *scratch, int begin, int end)
 {
     const M2tStage *stage = pass->stage;
-    int positions = (end - begin) * stage->columns, pieces = (positions + M2T_CHUNK - 1) / M2T_CHUNK, piece = (positions + pieces - 1) / pieces;
+    int positions = (end - begin) * stage->columns;
     gsize first = (gsize) begin * stage->columns, channels = stage->channels;
 
     for (int row = begin; row < end; row++)
         convolve(pass, row, scratch->conv + (row - begin) * stage->columns * channels);
-    for (int i = 0; i < positions; i += piece)
-        mix_channels(pass, scratch, first + i, scratch->conv + i * channels, MIN(piece, positions - i));
+    for (int i = 0; i < positions; i += M2T_CHUNK)
+        mix_channels(pass, scratch, first + i, scratch->conv + i * channels, MIN(M2T_CHUNK, positions - i));
 }
 
 static int
