@@ -237,7 +237,7 @@ def graph(config: Config, name, skip):
             'analysis': transform, 'synthesis': transform,
             'prior': {'width': config.width, 'heads': config.heads, 'mlp': config.mlp, 'step': config.step,
                       'parts': list(config.parts), 'groups': list(config.groups),
-                      'layers': ['window', 'shifted'] * (config.layers // 2), 'limit': 7386},
+                      'layers': [('window', 'shifted')[i % 2] for i in range(config.layers)], 'limit': 7386},
             'entropy': {'levels': LEVELS, 'base': BASE, 'step': STEP_LEVEL, 'skip': skip}}
 
 
