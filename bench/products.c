@@ -130,17 +130,30 @@ add_prior(Products *p, int slots)
     }
 }
 
+/* The weights that a layer's input is multiplied with, one product each, as linear.c does it. Returns their number. */
+static int
+factors(const Layer *layer, gconstpointer packed[3])
+{
+    const M2tLinear *linear = layer->linear;
+    int count = 0;
+
+    if (layer->wide_input)
+        packed[count++] = linear->packed; /* by the low part of the input */
+    packed[count++] = linear->packed_wide ? linear->packed_wide : linear->packed;
+    if (linear->packed_low)
+        packed[count++] = linear->packed_low;
+    return count;
+}
+
 static void
 run_layer(const Products *p, const Layer *layer, int m, int thread)
 {
-    const M2tLinear *linear = layer->linear;
-    const M2tGemm *gemm = p->net->gemm;
-    int n = linear->weights->n, k = linear->weights->k;
+    const M2tLinearWeights *w = layer->linear->weights;
+    gconstpointer packed[3];
+    int count = factors(layer, packed);
 
-    for (int i = 0; i < 1 + layer->wide_input; i++)
-        gemm->run(linear->packed, p->in, m, n, k, p->sum[thread], p->scratch[thread]);
-    if (linear->packed_low)
-        gemm->run(linear->packed_low, p->in, m, n, k, p->sum[thread], p->scratch[thread]);
+    for (int i = 0; i < count; i++)
+        p->net->gemm->run(packed[i], p->in, m, w->n, w->k, p->sum[thread], p->scratch[thread]);
 }
 
 /* One thread's share of all passes. */
@@ -240,8 +253,9 @@ products_macs(const Products *p)
         for (int j = 0; j < LAYERS && p->pass[i].layer[j].linear; j++) {
             const Layer *layer = &p->pass[i].layer[j];
             const M2tLinearWeights *w = layer->linear->weights;
+            gconstpointer packed[3];
 
-            macs += (double) p->pass[i].rows * w->n * w->k * (1 + layer->wide_input + (layer->linear->packed_low != NULL));
+            macs += (double) p->pass[i].rows * w->n * w->k * factors(layer, packed);
         }
     return macs;
 }

@@ -18,7 +18,7 @@ void products_free(Products *products);
  * end. */
 void products_run(Products *products);
 
-/* Multiply-accumulates of a frame; 15-bit factors count as often as they are multiplied. */
+/* Multiply-accumulates of a frame; what takes two or three products counts as often. */
 double products_macs(const Products *products);
 
 #endif
