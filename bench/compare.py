@@ -8,6 +8,8 @@ CLIP may be of any kind that ffmpeg reads. For every codec the coarsest quality 
 (6 Y + U + V) / 8 in dB, mean over the frames, as in rd.py. Bits are those at exactly --psnr, interpolated between that setting and the next coarser one;
 speed is that of the setting itself, the median over --rounds, codecs in turn. All codecs may use --threads threads (jpegenc and jpegdec have one).
 
+--settings FILE takes the quality settings from what --out wrote before, and only measures speed; the clip and --frames must be the same.
+
 Everything is in memory. What ffmpeg and GStreamer take to read the raw clip is measured as well and taken off; libm2t's figures are those of
 "m2t --verbose", with reading and writing. A codec that is not installed is named below the table. Needs ffmpeg, gst-launch-1.0 and numpy.
 """
@@ -33,7 +35,7 @@ from speed import cpu_name, print_table
 BASE = "jpegenc"   # whose bits are 100 %
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Codec:
     name: str
     pictures: str       # which prediction it may use
@@ -186,18 +188,34 @@ def time_codec(codec, point, clip, out):
     return max(whole - source, whole / 10), run(codec.decode, clip, out=out)
 
 
-def measure(codecs, clip, args, folder):
-    out = {codec.name + codec.pictures: f"{folder}/{i}.{codec.suffix}" for i, codec in enumerate(codecs)}
+def find_settings(codecs, clip, target, out):
     rows = []
     for codec in codecs:
-        rows.append({"name": codec.name, "pictures": codec.pictures, **search(codec, clip, out[codec.name + codec.pictures], args.psnr), "times": []})
+        rows.append({"name": codec.name, "pictures": codec.pictures, **search(codec, clip, out[codec], target)})
         print(f"compare.py: {codec.name}, {codec.pictures}: q {rows[-1]['q']}", file=sys.stderr)
-    for _ in range(args.rounds):
+    return rows
+
+
+def time_rows(codecs, rows, clip, rounds, out):
+    """Adds the frames a second to the rows; codecs in turn."""
+    times = {codec: [] for codec in codecs}
+    for _ in range(rounds):
         for codec, row in zip(codecs, rows):
-            row["times"].append(time_codec(codec, row, clip, out[codec.name + codec.pictures]))
-    for row in rows:
-        encode, decode = (statistics.median(times) for times in zip(*row.pop("times")))
+            times[codec].append(time_codec(codec, row, clip, out[codec]))
+    for codec, row in zip(codecs, rows):
+        encode, decode = (statistics.median(seconds) for seconds in zip(*times[codec]))
         row["encode_frames_s"], row["decode_frames_s"] = len(clip.frames) / encode, len(clip.frames) / decode
+
+
+def measure(codecs, clip, args, folder):
+    out = {codec: f"{folder}/{i}.{codec.suffix}" for i, codec in enumerate(codecs)}
+    if args.settings:
+        known = {(row["name"], row["pictures"]): row for row in json.loads(pathlib.Path(args.settings).read_text())["rows"]}
+        codecs = [codec for codec in codecs if (codec.name, codec.pictures) in known]
+        rows = [known[codec.name, codec.pictures] for codec in codecs]
+    else:
+        rows = find_settings(codecs, clip, args.psnr, out)
+    time_rows(codecs, rows, clip, args.rounds, out)
     return rows
 
 
@@ -214,17 +232,23 @@ def draw(rows, target, path):
     import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib import ticker
     figure, axis = plt.subplots(figsize=(9, 6))
-    for row in (row for row in rows if row["bpp_at_target"]):
-        intra = row["pictures"] == "intra"
-        axis.scatter(row["encode_frames_s"], row["bpp_at_target"], s=60, color="C3" if row["name"].startswith("libm2t") else "C0" if intra else "C7")
-        axis.annotate(row["name"] + ("" if intra else " (inter)"), (row["encode_frames_s"], row["bpp_at_target"]), xytext=(6, 4),
-                      textcoords="offset points", fontsize=8)
+    shown = sorted((row for row in rows if row["bpp_at_target"]), key=lambda row: row["encode_frames_s"])
+    for i, row in enumerate(shown):
+        intra, point = row["pictures"] == "intra", (row["encode_frames_s"], row["bpp_at_target"])
+        axis.scatter(*point, s=60, color="C3" if row["name"].startswith("libm2t") else "C0" if intra else "C7")
+        axis.annotate(row["name"].replace(", zerolatency", "") + ("" if intra else " (inter)"), point, xytext=(0, 7 if i % 2 else -13),
+                      textcoords="offset points", ha="center", fontsize=8)
     axis.set_xscale("log")
     axis.set_xlabel("encoding, frames/s")
     axis.set_ylabel(f"bit per luma sample at {target:g} dB")
-    axis.set_ylim(bottom=0)
-    axis.margins(x=0.2)
+    axis.set_yscale("log")
+    axis.margins(x=0.12, y=0.12)
+    for labels in (axis.xaxis, axis.yaxis):
+        labels.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        labels.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        labels.set_minor_formatter(ticker.NullFormatter())
     axis.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
@@ -239,6 +263,7 @@ def main():
     parser.add_argument("--psnr", type=float, default=38)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--settings")
     parser.add_argument("--out")
     parser.add_argument("--plot")
     args = parser.parse_args()
