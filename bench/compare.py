@@ -30,7 +30,7 @@ import tempfile
 import numpy as np
 
 from rd import psnr, read_y4m
-from speed import cpu_name, print_table
+from speed import cpu_name, model_name, print_table
 
 BASE = "jpegenc"   # whose bits are 100 %
 
@@ -88,9 +88,9 @@ def others():
 
 def libm2t(build, model):
     m2t = str(pathlib.Path(build) / "tools" / "m2t")
-    decode = m2t + " decode -v -t {threads} {out} {rec}"
-    return Codec(f"libm2t {model}", "intra", "m2tv", list(range(63, -1, -1)), m2t + f" encode -v -m {model} -t {{threads}} -q {{q}} {{y4m}} {{out}}",
-                 decode, decode)
+    decode = m2t + f" decode -v -m {model} -t {{threads}} {{out}} {{rec}}"
+    return Codec(f"libm2t {model_name(model)}", "intra", "m2tv", list(range(63, -1, -1)),
+                 m2t + f" encode -v -m {model} -t {{threads}} -q {{q}} {{y4m}} {{out}}", decode, decode)
 
 
 def has_element(name):

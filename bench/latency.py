@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 
-from speed import cpu_name, print_table
+from speed import cpu_name, model_name, print_table
 
 
 def rate_of(clip):
@@ -49,7 +49,8 @@ def run_pipeline(model, frames, rate, args, folder):
     width, height = args.size.split("x")
     caps = f"video/x-raw,format=I420,width={width},height={height},framerate={rate}"
     source = f"multifilesrc location={folder}/%05d.raw start-index=1 stop-index={frames} caps={caps} ! identity name=before silent=false"
-    codec = f"m2tenc tune=zerolatency model-file={model} quantizer={args.quantizer:g} threads={args.threads} ! m2tdec threads={args.threads}"
+    both = f"model-file={model} threads={args.threads}"
+    codec = f"m2tenc tune=zerolatency quantizer={args.quantizer:g} {both} ! m2tdec {both}"
     command = ["gst-launch-1.0", "-v", *f"{source} ! {codec} ! identity name=after silent=false ! fakesink sync=true".split()]
     process = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                              env=environment_of(args.build, args.coretype, folder))
@@ -78,8 +79,9 @@ def measure(model, frames, rate, args, folder):
     first, *rest = times_of(trace, r" latency, .*?sink-element=\(string\)fakesink")
     held, into, out = held_back(text)
     middle = lambda element: statistics.median(times_of(trace, rf"element-latency, .*?element=\(string\){element}")[1:])
-    return {"model": model, "first_ms": first, "median_ms": statistics.median(rest), "p95_ms": statistics.quantiles(rest, n=20, method="inclusive")[-1],
-            "max_ms": max(rest), "encode_ms": middle("m2tenc"), "decode_ms": middle("m2tdec"), "held": held, "in": into, "out": out}
+    return {"model": model_name(model), "first_ms": first, "median_ms": statistics.median(rest),
+            "p95_ms": statistics.quantiles(rest, n=20, method="inclusive")[-1], "max_ms": max(rest),
+            "encode_ms": middle("m2tenc"), "decode_ms": middle("m2tdec"), "held": held, "in": into, "out": out}
 
 
 def main():

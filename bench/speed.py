@@ -38,6 +38,11 @@ def cpu_name():
     return f"{model} ({', '.join(isa)}), {os.cpu_count()} cores"
 
 
+def model_name(model):
+    """Models are given by name or path."""
+    return pathlib.Path(model).stem
+
+
 def size_of(clip):
     entries = ["-show_entries", "stream=width,height", "-of", "csv=p=0"]
     out = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v:0", *entries, clip], check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -107,8 +112,8 @@ def middle(runs, side):
 def rows_of(results):
     for (clip, model, backend, coretype, threads), runs in results.items():
         first = runs[0]
-        yield {"clip": clip, "width": first["width"], "height": first["height"], "frames": first["frames"], "bytes": first["bytes"], "model": model,
-               "backend": backend, "kernels": first["kernels"] if backend == "openblas" else "", "threads": threads,
+        yield {"clip": clip, "width": first["width"], "height": first["height"], "frames": first["frames"], "bytes": first["bytes"],
+               "model": model_name(model), "backend": backend, "kernels": first["kernels"] if backend == "openblas" else "", "threads": threads,
                "peak_mib": statistics.median(run["peak_kib"] for run in runs) / 1024, "encode": middle(runs, "encode"), "decode": middle(runs, "decode")}
 
 
