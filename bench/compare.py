@@ -221,7 +221,8 @@ def measure(codecs, clip, args, folder):
 
 def print_rows(rows, target):
     base = next((row["bpp_at_target"] for row in rows if row["name"] == BASE), None)
-    columns = ["codec", "prediction", "quality setting", "PSNR dB", "bit/px", f"bit/px at {target:g} dB", f"against {BASE}", "encode frames/s", "decode frames/s"]
+    columns = ["codec", "prediction", "quality setting", "PSNR dB", "bit/px", f"bit/px at {target:g} dB", f"against {BASE}",
+               "encode frames/s", "decode frames/s"]
     at = lambda row: f"{row['bpp_at_target']:.3f}" if row["bpp_at_target"] else "–"
     against = lambda row: f"{100 * (row['bpp_at_target'] / base - 1):+.0f} %" if base and row["bpp_at_target"] else "–"
     print_table(columns, ([row["name"], row["pictures"], str(row["q"]), f"{row['psnr']:.2f}", f"{row['bpp']:.3f}", at(row), against(row),
