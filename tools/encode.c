@@ -124,15 +124,23 @@ write_oldest(Encoding *encoding, GError **error)
     return TRUE;
 }
 
+/* Whether to read on before the oldest frame is written. */
+static gboolean
+reads_on(const Encoding *encoding)
+{
+    guint pending = m2t_encoder_pending(encoding->encoder);
+
+    return pending == 0 || (pending < m2t_encoder_frames(encoding->encoder) && tool_input_ready(encoding->in));
+}
+
 /* Whatever was read before an error is still written. */
 static void
 encode_all(Encoding *encoding, GError **error)
 {
-    guint frames = m2t_encoder_frames(encoding->encoder);
     gboolean good = TRUE;
 
     while (good && !encoding->end)
-        good = m2t_encoder_pending(encoding->encoder) < frames ? start_next(encoding, error) : write_oldest(encoding, error);
+        good = reads_on(encoding) ? start_next(encoding, error) : write_oldest(encoding, error);
     while (encoding->end && m2t_encoder_pending(encoding->encoder) > 0 && write_oldest(encoding, *error ? NULL : error))
         ;
 }

@@ -136,6 +136,15 @@ packet_reader_next(PacketReader *reader)
 }
 
 gboolean
+packet_reader_ready(const PacketReader *reader)
+{
+    gsize before, unit_size;
+
+    return m2t_stream_find(reader->buffer->data + reader->used, reader->buffer->len - reader->used, &before, &unit_size) == M2T_STREAM_UNIT ||
+        reader->end || tool_input_ready(reader->file);
+}
+
+gboolean
 picture_reader_open(PictureReader *reader, const char *path, const CodecOptions *options)
 {
     M2tDecoderSettings settings;
@@ -224,7 +233,7 @@ picture_reader_next(PictureReader *reader)
         guint pending = m2t_decoder_pending(reader->decoder), frames = m2t_decoder_frames(reader->decoder);
         g_autoptr(GError) error = NULL;
 
-        if (reader->end == SOURCE_NEXT && pending < frames) {
+        if (reader->end == SOURCE_NEXT && (pending == 0 || (pending < frames && packet_reader_ready(&reader->reader)))) {
             reader->end = start_next(reader);
         } else if (pending == 0) {
             return reader->end;

@@ -29,6 +29,7 @@ typedef struct {
 /* FALSE after a message. */
 gboolean packet_reader_open(PacketReader *reader, const char *path);
 SourceResult packet_reader_next(PacketReader *reader);
+gboolean packet_reader_ready(const PacketReader *reader); /* the next packet is there, or on its way */
 void packet_reader_close(PacketReader *reader);
 
 /* Reports that the packet of this number is damaged. */

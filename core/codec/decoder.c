@@ -284,6 +284,12 @@ m2t_decoder_finish(M2tDecoder *d, GError **error)
     return f->good;
 }
 
+gboolean
+m2t_decoder_ready(const M2tDecoder *d)
+{
+    return m2t_jobs_pending(d->jobs) > 0 && m2t_jobs_ready(d->jobs);
+}
+
 guint
 m2t_decoder_pending(const M2tDecoder *d)
 {

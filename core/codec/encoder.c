@@ -293,6 +293,12 @@ m2t_encoder_finish(M2tEncoder *e, M2tPacket *packet, GError **error)
     return TRUE;
 }
 
+gboolean
+m2t_encoder_ready(const M2tEncoder *e)
+{
+    return m2t_jobs_pending(e->jobs) > 0 && m2t_jobs_ready(e->jobs);
+}
+
 guint
 m2t_encoder_pending(const M2tEncoder *e)
 {

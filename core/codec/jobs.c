@@ -115,6 +115,12 @@ m2t_jobs_start(M2tJobs *jobs)
         job->task(job->data);
 }
 
+gboolean
+m2t_jobs_ready(const M2tJobs *jobs)
+{
+    return !g_atomic_int_get(&jobs->job[jobs->first].busy);
+}
+
 guint
 m2t_jobs_finish(M2tJobs *jobs)
 {

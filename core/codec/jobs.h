@@ -21,6 +21,9 @@ guint m2t_jobs_pending(const M2tJobs *jobs); /* started and not yet finished */
 guint m2t_jobs_next(const M2tJobs *jobs);
 void m2t_jobs_start(M2tJobs *jobs);
 
+/* Whether m2t_jobs_finish() would return at once. Only while one is pending. */
+gboolean m2t_jobs_ready(const M2tJobs *jobs);
+
 /* Waits for the one started first of those that are pending, and returns its number. */
 guint m2t_jobs_finish(M2tJobs *jobs);
 

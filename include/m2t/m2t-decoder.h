@@ -61,7 +61,8 @@ M2T_API gboolean m2t_decoder_start(M2tDecoder *decoder, const M2tPicture *pictur
  * Returns: FALSE with M2T_ERROR_STREAM if its payload is damaged; its picture is then not written. */
 M2T_API gboolean m2t_decoder_finish(M2tDecoder *decoder, GError **error);
 
-M2T_API guint m2t_decoder_pending(const M2tDecoder *decoder); /* frames started and not yet finished */
+M2T_API guint m2t_decoder_pending(const M2tDecoder *decoder);    /* frames started and not yet finished */
+M2T_API gboolean m2t_decoder_ready(const M2tDecoder *decoder);   /* one is pending, and m2t_decoder_finish() would not wait for it */
 
 /* Forgets the sequence header: the next frame must be a key frame. Frames that are pending are waited for and thrown away. */
 M2T_API void m2t_decoder_reset(M2tDecoder *decoder);

@@ -52,22 +52,22 @@ M2T_API M2tEncoder *m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, c
 M2T_API void m2t_encoder_set_quantizer(M2tEncoder *encoder, double quantizer);
 M2T_API void m2t_encoder_set_key_interval(M2tEncoder *encoder, guint frames);
 
-/* Codes one picture of the size given to m2t_encoder_new(): start and finish in one, while no other frame is pending. @force_key: make it a key frame whatever the interval says.
- * The first frame always is one. @picture is only read, and not kept.
+/* Codes one picture of the size given to m2t_encoder_new(), while no other is pending: m2t_encoder_start() and m2t_encoder_finish() in one.
  * Returns: TRUE with @packet filled in. FALSE leaves the encoder usable, with @error set. */
 M2T_API gboolean m2t_encoder_encode(M2tEncoder *encoder, const M2tPicture *picture, gboolean force_key, M2tPacket *packet, GError **error);
 
-/* Begins to code one picture of the size given to m2t_encoder_new(), in a thread of the encoder; with one frame in flight it is done on return.
- * Neither the bytes nor the order of packets depend on the number of frames in flight. @picture is copied, the planes it points to are only
- * read, and must stay as they are until the frame is finished. A caller's mistake: as many frames as there can be are pending.
+/* Begins to code one picture in a thread of the encoder; with one frame in flight it is done on return. @force_key: make it a key frame whatever the
+ * interval says. The first frame always is one. Packets do not depend on the number of frames in flight. @picture is copied; the planes it points to are
+ * only read, and must stay as they are until the frame is finished. A caller's mistake: as many frames as there can be are pending.
  * Returns: TRUE, and the frame is pending. FALSE, with @error set, leaves the encoder as it was. */
 M2T_API gboolean m2t_encoder_start(M2tEncoder *encoder, const M2tPicture *picture, gboolean force_key, GError **error);
 
 /* Waits for the frame that was started first. A caller's mistake: none is pending.
- * Returns: TRUE with @packet filled in. FALSE, with @error set, if that frame failed; where it was to be a key frame, the next to be started is. */
+ * Returns: TRUE with @packet filled in. FALSE, with @error set, if that frame failed; if it was to be a key frame, the next to be started is one. */
 M2T_API gboolean m2t_encoder_finish(M2tEncoder *encoder, M2tPacket *packet, GError **error);
 
-M2T_API guint m2t_encoder_pending(const M2tEncoder *encoder); /* frames started and not yet finished */
+M2T_API guint m2t_encoder_pending(const M2tEncoder *encoder);    /* frames started and not yet finished */
+M2T_API gboolean m2t_encoder_ready(const M2tEncoder *encoder);   /* one is pending, and m2t_encoder_finish() would not wait for it */
 
 /* As after m2t_encoder_new(): the next frame is a key frame. Frames that are pending are waited for and thrown away. The frame counter goes
  * on. */
