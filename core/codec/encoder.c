@@ -201,9 +201,13 @@ static void
 choose_by_size(void *data, int begin, int end, int worker)
 {
     FrameEncoder *f = data;
-    gsize latents = (gsize) f->codec.model->latents;
+    int latents = f->codec.model->latents;
 
-    m2t_quant_choose_small(f->rest + begin * latents, f->codec.latents + begin * latents, (int) ((end - begin) * latents));
+    for (int token = begin; token < end; token++) {
+        gsize at = (gsize) token * latents;
+
+        m2t_quant_choose_small(f->codec.quant.feature, f->rest + at, f->codec.latents + at, latents);
+    }
 }
 
 static void

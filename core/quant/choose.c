@@ -6,7 +6,6 @@
 #include "entropy/cost.h"
 
 #define REST_ONE 128                      /* unit of rest */
-#define ZERO_BELOW 71                     /* in units of rest: 0.55 */
 #define ERROR_WORTH (16 * M2T_COST_BIT)
 
 void
@@ -26,10 +25,15 @@ m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint
     }
 }
 
+/* Had latents a Laplace distribution of their usual size, one that is rare would cost log2(e) / size bits more than zero, worth 0.045 / size by the rule
+ * above. Measured on six training pictures, 0.04 is best and saves 1.3 % of the bits (one limit for all, 0.55, saves 0.9 %, knowing the costs 2.2 %). */
 void
-m2t_quant_choose_small(const gint8 *rest, gint16 *latent, int n)
+m2t_quant_choose_small(const float *feature, const gint8 *rest, gint16 *latent, int n)
 {
-    for (int i = 0; i < n; i++)
-        if (ABS(REST_ONE * latent[i] + rest[i]) < ZERO_BELOW)
+    for (int i = 0; i < n; i++) {
+        float limit = REST_ONE / 2 + feature[i] * (0.04f / 16 * REST_ONE);
+
+        if ((float) ABS(REST_ONE * latent[i] + rest[i]) < limit)
             latent[i] = 0;
+    }
 }
