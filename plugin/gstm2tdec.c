@@ -476,6 +476,18 @@ gst_m2t_dec_handle_frame(GstVideoDecoder *base, GstVideoCodecFrame *frame)
     return ret;
 }
 
+/* The base class holds other events back until the next frame comes out, but not a gap. */
+static gboolean
+gst_m2t_dec_sink_event(GstVideoDecoder *base, GstEvent *event)
+{
+    if (GST_EVENT_TYPE(event) == GST_EVENT_GAP) {
+        GST_VIDEO_DECODER_STREAM_LOCK(base);
+        gst_m2t_dec_drain(base);
+        GST_VIDEO_DECODER_STREAM_UNLOCK(base);
+    }
+    return GST_VIDEO_DECODER_CLASS(parent_class)->sink_event(base, event);
+}
+
 /* The base class skips twice as far ahead as the sink was late. After one long stall that would be a long blackout. */
 static GstEvent *
 gst_m2t_dec_limit_lateness(GstEvent *event)
@@ -593,6 +605,7 @@ gst_m2t_dec_class_init(GstM2tDecClass *class)
     decoder_class->set_format = GST_DEBUG_FUNCPTR(gst_m2t_dec_set_format);
     decoder_class->decide_allocation = GST_DEBUG_FUNCPTR(gst_m2t_dec_decide_allocation);
     decoder_class->handle_frame = GST_DEBUG_FUNCPTR(gst_m2t_dec_handle_frame);
+    decoder_class->sink_event = GST_DEBUG_FUNCPTR(gst_m2t_dec_sink_event);
     decoder_class->src_event = GST_DEBUG_FUNCPTR(gst_m2t_dec_src_event);
 }
 

@@ -209,6 +209,58 @@ current_caps(GstHarness *h)
     return gst_structure_copy(gst_caps_get_structure(caps, 0));
 }
 
+static GstPadProbeReturn
+note_arrival(GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+    GString *log = data;
+    GstEvent *event = GST_IS_EVENT(info->data) ? GST_EVENT(info->data) : NULL;
+    GstCaps *caps;
+    gint width;
+
+    if (GST_IS_BUFFER(info->data)) {
+        g_string_append_printf(log, "b%u ", (guint) (GST_BUFFER_PTS(GST_BUFFER(info->data)) / FRAME_TIME));
+    } else if (event != NULL && GST_EVENT_TYPE(event) == GST_EVENT_CAPS) {
+        gst_event_parse_caps(event, &caps);
+        gst_structure_get_int(gst_caps_get_structure(caps, 0), "width", &width);
+        g_string_append_printf(log, "c%d ", width);
+    } else if (event != NULL && gst_video_event_is_force_key_unit(event)) {
+        g_string_append(log, "k ");
+    } else if (event != NULL && GST_EVENT_TYPE(event) == GST_EVENT_GAP) {
+        g_string_append(log, "g ");
+    } else if (event != NULL && GST_EVENT_TYPE(event) == GST_EVENT_EOS) {
+        g_string_append(log, "e ");
+    }
+    return GST_PAD_PROBE_OK;
+}
+
+static void
+free_log(gpointer log)
+{
+    g_string_free(log, TRUE);
+}
+
+GString *
+arrivals(GstHarness *h)
+{
+    GString *log = g_string_new(NULL);
+
+    gst_pad_add_probe(h->sinkpad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, note_arrival, log, free_log);
+    return log;
+}
+
+GstClockTime
+min_latency(GstHarness *h)
+{
+    GstQuery *query = gst_query_new_latency();
+    GstClockTime min;
+
+    gst_harness_set_live(h, TRUE);
+    g_assert_true(gst_pad_peer_query(h->sinkpad, query));
+    gst_query_parse_latency(query, NULL, &min, NULL);
+    gst_query_unref(query);
+    return min;
+}
+
 static char *
 run_launch(const char *launch)
 {
