@@ -3,6 +3,7 @@
  * nothing is allocated per frame. */
 #include "bitstream/frame.h"
 #include "planes.h"
+#include "quant/choose.h"
 #include "vectors.h"
 
 #include <m2t/m2t.h>
@@ -408,6 +409,19 @@ test_no_allocation(void)
     planes_clear(&out);
 }
 
+/* 0.52 stays where a latent usually is 8, and becomes zero where it usually is 1 (limit 0.54); 0.6 needs 0.25 (0.66). 0.84 always stays. */
+static void
+test_small_latents(void)
+{
+    const float feature[] = {2, 2, 16, 16, 16, 64, 64, 1000, 1000};
+    const gint8 rest[] = {-61, 61, -61, 61, -51, -51, 51, -20, 20};
+    gint16 latent[] = {1, -1, 1, -1, 1, 1, -1, 1, -1};
+    const gint16 expected[] = {1, -1, 0, 0, 1, 0, 0, 1, -1};
+
+    m2t_quant_choose_small(feature, rest, latent, G_N_ELEMENTS(latent));
+    g_assert_cmpmem(latent, sizeof latent, expected, sizeof expected);
+}
+
 /* --- several frames in flight --- */
 
 enum { CLIP = 9, CLIP_WIDTH = 96, CLIP_HEIGHT = 70 };
@@ -746,6 +760,7 @@ main(int argc, char **argv)
     g_test_add_func("/codec/damage", test_damage);
     g_test_add_func("/codec/no-allocation", test_no_allocation);
     g_test_add_func("/codec/shared-model", test_shared_model);
+    g_test_add_func("/codec/small-latents", test_small_latents);
     g_test_add_func("/codec/frames/encode", test_frames_encode);
     g_test_add_func("/codec/frames/decode", test_frames_decode);
     g_test_add_func("/codec/frames/damage", test_frames_damage);
