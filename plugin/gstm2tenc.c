@@ -222,15 +222,18 @@ gst_m2t_enc_push_oldest(GstM2tEnc *self)
     return gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);
 }
 
-/* Pushes all that is held. */
+/* Pushes all that is held, even where downstream does not want it any more: nothing is left for an encoder that is about to go. */
 static GstFlowReturn
 gst_m2t_enc_finish(GstVideoEncoder *base)
 {
     GstM2tEnc *self = GST_M2T_ENC(base);
     GstFlowReturn ret = GST_FLOW_OK;
 
-    while (ret == GST_FLOW_OK && self->encoder != NULL && m2t_encoder_pending(self->encoder) > 0)
-        ret = gst_m2t_enc_push_oldest(self);
+    while (self->encoder != NULL && m2t_encoder_pending(self->encoder) > 0) {
+        GstFlowReturn pushed = gst_m2t_enc_push_oldest(self);
+
+        ret = ret != GST_FLOW_OK ? ret : pushed;
+    }
     return ret;
 }
 

@@ -25,8 +25,8 @@ typedef struct {
     double quantizer;     /* 0 (finest) ... M2T_QUANTIZER_MAX, in steps of 1/4; default 32 */
     guint key_interval;   /* frames from one key frame to the next; 0 (default): every frame is one */
     guint threads;        /* 1 ... M2T_THREADS_MAX; 0 (default): the processors at hand */
-    guint frames;         /* in flight, coded at the same time: 1 (default) ... M2T_FRAMES_MAX; 0: one for each thread. Threads are
-                           * shared out among them, each has at least one. */
+    guint frames;         /* in flight, coded at the same time: 1 (default) ... M2T_FRAMES_MAX; 0: one for each thread, as far as
+                           * that goes. Threads are shared out among them, each has at least one. */
     M2tSpeedPreset speed_preset; /* default M2T_SPEED_PRESET_MEDIUM */
     const char *backend;  /* of the matrix products: "c", "openblas"; NULL (default): the fastest that works here.
                            * The bits do not depend on it. */

@@ -957,6 +957,23 @@ proposes_buffers_for_held_frames(void)
     }
 }
 
+/* Downstream refuses in the middle, and the next caps need another encoder. */
+static void
+refused_frames_are_let_go(void)
+{
+    GstHarness *h = encoder_that_may_hold("threads=4");
+
+    g_object_set_data(G_OBJECT(h->sinkpad), "answer", GINT_TO_POINTER(GST_FLOW_ERROR));
+    gst_pad_set_chain_function(h->sinkpad, refusing_chain);
+    for (guint i = 0; i < 3; i++)
+        gst_harness_push(h, raw_frame(WIDTH, HEIGHT, i));
+    gst_harness_set_src_caps_str(h, "video/x-raw, format=I420, width=80, height=32, framerate=25/1");
+    gst_harness_push(h, raw_frame(80, 32, 3));
+    gst_harness_push_event(h, gst_event_new_eos());
+    g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
+    harness_free(h);
+}
+
 /* Down to READY with frames that nobody will ever ask for. */
 static void
 stops_with_held_frames(void)
@@ -1058,6 +1075,7 @@ main(int argc, char **argv)
     g_test_add_func("/encoder/B11 key unit while frames are held", key_unit_while_frames_are_held);
     g_test_add_func("/encoder/C15 drops in order", drops_in_order);
     g_test_add_func("/encoder/C30 buffers for held frames", proposes_buffers_for_held_frames);
+    g_test_add_func("/encoder/B31 refused frames are let go", refused_frames_are_let_go);
     g_test_add_func("/encoder/B33 stops with held frames", stops_with_held_frames);
     g_test_add_func("/encoder/C9 speed presets", speed_presets);
     g_test_add_func("/encoder/L1 stress", stress);
