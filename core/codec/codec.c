@@ -61,7 +61,7 @@ m2t_codec_position(const M2tCodec *codec, int slot)
 }
 
 gboolean
-m2t_codec_settle(M2tCodecSettings *settings, const char *backend, guint threads, guint frames, GError **error)
+m2t_codec_settings(M2tCodecSettings *settings, const char *backend, guint threads, guint frames, GError **error)
 {
     guint processors = MIN(g_get_num_processors(), M2T_THREADS_MAX);
 

@@ -44,7 +44,7 @@ typedef struct {
 } M2tCodecSettings;
 
 /* FALSE with M2T_ERROR_SETTINGS or _UNSUPPORTED. */
-gboolean m2t_codec_settle(M2tCodecSettings *settings, const char *backend, guint threads, guint frames, GError **error);
+gboolean m2t_codec_settings(M2tCodecSettings *settings, const char *backend, guint threads, guint frames, GError **error);
 
 /* Threads for the frame in place @i of those in flight: an equal share, but at least one. */
 guint m2t_codec_share(const M2tCodecSettings *settings, guint i);

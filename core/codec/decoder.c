@@ -57,7 +57,7 @@ m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *settings, GError **er
 
     m2t_decoder_settings_init(&defaults);
     settings = settings ? settings : &defaults;
-    if (!m2t_codec_settle(&common, settings->backend, settings->threads, settings->frames, error))
+    if (!m2t_codec_settings(&common, settings->backend, settings->threads, settings->frames, error))
         return NULL;
     d = g_new0(M2tDecoder, 1);
     d->model = model ? m2t_model_ref(model) : NULL;

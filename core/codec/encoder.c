@@ -104,7 +104,7 @@ m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSetti
     g_return_val_if_fail(model && info, NULL);
     m2t_encoder_settings_init(&defaults);
     settings = settings ? settings : &defaults;
-    if (!m2t_codec_settle(&common, settings->backend, settings->threads, settings->frames, error) || !check_info(info, error))
+    if (!m2t_codec_settings(&common, settings->backend, settings->threads, settings->frames, error) || !check_info(info, error))
         return NULL;
 
     e = g_new0(M2tEncoder, 1);
