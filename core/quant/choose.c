@@ -6,6 +6,7 @@
 #include "entropy/cost.h"
 
 #define REST_ONE 128                      /* unit of rest */
+#define ZERO_BELOW 71                     /* in units of rest: 0.55 */
 #define ERROR_WORTH (16 * M2T_COST_BIT)
 
 void
@@ -23,4 +24,12 @@ m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint
         if (saved > worse)
             latent[i] = (gint16) other;
     }
+}
+
+void
+m2t_quant_choose_small(const gint8 *rest, gint16 *latent, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (ABS(REST_ONE * latent[i] + rest[i]) < ZERO_BELOW)
+            latent[i] = 0;
 }

@@ -123,10 +123,11 @@ coded_frames_of(const char *raw, const char *properties, guint count)
     GstVideoInfo info;
 
     gst_video_info_from_caps(&info, caps);
-    for (guint i = 0; i < count; i++) {
+    for (guint i = 0; i < count; i++)
         g_assert_cmpint(gst_harness_push(h, raw_frame((guint) info.width, (guint) info.height, i)), ==, GST_FLOW_OK);
+    g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
+    for (guint i = 0; i < count; i++)
         g_ptr_array_add(frames, gst_harness_pull(h));
-    }
     harness_free(h);
     return frames;
 }

@@ -182,7 +182,7 @@ variable_rate(void)
 static void
 captions_in_one_process(void)
 {
-    GstHarness *h = harness("m2tenc ! m2tdec", RAW_CAPS, NULL);
+    GstHarness *h = harness("m2tenc tune=zerolatency ! m2tdec", RAW_CAPS, NULL);
     GstBuffer *raw = raw_frame(WIDTH, HEIGHT, 0);
     const guint8 caption[] = {0xfc, 0x80, 0x80};
     g_autoptr(GstBuffer) out = NULL;

@@ -7,11 +7,20 @@
 #define MASTERED_CAPS RAW_CAPS ", mastering-display-info=(string)35400:14600:8500:39850:6550:2300:15635:16450:10000000:1"
 
 static GstHarness *
-encoder(const char *properties)
+encoder_that_may_hold(const char *properties)
 {
     g_autofree char *launch = g_strdup_printf("m2tenc %s", properties);
 
     return harness(launch, RAW_CAPS, FRAMED_CAPS);
+}
+
+/* One in, one out. */
+static GstHarness *
+encoder(const char *properties)
+{
+    g_autofree char *more = g_strdup_printf("tune=zerolatency %s", properties);
+
+    return encoder_that_may_hold(more);
 }
 
 static GstBuffer *
@@ -63,7 +72,7 @@ accept_caps(void)
         {"video/x-raw, format=I420, width=64, height=8193, framerate=25/1", FALSE},
         {"video/x-raw, format=NV12, width=64, height=48, framerate=25/1", FALSE},
     };
-    GstHarness *h = harness("m2tenc", NULL, FRAMED_CAPS);
+    GstHarness *h = harness("m2tenc tune=zerolatency", NULL, FRAMED_CAPS);
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GstCaps) caps = gst_caps_from_string(cases[i].caps);
@@ -89,7 +98,7 @@ output_form(void)
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-        GstHarness *h = harness("m2tenc", RAW_CAPS, cases[i].wanted);
+        GstHarness *h = harness("m2tenc tune=zerolatency", RAW_CAPS, cases[i].wanted);
         g_autoptr(GstBuffer) first = encode(h, 0);
         g_autoptr(GstBuffer) second = encode(h, 1);
         g_autoptr(GstStructure) s = current_caps(h);
@@ -191,14 +200,16 @@ change_while_playing(void)
 static void
 ready_properties_stay(void)
 {
-    GstHarness *h = encoder("threads=1");
+    GstHarness *h = encoder_that_may_hold("threads=1");
     guint threads, tune;
+    gint preset;
     g_autofree char *model = NULL;
 
-    g_object_set(h->element, "threads", 2, "tune", 1, "model-file", "/nowhere", NULL);
-    g_object_get(h->element, "threads", &threads, "tune", &tune, "model-file", &model, NULL);
+    g_object_set(h->element, "threads", 2, "tune", 1, "speed-preset", 0, "model-file", "/nowhere", NULL);
+    g_object_get(h->element, "threads", &threads, "tune", &tune, "speed-preset", &preset, "model-file", &model, NULL);
     g_assert_cmpuint(threads, ==, 1);
     g_assert_cmpuint(tune, ==, 0);
+    g_assert_cmpint(preset, ==, 1);
     g_assert_null(model);
     harness_free(h);
 }
@@ -491,7 +502,7 @@ static void
 many_caps(void)
 {
     const char *other = "video/x-raw, format=I420, width=80, height=32, framerate=25/1";
-    GstHarness *h = harness("m2tenc", NULL, FRAMED_CAPS);
+    GstHarness *h = harness("m2tenc tune=zerolatency", NULL, FRAMED_CAPS);
 
     gst_harness_set_src_caps_str(h, other); /* before any frame, twice in a row, and back */
     gst_harness_set_src_caps_str(h, RAW_CAPS);
@@ -530,7 +541,7 @@ not_progressive_or_not_mono(void)
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
-        GstHarness *h = harness("m2tenc", NULL, FRAMED_CAPS);
+        GstHarness *h = harness("m2tenc tune=zerolatency", NULL, FRAMED_CAPS);
         g_autoptr(GstCaps) caps = gst_caps_from_string(bad[i]);
 
         gst_pad_push_event(h->srcpad, gst_event_new_stream_start("x"));
@@ -539,7 +550,7 @@ not_progressive_or_not_mono(void)
         harness_free(h);
     }
     {
-        GstHarness *h = harness("m2tenc", RAW_CAPS ", multiview-mode=mono", FRAMED_CAPS);
+        GstHarness *h = harness("m2tenc tune=zerolatency", RAW_CAPS ", multiview-mode=mono", FRAMED_CAPS);
 
         gst_buffer_unref(encode(h, 0));
         harness_free(h);
@@ -566,7 +577,7 @@ end_of_stream(void)
         harness_free(h);
     }
     {
-        GstHarness *h = harness("m2tenc", NULL, NULL);
+        GstHarness *h = harness("m2tenc tune=zerolatency", NULL, NULL);
 
         gst_harness_push_event(h, gst_event_new_stream_start("x"));
         gst_harness_push_event(h, gst_event_new_eos());
@@ -687,7 +698,7 @@ variable_rate(void)
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(raws); i++) {
-        GstHarness *h = harness("m2tenc", raws[i], FRAMED_CAPS);
+        GstHarness *h = harness("m2tenc tune=zerolatency", raws[i], FRAMED_CAPS);
         g_autoptr(GstBuffer) coded = encode(h, 0);
         g_autoptr(GstStructure) s = current_caps(h);
         gint n = -1, d = -1;
