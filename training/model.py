@@ -322,7 +322,8 @@ class Prior(nn.Module):
 
         e = self.embed(self.windows(torch.cat([t, log], -1)))
         enters = self.source >= 0 if known is None else (self.group < known[:, None]).repeat_interleave(h * w // 64, 0)
-        e = torch.where(enters[..., None], (e + self.source_cell)[:, self.source.clamp(min=0)], self.mask) + self.slot
+        e = e + self.source_cell if self.one_pass else e            # else the source is the slot's own cell
+        e = torch.where(enters[..., None], e[:, self.source.clamp(min=0)], self.mask) + self.slot
         x = self.grid(e, b, h, w) + interpolate(self.q, q)[:, None, None, :]
         own, shifted = self.masks(h, w)
         for i, layer in enumerate(self.layer):

@@ -3,10 +3,12 @@
 
     python3 prior.py latents --codec weights/standard.pt --train FOLDER --out latents.pt
     python3 prior.py train --codec weights/standard.pt --latents latents.pt --out RUN --steps 900 --config '{"masking": "input"}'
-    python3 prior.py measure --codec weights/standard.pt --out RUN --latents latents.pt KODAK/*.y4m
+    python3 prior.py measure --codec weights/standard.pt --latents latents.pt --out RUN KODAK/*.y4m
+    python3 prior.py export --codec weights/standard.pt --train FOLDER --out RUN --name mt-8
 
 Every --held-out-th picture is kept out of training. Batches depend on seed and step only, so that all configurations see the same ones. The same
-command again goes on with an interrupted run. The checkpoint is one of the whole codec, for export.py, with the transforms of --codec.
+command again goes on with an interrupted run. The checkpoint is one of the whole codec, for export.py, with the transforms of --codec; `export` writes
+the integer prior alone, as bench/mt.py reads it: the tensors `graph` and `prior.*` of the model file.
 """
 import argparse
 import json
@@ -20,6 +22,7 @@ import torch.nn.functional as F
 
 import data
 import export
+import quantise
 from model import SIGMA_FLOOR, Codec, Config, bits
 from train import EMA, optimiser
 
@@ -143,21 +146,30 @@ def measure(net, args):
     json.dump(result, open(os.path.join(args.out, 'bits.json'), 'w'))
 
 
+@torch.no_grad()
+def export_prior(args):
+    net, _ = export.load(os.path.join(args.out, 'checkpoint.pt'))
+    tensors = export.tensors_of(net, quantise.calibrate(net, data.load_jpegs(args.train)[::args.held_out // 2]), args.name)
+    chosen = {name: t for name, t in tensors.items() if name == 'graph' or name.startswith('prior.')}
+    export.write_file(os.path.join(args.out, args.name + '.prior'), chosen, {'content': 'prior only'})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('what', choices=('latents', 'train', 'measure'))
+    parser.add_argument('what', choices=('latents', 'train', 'measure', 'export'))
     parser.add_argument('pictures', nargs='*', help='y4m, to measure on')
     parser.add_argument('--codec', required=True, help='checkpoint of which the transforms are taken')
     parser.add_argument('--out', required=True)
     parser.add_argument('--train', help='folder of JPEG pictures')
     parser.add_argument('--latents', help='file that was made by `latents`')
     parser.add_argument('--config', default='{}', help='of the prior, as JSON: what differs from the codec (model.Config); groups may be their number')
+    parser.add_argument('--name', help='of the exported prior')
     parser.add_argument('--steps', type=int, default=900)
     parser.add_argument('--lr', type=float, default=2e-3)
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--each', type=int, default=2)
     parser.add_argument('--held-out', type=int, default=25)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     codec, _ = export.load(args.codec)
     if args.what == 'latents':
@@ -165,6 +177,8 @@ def main():
     os.makedirs(args.out, exist_ok=True)
     if args.what == 'measure':
         return measure(codec, args)
+    if args.what == 'export':
+        return export_prior(args)
     changes = json.loads(args.config)
     if isinstance(changes.get('groups'), int):
         changes['groups'] = s_groups(changes['groups'])

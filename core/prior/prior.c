@@ -183,8 +183,10 @@ m2t_prior_run(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int fir
     PriorRun run = {p, quant, latents, first, last, .known = last};
     int slots;
 
-    if (prior->masking == M2T_MASKING_INPUT)
-        run.first = 0, run.last = prior->groups - 1;
+    if (prior->masking == M2T_MASKING_INPUT) {
+        run.first = 0;
+        run.last = prior->groups - 1;
+    }
     run.start = p->plan.group_start[run.first];
     slots = p->plan.group_start[run.last + 1] - run.start;
     m2t_threads_run(p->context->threads, slots, M2T_CHUNK, enter, &run);
