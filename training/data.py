@@ -20,10 +20,10 @@ def rgb_to_i420(rgb):
     return byte(16 + luma * (219 / 255)), byte(128 + mean(u) * (224 / 255)), byte(128 + mean(v) * (224 / 255))
 
 
-def load_jpegs(folder, least=256):
-    """Planes of all JPEG files of a folder, sides cut to multiples of 16, none below `least`."""
+def load_pictures(folder, least=256):
+    """Planes of all JPEG and PNG files of a folder, sides cut to multiples of 16, none below `least`."""
     pictures = []
-    for path in sorted(glob.glob(f'{folder}/*.jpg')):
+    for path in sorted(glob.glob(f'{folder}/*.jpg') + glob.glob(f'{folder}/*.png')):
         rgb = np.asarray(Image.open(path).convert('RGB'))
         h, w = rgb.shape[0] & ~15, rgb.shape[1] & ~15
         if min(h, w) >= least:
@@ -72,11 +72,15 @@ def from_real(x, h, w):
             byte(join(x[:, 80:], 4) / CHROMA)[:ch, :cw])
 
 
-def crops(pictures, count, size, rng):
-    """`count` random crops of size × size luma samples, flipped and transposed at random -> (count, 96, size/8, size/8)"""
+def crops(pictures, count, size, rng, others=(), share=0.0):
+    """`count` random crops of size × size luma samples, flipped and transposed at random -> (count, 96, size/8, size/8)
+
+    On average `share` of them come from the pictures `others`.
+    """
     batch = []
     for _ in range(count):
-        planes = pictures[rng.integers(len(pictures))]
+        source = others if share and rng.random() < share else pictures
+        planes = source[rng.integers(len(source))]
         top, left = (rng.integers((side - size) // 2 + 1) for side in planes[0].shape)
         cut = [planes[0][2 * top:2 * top + size, 2 * left:2 * left + size],
                *(c[top:top + size // 2, left:left + size // 2] for c in planes[1:])]

@@ -283,7 +283,7 @@ def main():
     torch.set_num_threads(1)
     net, scales = load(args.checkpoint)
     if scales is None:
-        scales = quantise.calibrate(net, data.load_jpegs(args.train))
+        scales = quantise.calibrate(net, data.load_pictures(args.train))
     tensors = tensors_of(net, scales, args.name, args.skip)
     print('identity', write_file(args.model, tensors, dict(note.split('=', 1) for note in args.note)))
 

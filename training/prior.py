@@ -43,7 +43,7 @@ def latents_of(net, planes, position):
 
 def cache(net, args):
     """Each training picture at `--each` random positions of q, the pictures held out at QUALITIES."""
-    pictures, rng, top = data.load_jpegs(args.train), np.random.default_rng(1), net.config.anchors - 1
+    pictures, rng, top = data.load_pictures(args.train), np.random.default_rng(1), net.config.anchors - 1
     train, held_out = [], []
     for i, planes in enumerate(pictures):
         kept_out = i % args.held_out == 0
@@ -149,7 +149,7 @@ def measure(net, args):
 @torch.no_grad()
 def export_prior(args):
     net, _ = export.load(os.path.join(args.out, 'checkpoint.pt'))
-    tensors = export.tensors_of(net, quantise.calibrate(net, data.load_jpegs(args.train)[::args.held_out // 2]), args.name)
+    tensors = export.tensors_of(net, quantise.calibrate(net, data.load_pictures(args.train)[::args.held_out // 2]), args.name)
     chosen = {name: t for name, t in tensors.items() if name == 'graph' or name.startswith('prior.')}
     export.write_file(os.path.join(args.out, args.name + '.prior'), chosen, {'content': 'prior only'})
 

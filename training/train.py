@@ -94,7 +94,9 @@ def save(path, net, ema, opt, scales, **progress):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--train', required=True, help='folder of JPEG pictures')
+    parser.add_argument('--train', required=True, help='folder of pictures')
+    parser.add_argument('--structured', help='folder of pictures drawn by structured.py')
+    parser.add_argument('--share', type=float, default=0.2, help='share of the crops that come from them')
     parser.add_argument('--out', required=True)
     parser.add_argument('--resume', help='checkpoint to start from; that of --out goes first')
     parser.add_argument('--config', default='{}', help='sizes that differ from the standard model, as JSON (model.Config)')
@@ -126,7 +128,8 @@ def main():
     steps, before = checkpoint.get('step', 0), checkpoint['minutes'] if continued else 0.0
     torch.manual_seed(args.seed + steps)
     rng = np.random.default_rng(args.seed + steps)
-    pictures = data.load_jpegs(args.train)
+    pictures = data.load_pictures(args.train)
+    structured = data.load_pictures(args.structured) if args.structured else []
 
     net = Codec(Config(**checkpoint['config']) if resume else Config(**json.loads(args.config)))
     if resume:
@@ -136,7 +139,7 @@ def main():
         klt_start(net, pictures, rng)
     scales = None
     if args.qat:
-        scales = checkpoint.get('scales') or quantise.calibrate(net, pictures)
+        scales = checkpoint.get('scales') or quantise.calibrate(net, pictures + structured)
         quantise.attach(net, scales)
     net = net.to(memory_format=torch.channels_last)
     opt = optimiser(net, args.lr)
@@ -151,7 +154,7 @@ def main():
         lr = learning_rate(count, minutes, args)
         for group in opt.param_groups:
             group['lr'] = lr * group['speed']
-        batch = data.crops(pictures, BATCH, CROP, rng).contiguous(memory_format=torch.channels_last)
+        batch = data.crops(pictures, BATCH, CROP, rng, structured, args.share if structured else 0).contiguous(memory_format=torch.channels_last)
         q = torch.rand(BATCH) * (net.config.anchors - 1)
         with torch.autocast('cpu', torch.bfloat16, enabled=fast_bfloat16):
             loss, rate, error = loss_of(net, batch, q, coded_cells(rng))

@@ -5,6 +5,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 
 #define CHANNELS_MAX 512 /* docs/model-format.md */
 
@@ -226,46 +229,99 @@ add_rows(const gint16 *restrict a, const gint32 *restrict b, gint16 *restrict in
         inout[i] = sat16(inout[i] + a[i] + b[i]);
 }
 
-#define KEY_BLOCK 16
-#define VALUE_BLOCK 32
-#define HEAD_MAX CHANNELS_MAX
 #define ABSENT (-(1 << 28)) /* below every logit */
 
-/* Puts keys @begin...@end - 1 where products with them fill vectors. What is not there, and what a block reads behind the last one, is zero. */
-static inline void
-turn_keys(const gint8 *qkv, int width, const gint32 *slot, int begin, int end, gint16 *restrict keys)
+/* The pairs that products work on: sum[i] of the lanes = factor[0] row[2i] + factor[1] row[2i + 1], over all pairs of factors and their rows. @lanes is
+ * a constant, so that the sums stay in registers. */
+#ifdef __AVX2__
+#define LANES_MOST 64
+
+static inline __attribute__((always_inline)) void
+multiply_lanes(const gint16 *factor, int pairs, const gint16 *row, gsize pitch, int lanes, gint32 *restrict sum)
 {
-    int padded = (end + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
+    __m256i total[LANES_MOST / 8];
 
-    for (int j = begin; j < padded; j++) {
-        gboolean there = j < end && slot[j] >= 0;
-        const gint8 *key = qkv + (there ? slot[j] * 3 * (gsize) width + width : 0);
+    for (int v = 0; v < lanes / 8; v++)
+        total[v] = _mm256_setzero_si256();
+    for (int p = 0; p < pairs; p++, row += pitch) {
+        gint32 pair;
+        __m256i both;
 
-        for (int i = 0; i < width; i++)
-            keys[i * M2T_KEYS + j] = there ? key[i] : 0;
+        memcpy(&pair, factor + 2 * p, sizeof pair);
+        both = _mm256_set1_epi32(pair);
+        for (int v = 0; v < lanes / 8; v++)
+            total[v] = _mm256_add_epi32(total[v], _mm256_madd_epi16(both, _mm256_loadu_si256((const __m256i *) (row + 16 * v))));
     }
+    for (int v = 0; v < lanes / 8; v++)
+        _mm256_storeu_si256((__m256i *) (sum + 8 * v), total[v]);
+}
+#else
+#define LANES_MOST 32
+
+static inline void
+multiply_lanes(const gint16 *factor, int pairs, const gint16 *row, gsize pitch, int lanes, gint32 *restrict sum)
+{
+    gint32 total[LANES_MOST] = {0};
+
+    for (int p = 0; p < pairs; p++, row += pitch)
+        for (int i = 0; i < lanes; i++)
+            total[i] += factor[2 * p] * row[2 * i] + factor[2 * p + 1] * row[2 * i + 1];
+    memcpy(sum, total, lanes * sizeof *sum);
+}
+#endif
+
+/* @lanes: a multiple of 8. */
+static inline void
+multiply_pairs(const gint16 *factor, int pairs, const gint16 *row, gsize pitch, int lanes, gint32 *restrict sum)
+{
+    int done = 0;
+
+    for (; done + LANES_MOST <= lanes; done += LANES_MOST)
+        multiply_lanes(factor, pairs, row + 2 * done, pitch, LANES_MOST, sum + done);
+    for (; done + 32 <= lanes; done += 32)
+        multiply_lanes(factor, pairs, row + 2 * done, pitch, 32, sum + done);
+    for (; done + 16 <= lanes; done += 16)
+        multiply_lanes(factor, pairs, row + 2 * done, pitch, 16, sum + done);
+    for (; done < lanes; done += 8)
+        multiply_lanes(factor, pairs, row + 2 * done, pitch, 8, sum + done);
 }
 
-/* Two products of int8 fit int16, so channels go in pairs; a head has a multiple of 8. */
-static inline void
-multiply_keys(const gint16 *keys, const gint8 *restrict query, int count, int size, gint32 *restrict product)
+/* Keys in pairs of channels, [width / 2][M2T_KEYS][2], and values in pairs of keys, [M2T_KEYS / 2][width][2]. */
+static void
+turn_key(const gint8 *key, int width, int j, gint16 *restrict keys)
 {
-    for (int block = 0; block < count; block += KEY_BLOCK) {
-        gint32 sum[KEY_BLOCK] = {0};
-
-        for (int i = 0; i < size; i += 2) {
-            const gint16 *even = keys + i * M2T_KEYS + block, *odd = even + M2T_KEYS;
-
-            for (int j = 0; j < KEY_BLOCK; j++)
-                sum[j] += (gint16) (query[i] * even[j] + query[i + 1] * odd[j]);
-        }
-        memcpy(product + block, sum, sizeof sum);
-    }
+    for (int i = 0; i < width; i += 2)
+        for (int k = 0; k < 2; k++)
+            keys[i * M2T_KEYS + 2 * j + k] = key[i + k];
 }
 
-/* From products to weights; returns their sum. @count is a multiple of the block, what is not seen is absent. */
+static void
+turn_value(const gint8 *value, int width, int j, gint16 *restrict values)
+{
+    values += (gsize) (j / 2) * 2 * width;
+    for (int i = 0; i < width; i++)
+        values[2 * i + j % 2] = value[i];
+}
+
+/* Cells @begin...@end - 1; a cell that is not there is zeros, and so is the one that an odd last one is paired with. */
+static void
+turn_cells(const gint8 *qkv, int width, const gint32 *slot, int begin, int end, gint16 *keys, gint16 *values)
+{
+    static const gint8 nothing[2 * CHANNELS_MAX];
+
+    for (int j = begin; j < end; j++) {
+        const gint8 *key = slot[j] >= 0 ? qkv + slot[j] * 3 * (gsize) width + width : nothing;
+
+        turn_key(key, width, j, keys);
+        turn_value(key + width, width, j, values);
+    }
+    if (end & 1)
+        turn_value(nothing, width, end, values);
+}
+
+/* From products to weights; returns their sum. @count is a multiple of 8, what is not seen is absent. */
 static inline gint32
-softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel, int seen, int count, gint32 *restrict product, guint8 *restrict weight)
+softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel, int seen, int count, gint32 *restrict product, gint16 *restrict weight)
 {
     gint32 most = ABSENT, sum = 0;
 
@@ -287,83 +343,39 @@ softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel
     return sum;
 }
 
-/* @lanes is a constant, so that the sums stay in registers. */
+/* One head of one query. */
 static inline void
-mix_lanes(const gint8 *const *value, const guint8 *weight, int count, int first, int lanes, gint32 *restrict out)
+attend(const M2tAttention *a, int head, const gint32 *absent, const gint16 *keys, const gint16 *values, const gint8 *query, const gint16 *rel,
+       int seen, gint8 *restrict out)
 {
-    gint32 sum[VALUE_BLOCK] = {0};
+    gint16 factor[CHANNELS_MAX], weight[M2T_KEYS];
+    gint32 product[CHANNELS_MAX];
+    int size = a->width / a->heads, offset = head * size, count = (seen + 7) / 8 * 8;
+    float t;
 
-    for (int j = 0; j < count; j++) {
-        const gint8 *v = value[j] + first;
-        gint16 w = weight[j];
-
-        for (int i = 0; i < lanes; i++)
-            sum[i] += (gint16) (w * v[i]);
-    }
-    memcpy(out, sum, lanes * sizeof *sum);
-}
-
-static inline void
-mix_values(const gint8 *const *value, const guint8 *weight, int count, int first, int size, gint32 total, const float *restrict context,
-           gint8 *restrict out)
-{
-    gint32 sum[HEAD_MAX];
-    float t = 1.0f / (float) total;
-    int done = 0;
-
-    for (; done + VALUE_BLOCK <= size; done += VALUE_BLOCK)
-        mix_lanes(value, weight, count, first + done, VALUE_BLOCK, sum + done);
-    for (; done < size; done += 8)
-        mix_lanes(value, weight, count, first + done, 8, sum + done);
     for (int i = 0; i < size; i++)
-        out[i] = clamp8(rnd((float) sum[i] * t * context[i]));
-}
-
-/* What the queries of a window have in common. */
-typedef struct {
-    const gint8 *value[M2T_KEYS];
-    gint32 absent[M2T_KEYS];
-} Window;
-
-/* @size is a constant where this is inlined for the usual models. */
-static inline void
-attend_head(const M2tAttention *a, const Window *w, const gint16 *keys, const gint8 *qkv, const gint32 *slot, int begin, int end, int head,
-            int size, gint8 *out)
-{
-    gsize width = a->width, offset = (gsize) head * size;
-
-    for (int i = begin; i < end; i++) {
-        gint32 product[M2T_KEYS], sum;
-        guint8 weight[M2T_KEYS];
-        int seen = a->seen[i], count = (seen + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
-
-        if (slot[i] < 0)
-            continue;
-        multiply_keys(keys + offset * M2T_KEYS, qkv + slot[i] * 3 * width + offset, count, size, product);
-        sum = softmax(a, head, w->absent, a->rel + ((gsize) i * a->heads + head) * M2T_KEYS, seen, count, product, weight);
-        mix_values(w->value, weight, seen, (int) offset, size, sum, a->context + offset, out + slot[i] * width + offset);
-    }
+        factor[i] = query[offset + i];
+    multiply_pairs(factor, size / 2, keys + offset * M2T_KEYS, 2 * M2T_KEYS, count, product);
+    t = 1.0f / (float) softmax(a, head, absent, rel + head * M2T_KEYS, seen, count, product, weight);
+    multiply_pairs(weight, (seen + 1) / 2, values + 2 * offset, 2 * (gsize) a->width, size, product);
+    for (int i = 0; i < size; i++)
+        out[offset + i] = clamp8(rnd((float) product[i] * t * a->context[offset + i]));
 }
 
 static void
-attention(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, gint16 *keys, int begin, int end, gint8 *out)
+attention(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, gint16 *cache, int begin, int end, gint8 *out)
 {
-    static const gint8 nothing[CHANNELS_MAX];
-    int size = a->width / a->heads;
-    Window w;
+    gint16 *keys = cache, *values = cache + (gsize) a->width * M2T_KEYS;
+    gint32 absent[M2T_KEYS];
 
-    turn_keys(qkv, a->width, slot, begin, end, keys);
-    for (int j = 0; j < M2T_KEYS; j++) {
-        gboolean there = j < end && slot[j] >= 0;
-
-        w.value[j] = there ? qkv + slot[j] * 3 * (gsize) a->width + 2 * a->width : nothing;
-        w.absent[j] = there ? 0 : ABSENT;
-    }
+    turn_cells(qkv, a->width, slot, begin, end, keys, values);
+    for (int j = 0; j < M2T_KEYS; j++)
+        absent[j] = j < end && slot[j] >= 0 ? 0 : ABSENT;
     for (int head = 0; head < a->heads; head++)
-        if (size == 32)
-            attend_head(a, &w, keys, qkv, slot, begin, end, head, 32, out);
-        else
-            attend_head(a, &w, keys, qkv, slot, begin, end, head, size, out);
+        for (int i = begin; i < end; i++)
+            if (slot[i] >= 0)
+                attend(a, head, absent, keys, values, qkv + slot[i] * 3 * (gsize) a->width, a->rel + (gsize) i * a->heads * M2T_KEYS, a->seen[i],
+                       out + slot[i] * (gsize) a->width);
 }
 
 static void

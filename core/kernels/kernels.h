@@ -16,6 +16,7 @@ typedef struct {
 
 #define M2T_KEYS 64            /* cells of a window */
 #define M2T_EXP_SIZE 256
+#define M2T_CACHE(width) (2 * (gsize) (width) * M2T_KEYS)
 
 /* One layer's attention. Cells of a window are numbered in coding order, so that what one sees are always the first so many. */
 typedef struct {
@@ -62,9 +63,9 @@ typedef struct {
     void (*add_rows)(const gint16 *a, const gint32 *b, gint16 *inout, int n);       /* inout = sat16(inout + a + b) */
 
     /* Queries @begin...@end - 1 of one window. @slot: where each cell is in @qkv ([slots][3 width]: query, key, value) and in @out ([slots][width]);
-     * negative: not there, at the edge of the grid. @keys: [width][M2T_KEYS], the window's keys turned round; those of @begin...@end - 1 are put there,
-     * those before must be there. */
-    void (*attention)(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, gint16 *keys, int begin, int end, gint8 *out);
+     * negative: not there, at the edge of the grid. @cache: M2T_CACHE(width) numbers, the window's keys and values as the products want them; those of
+     * @begin...@end - 1 are put there, those before must be there. */
+    void (*attention)(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, gint16 *cache, int begin, int end, gint8 *out);
 
     /* @sum, @bias: [2n], first means, then scales. */
     void (*levels)(const M2tLevels *l, const gint32 *sum, const gint32 *bias, const float *mean_scale, const float *level_scale,

@@ -1,12 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Blocks of the transforms ("Block" in docs/bitstream.md). One pass over the grid per block: a worker takes a few grid rows and does the whole
- * chain for them. Neighbours are read from the narrow copy of the stream that the pass before left, so nothing waits for anything inside a pass. */
+/* Blocks of the transforms ("Block" in docs/bitstream.md). A worker takes a band of grid rows, few enough to stay in its cache, through the whole chain
+ * of blocks. A block reads one row above and below from what the block before left, so each block works one row higher up than the one before:
+ *
+ *     rows        band k - 1 │ band k
+ *     block 0   ─────────────┼──────────────┐
+ *     block 1   ───────────┐ └────────────┐
+ *     block 2   ─────────┐ └────────────┐
+ *
+ * All that a block of a band waits for is the block before it in the band above. */
 #include "nn/block.h"
+
+#define BAND_BYTES (128 * 1024) /* half of a small second-level cache: the rows of a band, weights beside them */
+#define BAND_LEAST 2            /* rows: otherwise a block would look beyond the band above */
+#define SPINS 1000
 
 typedef struct {
     M2tStage *stage;
     const M2tContext *context;
+    const M2tBlock *blocks;
+    int count, last_shift;
+    int band;             /* rows */
+} Chain;
+
+/* One block of a chain, on the rows of a band. */
+typedef struct {
+    M2tStage *stage;
+    const M2tContext *context;
     const M2tBlock *block;
+    const gint8 *in;      /* the grid in 8 bits: read, */
+    gint8 *out;           /* and left for the next block */
     int next_shift;
 } BlockPass;
 
@@ -19,6 +41,7 @@ m2t_stage_layout(M2tStage *stage, M2tArena *arena, int rows, int columns, int ch
     stage->stream = m2t_arena_take(arena, count, sizeof *stage->stream);
     stage->narrow[0] = m2t_arena_take(arena, count, sizeof *stage->narrow[0]);
     stage->narrow[1] = m2t_arena_take(arena, count, sizeof *stage->narrow[1]);
+    stage->done = m2t_arena_take(arena, rows, sizeof *stage->done);
 }
 
 gint8 *
@@ -40,7 +63,7 @@ convolve(const BlockPass *pass, int row, gint8 *out)
     const M2tStage *stage = pass->stage;
     const M2tBlockWeights *w = pass->block->weights;
     gsize pitch = (gsize) stage->columns * stage->channels;
-    const gint8 *here = m2t_stage_narrow(stage, (gsize) row * stage->columns);
+    const gint8 *here = pass->in + row * pitch;
 
     pass->context->kernels->depthwise(row > 0 ? here - pitch : NULL, here, row + 1 < stage->rows ? here + pitch : NULL, stage->columns,
                                       stage->channels, w->depthwise_weight, w->depthwise_bias, w->depthwise_scale, out);
@@ -64,15 +87,14 @@ mix_channels(const BlockPass *pass, M2tScratch *scratch, gsize first, const gint
     m2t_linear_sums(context, scratch, &block->project, scratch->a, m);
     store = m2t_linear_store(scratch, &block->project, block->weights->project.bias, m);
     context->kernels->add16(&store, stage->stream + at);
-    context->kernels->narrow(stage->stream + at, pass->next_shift, stage->narrow[!stage->current] + at, (gsize) m * c);
+    context->kernels->narrow(stage->stream + at, pass->next_shift, pass->out + at, (gsize) m * c);
 }
 
+/* As many rows as fit a chunk, at least one. */
 static void
-run_rows(void *data, int begin, int end, int worker)
+run_rows(const BlockPass *pass, M2tScratch *scratch, int begin, int end)
 {
-    const BlockPass *pass = data;
     const M2tStage *stage = pass->stage;
-    M2tScratch *scratch = &pass->context->scratch[worker];
     int positions = (end - begin) * stage->columns;
     gsize first = (gsize) begin * stage->columns, channels = stage->channels;
 
@@ -82,13 +104,59 @@ run_rows(void *data, int begin, int end, int worker)
         mix_channels(pass, scratch, first + i, scratch->conv + i * channels, MIN(M2T_CHUNK, positions - i));
 }
 
+static int
+rows_of_chunk(const M2tStage *stage)
+{
+    return MAX(1, M2T_CHUNK / stage->columns);
+}
+
+static void
+run_block(const Chain *chain, int index, int begin, int end, M2tScratch *scratch)
+{
+    M2tStage *stage = chain->stage;
+    int last = chain->count - 1, rows = rows_of_chunk(stage), in = (stage->current + index) & 1;
+    BlockPass pass = {stage, chain->context, &chain->blocks[index], stage->narrow[in], stage->narrow[!in],
+                      index < last ? chain->blocks[index + 1].weights->shift : chain->last_shift};
+
+    for (int row = begin; row < end; row += rows)
+        run_rows(&pass, scratch, row, MIN(row + rows, end));
+}
+
+/* Bands are handed out from the top, so the one above is finished or another worker is at it. */
+static void
+wait_for_block(const Chain *chain, int band, int blocks)
+{
+    for (int i = 0; g_atomic_int_get(&chain->stage->done[band]) < blocks; i++)
+        if (i > SPINS)
+            g_thread_yield(); /* it may be waiting for this very core */
+}
+
+static void
+run_band(void *data, int begin, int end, int worker)
+{
+    const Chain *chain = data;
+    M2tStage *stage = chain->stage;
+
+    for (int band = begin; band < end; band++)
+        for (int i = 0; i < chain->count; i++) {
+            int top = MAX(band * chain->band - i, 0), bottom = (band + 1) * chain->band < stage->rows ? (band + 1) * chain->band - i : stage->rows;
+
+            if (band)
+                wait_for_block(chain, band - 1, i);
+            run_block(chain, i, top, bottom, &chain->context->scratch[worker]);
+            g_atomic_int_set(&stage->done[band], i + 1);
+        }
+}
+
 void
 m2t_stage_run(M2tStage *stage, const M2tContext *context, const M2tBlock *blocks, int count, int last_shift)
 {
-    for (int i = 0; i < count; i++) {
-        BlockPass pass = {stage, context, &blocks[i], i + 1 < count ? blocks[i + 1].weights->shift : last_shift};
+    int rows = rows_of_chunk(stage), row_bytes = stage->columns * stage->channels * (int) (sizeof *stage->stream + 2 * sizeof **stage->narrow);
+    Chain chain = {stage, context, blocks, count, last_shift, MAX((BAND_BYTES / row_bytes + rows - 1) / rows * rows, BAND_LEAST)};
+    int bands = (stage->rows + chain.band - 1) / chain.band;
 
-        m2t_threads_run(context->threads, stage->rows, MAX(1, M2T_CHUNK / stage->columns), run_rows, &pass);
-        stage->current = !stage->current;
-    }
+    for (int band = 0; band < bands; band++)
+        g_atomic_int_set(&stage->done[band], 0);
+    m2t_threads_run(context->threads, bands, 1, run_band, &chain);
+    stage->current = (stage->current + count) & 1;
 }

@@ -11,6 +11,7 @@ typedef struct {
     gint16 *stream;       /* [rows][columns][channels] */
     gint8 *narrow[2];     /* the same shape: the stream in 8 bits, what blocks read and what they leave for the next */
     int current;          /* which of the two is read now */
+    gint *done;           /* [rows]: by band, blocks that are through it; atomic */
 } M2tStage;
 
 void m2t_stage_layout(M2tStage *stage, M2tArena *arena, int rows, int columns, int channels);

@@ -14,6 +14,9 @@ static const M2tGemm *const built_in[] = {
 #ifdef M2T_HAVE_ONEDNN
     &m2t_gemm_onednn,
 #endif
+#if M2T_ARCH_X86
+    &m2t_gemm_avx2,
+#endif
 #ifdef M2T_HAVE_OPENBLAS
     &m2t_gemm_openblas,
 #endif

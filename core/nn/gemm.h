@@ -20,6 +20,8 @@ typedef struct {
 
     /* @weight [n][k], which is not kept, in the form that run() likes. */
     gpointer (*pack)(const gint8 *weight, int n, int k);
+    /* The same of 128 weight + low, values of 15 bits. NULL: the backend's factors have 8 bits, and two products are added up. */
+    gpointer (*pack_wide)(const gint8 *weight, const gint8 *low, int n, int k);
     void (*free)(gpointer packed); /* NULL is allowed */
 
     /* What run() needs beside its arguments, for products of up to m rows, n and k. Freed before the weights that were used with it. */
@@ -35,11 +37,14 @@ extern const M2tGemm m2t_gemm_c;
 #ifdef M2T_HAVE_ONEDNN
 extern const M2tGemm m2t_gemm_onednn;
 #endif
+#if M2T_ARCH_X86
+extern const M2tGemm m2t_gemm_avx2;
+#endif
 #ifdef M2T_HAVE_OPENBLAS
 extern const M2tGemm m2t_gemm_openblas;
 #endif
 
-#define M2T_GEMM_MAX 4 /* backends, with the NULL at the end of the list */
+#define M2T_GEMM_MAX 5 /* backends, with the NULL at the end of the list */
 
 /* The backends that work here, fastest first, NULL-terminated. The first call computes with each of them a product of extreme values that is known, and
  * leaves out any that gets a sum wrong. */

@@ -79,24 +79,39 @@ m2t_linear_sums(const M2tContext *context, M2tScratch *scratch, const M2tLinear 
     product(context, scratch, linear, linear->packed, in, m, scratch->sum);
 }
 
+static void
+add_low(M2tScratch *scratch, gsize count)
+{
+    for (gsize i = 0; i < count; i++)
+        scratch->sum[i] += scratch->low[i];
+}
+
 void
 m2t_linear_sums_wide(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, int m)
 {
     gsize count = (gsize) m * linear->weights->n;
 
-    product(context, scratch, linear, linear->packed, scratch->hi, m, scratch->sum);
     product(context, scratch, linear, linear->packed, scratch->lo, m, scratch->low);
+    if (linear->packed_wide) {
+        product(context, scratch, linear, linear->packed_wide, scratch->hi, m, scratch->sum);
+        add_low(scratch, count);
+        return;
+    }
+    product(context, scratch, linear, linear->packed, scratch->hi, m, scratch->sum);
     context->kernels->combine(scratch->sum, scratch->low, count);
     if (linear->packed_low) {
         product(context, scratch, linear, linear->packed_low, scratch->hi, m, scratch->low);
-        for (gsize i = 0; i < count; i++)
-            scratch->sum[i] += scratch->low[i];
+        add_low(scratch, count);
     }
 }
 
 void
 m2t_linear_sums_wide_weights(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, int m)
 {
+    if (linear->packed_wide) {
+        product(context, scratch, linear, linear->packed_wide, in, m, scratch->sum);
+        return;
+    }
     product(context, scratch, linear, linear->packed, in, m, scratch->sum);
     product(context, scratch, linear, linear->packed_low, in, m, scratch->low);
     context->kernels->combine(scratch->sum, scratch->low, (gsize) m * linear->weights->n);

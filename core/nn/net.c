@@ -11,7 +11,9 @@ pack_linear(M2tNet *net, M2tLinear *linear, const M2tLinearWeights *weights)
 {
     linear->weights = weights;
     linear->packed = net->gemm->pack(weights->weight, weights->n, weights->k);
-    if (weights->weight_low)
+    if (weights->weight_low && net->gemm->pack_wide)
+        linear->packed_wide = net->gemm->pack_wide(weights->weight, weights->weight_low, weights->n, weights->k);
+    else if (weights->weight_low)
         linear->packed_low = net->gemm->pack(weights->weight_low, weights->n, weights->k);
     net->n_max = MAX(net->n_max, weights->n);
     net->k_max = MAX(net->k_max, weights->k);
@@ -22,6 +24,7 @@ free_linear(M2tNet *net, M2tLinear *linear, const M2tLinearWeights *weights)
 {
     net->gemm->free(linear->packed);
     net->gemm->free(linear->packed_low);
+    net->gemm->free(linear->packed_wide);
 }
 
 static void

@@ -10,7 +10,8 @@
 
 typedef struct {
     const M2tLinearWeights *weights;
-    gpointer packed, packed_low;   /* low: NULL unless the weights are wide */
+    gpointer packed;
+    gpointer packed_low, packed_wide; /* of weights of 15 bits, one of them: the low parts, or whole if the backend can */
 } M2tLinear;
 
 typedef struct {

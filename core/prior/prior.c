@@ -29,7 +29,7 @@ m2t_prior_layout(M2tPrior *p, M2tArena *arena, const M2tContext *context, const 
     p->state = m2t_arena_take(arena, p->plan.slots * width, sizeof *p->state);
     for (int i = 0; i < model->prior.layers; i++) {
         p->qkv[i] = m2t_arena_take(arena, p->plan.slots * 3 * width, sizeof *p->qkv[i]);
-        p->keys[i] = m2t_arena_take(arena, p->plan.windows[model->prior.layer[i].kind] * width * M2T_CELLS, sizeof *p->keys[i]);
+        p->cache[i] = m2t_arena_take(arena, p->plan.windows[model->prior.layer[i].kind] * M2T_CACHE(width), sizeof *p->cache[i]);
     }
     p->attended = m2t_arena_take(arena, p->plan.slots * width, sizeof *p->attended);
     p->mean = m2t_arena_take(arena, (gsize) p->plan.slots * p->latents, sizeof *p->mean);
@@ -122,7 +122,7 @@ attend(void *data, int begin, int end, int worker)
     for (int i = begin; i < end; i++)
         p->context->kernels->attention(&p->context->net->layer[run->layer].attention, p->qkv[run->layer],
                                        p->plan.window[kind] + (gsize) i * M2T_CELLS,
-                                       p->keys[run->layer] + (gsize) i * prior->width * M2T_CELLS, first, last, p->attended);
+                                       p->cache[run->layer] + i * M2T_CACHE(prior->width), first, last, p->attended);
 }
 
 static void

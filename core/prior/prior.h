@@ -18,7 +18,7 @@ typedef struct {
     gint16 *stream;                 /* [slots][width] */
     gint16 *state;                  /* the same shape: what the heads read, called H in the document */
     gint8 *qkv[M2T_LAYERS_MAX];     /* [slots][3 width] per layer */
-    gint16 *keys[M2T_LAYERS_MAX];   /* [windows][width][64] per layer: keys by window, turned round */
+    gint16 *cache[M2T_LAYERS_MAX];  /* [windows][M2T_CACHE(width)] per layer: keys and values by window */
     gint8 *attended;                /* [slots][width]: what attention gave */
     gint32 *mean;                   /* [slots][latents], in 1/16 */
     guint8 *level;                  /* [slots][latents] */

@@ -192,14 +192,14 @@ call_attention(const M2tKernels *k, const Input *in, int width, Output *out)
     static const int size[] = {8, 16, 32, 64};
     M2tAttention a = {2, 2 * size[width / 8 % 4], in->other_scale, in->scale, in->rel, in->exp, seen};
     gint32 slot[M2T_KEYS];
-    gint16 keys[128 * M2T_KEYS];
+    gint16 cache[M2T_CACHE(128)];
 
     for (int j = 0; j < M2T_KEYS; j++)
         slot[j] = width % 64 && j % 5 == 3 ? -1 : 64 - j - 1;
     slot[0] = 63;
-    k->attention(&a, in->qkv, slot, keys, 0, M2T_KEYS, (gint8 *) out->bytes);
+    k->attention(&a, in->qkv, slot, cache, 0, M2T_KEYS, (gint8 *) out->bytes);
     for (int group = 16; group < 64; group += 9)
-        k->attention(&a, in->qkv, slot, keys, group, MIN(group + 9, 64), (gint8 *) out->bytes);
+        k->attention(&a, in->qkv, slot, cache, group, MIN(group + 9, 64), (gint8 *) out->bytes);
 }
 
 static void
