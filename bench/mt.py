@@ -102,7 +102,8 @@ def main():
             for clip in clips:
                 for name in names:
                     setting = (pathlib.Path(folder) / (name + ".m2tw"), args.backend, args.threads, args.quantizer, clip)
-                    runs.setdefault((clip.stem, name), []).append(speed.measure(program, setting, environment))
+                    output = subprocess.run([program, *map(str, setting)], check=True, stdout=subprocess.PIPE, env=environment, text=True).stdout
+                    runs.setdefault((clip.stem, name), []).append(json.loads(output))
     chosen = {key: sorted(group, key=lambda run: run["decode"]["frame_ms"])[args.rounds // 2] for key, group in runs.items()}
     print(f"{speed.cpu_name()}; {args.backend}, {args.threads} thread{'s' * (args.threads > 1)}; quantizer {args.quantizer:g}; "
           f"median of {args.rounds} runs; ratios to {args.anchor}\n")
