@@ -86,6 +86,27 @@ to32(const M2tStore *s, gint32 *restrict out)
 }
 
 static void
+to_float(const gint8 *restrict in, float *restrict out, gsize count)
+{
+    for (gsize i = 0; i < count; i++)
+        out[i] = in[i];
+}
+
+static void
+from_float(const float *restrict in, gint32 *restrict out, gsize count)
+{
+    for (gsize i = 0; i < count; i++)
+        out[i] = (gint32) in[i];
+}
+
+static void
+add_float(const float *restrict in, gint32 *restrict inout, gsize count)
+{
+    for (gsize i = 0; i < count; i++)
+        inout[i] += (gint32) in[i];
+}
+
+static void
 combine(gint32 *restrict sum, const gint32 *restrict low, gsize count)
 {
     for (gsize i = 0; i < count; i++)
@@ -401,6 +422,6 @@ levels(const M2tLevels *l, const gint32 *restrict sum, const gint32 *restrict bi
 
 const M2tKernels TABLE(M2T_ISA);
 const M2tKernels TABLE(M2T_ISA) = {
-    NAME(M2T_ISA), to8, relu8, to16, add16, to32, combine, narrow, split, depthwise, gate, norm8, norm16,
+    NAME(M2T_ISA), to8, relu8, to16, add16, to32, to_float, from_float, add_float, combine, narrow, split, depthwise, gate, norm8, norm16,
     quantise, dequantise, features, add_rows, attention, levels,
 };

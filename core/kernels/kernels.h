@@ -41,6 +41,11 @@ typedef struct {
     void (*add16)(const M2tStore *s, gint16 *out);
     void (*to32)(const M2tStore *s, gint32 *out);
 
+    /* For products by floats, which hold integers. */
+    void (*to_float)(const gint8 *in, float *out, gsize count);
+    void (*from_float)(const float *in, gint32 *out, gsize count);
+    void (*add_float)(const float *in, gint32 *inout, gsize count);
+
     /* sum = 128 sum + low, for layers with 15-bit parts */
     void (*combine)(gint32 *sum, const gint32 *low, gsize count);
     void (*narrow)(const gint16 *in, int shift, gint8 *out, gsize count);

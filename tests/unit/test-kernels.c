@@ -104,6 +104,25 @@ call_add16(const M2tKernels *k, const Input *in, int width, Output *out)
 }
 
 static void
+call_to_float(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    k->to_float(in->narrow, (float *) out->bytes, (gsize) ROWS * width);
+}
+
+/* Sums of a product, which stay below 2^24. */
+static void
+call_floats(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    gsize count = (gsize) ROWS * width;
+    g_autofree float *sums = g_new(float, count);
+
+    for (gsize i = 0; i < count; i++)
+        sums[i] = (float) (in->sum[i] % (1 << 24));
+    k->from_float(sums, (gint32 *) out->bytes, count);
+    k->add_float(sums, (gint32 *) out->bytes, count - 3);
+}
+
+static void
 call_combine(const M2tKernels *k, const Input *in, int width, Output *out)
 {
     gint32 *sum = (gint32 *) out->bytes;
@@ -215,7 +234,7 @@ static const struct {
     const char *name;
     Call call;
 } cases[] = {
-    {"to8", call_to8}, {"relu8", call_relu8}, {"to16", call_to16}, {"to32", call_to32}, {"add16", call_add16}, {"combine", call_combine},
+    {"to8", call_to8}, {"relu8", call_relu8}, {"to16", call_to16}, {"to32", call_to32}, {"add16", call_add16}, {"to_float", call_to_float}, {"floats", call_floats}, {"combine", call_combine},
     {"narrow", call_narrow}, {"split", call_split}, {"depthwise", call_depthwise}, {"gate", call_gate}, {"norm8", call_norm8},
     {"norm16", call_norm16}, {"quantise", call_quantise}, {"dequantise", call_dequantise}, {"features", call_features},
     {"add_rows", call_add_rows}, {"attention", call_attention}, {"levels", call_levels},
