@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Rate-distortion comparison on real files: one protocol for every codec.
 
-  rd.py run OUT.json --codec x264|x265|aom|webp|jpeg  PICTURE.y4m...
+  rd.py run OUT.json --codec x264|x265|aom|webp|jpeg|jpegenc  PICTURE.y4m...
   rd.py run OUT.json --enc 'm2t encode {in} {out} -q {q}' --dec 'm2t decode {in} {out}' --q 8,16,24,...  PICTURE.y4m...
   rd.py bd ANCHOR.json TEST.json [...]        BD-rate of each TEST against ANCHOR
   rd.py table A.json [...]                    mean bit/px and PSNR per quality
@@ -46,12 +46,15 @@ def ms_ssim(a, b):
 
 SH = lambda c: subprocess.run(c, shell=True, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 FF = 'ffmpeg -nostdin -v error -y '  # x264: its text SEI is cut, so that only picture data counts
+GST = 'gst-launch-1.0 -q '
 CODECS = {  # encode, decode, qualities
     'x264': ('x264 --preset medium --tune psnr --threads 1 -I 1 --crf {q} -o {out}.264 {in} && ' + FF + '-f h264 -i {out}.264 -c copy -bsf:v filter_units=remove_types=6 -f h264 {out} && rm {out}.264', FF + '-f h264 -i {in} -f yuv4mpegpipe -strict -1 {out}', [16, 19, 22, 25, 28, 31, 34, 37, 40, 43]),
     'x265': ('x265 --preset medium --tune psnr --pools 1 --frame-threads 1 -I 1 --no-info --crf {q} -o {out}.265 {in} && mv {out}.265 {out}', FF + '-f hevc -i {in} -f yuv4mpegpipe -strict -1 {out}', [15, 18, 21, 24, 27, 30, 33, 36, 39, 42]),
     'aom': ('aomenc --obu --cpu-used=4 --kf-max-dist=0 --lag-in-frames=0 --passes=1 --end-usage=q --cq-level={q} --threads=1 --tune=psnr -o {out}.obu {in} && mv {out}.obu {out}', FF + '-f obu -i {in} -f yuv4mpegpipe -strict -1 {out}', [8, 14, 20, 26, 32, 38, 44, 50, 56, 61]),
     'webp': (FF + '-i {in} -f rawvideo {out}.yuv && cwebp -quiet -m 6 -s {w} {h} -q {q} {out}.yuv -o {out} && rm {out}.yuv', 'dwebp -quiet -yuv {in} -o {out}.yuv && ' + FF + '-f rawvideo -pix_fmt yuv420p -s {w}x{h} -i {out}.yuv -f yuv4mpegpipe -strict -1 {out} && rm {out}.yuv', [5, 15, 30, 45, 60, 72, 82, 89, 94, 97]),
     'jpeg': (FF + '-i {in} -pix_fmt yuvj420p -strict -1 -c:v mjpeg -huffman optimal -qscale:v {q} -f mjpeg {out}', FF + '-f mjpeg -i {in} -pix_fmt yuv420p -f yuv4mpegpipe -strict -1 {out}', [1, 2, 3, 4, 6, 8, 12, 18, 26]),
+    # GStreamer's jpegenc: libjpeg with the default Huffman tables, the samples as they are
+    'jpegenc': (FF + '-i {in} -f rawvideo {out}.yuv && ' + GST + 'filesrc location={out}.yuv ! rawvideoparse width={w} height={h} format=i420 ! jpegenc quality={q} ! filesink location={out} && rm {out}.yuv', GST + 'filesrc location={in} ! jpegparse ! jpegdec ! filesink location={out}.yuv && ' + FF + '-f rawvideo -pix_fmt yuv420p -s {w}x{h} -i {out}.yuv -f yuv4mpegpipe -strict -1 {out} && rm {out}.yuv', [10, 25, 40, 55, 70, 80, 88, 93, 97]),
 }
 
 def one(args):

@@ -2,19 +2,32 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Measures encoding and decoding speed and writes Markdown tables: one row for each clip, model, backend and number of threads.
 
-    speed.py --build build [--models standard] [--backends onednn,openblas] [--threads 1,2] [--rounds 3] CLIP...
+    speed.py --build build [--models standard] [--backends onednn,openblas] [--threads 1,2] [--rounds 3] [--out speed.json] CLIP...
 
-Clips may be of any kind that ffmpeg reads; up to 60 frames are taken. Every setting runs in a process of its own, --rounds times in
-turn with the others; the run with the median decoding time counts. OPENBLAS_CORETYPE is what OpenBLAS finds best unless --coretype says otherwise.
+Clips may be of any kind that ffmpeg reads; CLIP@1920x1080 is the clip scaled to that size. At most 60 frames are taken, fewer of large pictures, so that
+all sizes take about as long. Every setting runs in a process of its own, --rounds times in turn with the others. A figure is the median over the rounds,
+and each round's is the median over its frames, except the largest latency, which is the largest of all.
+
+--coretype Haswell,SkylakeX makes a row for each of these kinds of OpenBLAS kernels (otherwise the one that it finds best); those that this CPU cannot run
+and backends that do not work here are left out, with a line on standard error. --out is for speed_plot.py.
+
+"Products" are the matrix products of a frame alone, on the same backend and with as many threads, run after every frame in the same process: what a frame
+would take if everything else were free.
 """
 import argparse
 import json
 import os
 import pathlib
+import signal
+import statistics
 import subprocess
+import sys
 import tempfile
 
 STAGES = ["analysis", "prior", "choice", "entropy", "synthesis"]
+FRAMES_MIN, FRAMES_MAX, SAMPLES = 4, 60, 6e6   # luma samples of a clip
+RATIO_MAX, ENTROPY_MAX, SPREAD_MAX, FIRST_MAX = 2.2, 12, 20, 200   # what is aimed at
+ABSENT = 77
 
 
 def cpu_name():
@@ -25,20 +38,136 @@ def cpu_name():
     return f"{model} ({', '.join(isa)}), {os.cpu_count()} cores"
 
 
-def to_y4m(clip, folder):
-    path = pathlib.Path(folder) / (pathlib.Path(clip).stem + ".y4m")
-    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", clip, "-frames:v", "60", "-pix_fmt", "yuv420p", str(path)], check=True)
+def model_name(model):
+    """Models are given by name or path."""
+    return pathlib.Path(model).stem
+
+
+def size_of(clip):
+    entries = ["-show_entries", "stream=width,height", "-of", "csv=p=0"]
+    out = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v:0", *entries, clip], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return tuple(map(int, out.strip().strip(",").split(",")))
+
+
+def to_y4m(argument, folder):
+    """The clip as a Y4M file in @folder. Argument: a file, or file@WIDTHxHEIGHT."""
+    clip, _, size = argument.partition("@")
+    width, height = map(int, size.split("x")) if size else size_of(clip)
+    frames = int(min(FRAMES_MAX, max(FRAMES_MIN, SAMPLES / (width * height))))
+    path = pathlib.Path(folder) / (pathlib.Path(clip).stem + (f"@{size}" if size else "") + ".y4m")
+    scale = ["-vf", f"scale={width}:{height}:flags=bicubic"] if size else []
+    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", clip, "-frames:v", str(frames), *scale, "-pix_fmt", "yuv420p", str(path)], check=True)
     return path
 
 
-def measure(program, setting, environment):
-    output = subprocess.run([program, *map(str, setting)], check=True, stdout=subprocess.PIPE, env=environment, text=True).stdout
-    return json.loads(output)
+def kernel_types(backend, coretype):
+    """Values of OPENBLAS_CORETYPE to measure a backend with; None leaves the choice to OpenBLAS."""
+    return coretype.split(",") if coretype and backend == "openblas" else [None]
+
+
+def measure(program, setting, coretype):
+    """One run, or None if this machine lacks the backend or the kernels."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
+    if coretype:
+        environment["OPENBLAS_CORETYPE"] = coretype
+    process = subprocess.run([program, *map(str, setting)], stdout=subprocess.PIPE, env=environment, text=True)
+    if process.returncode in (ABSENT, -signal.SIGILL):
+        return None
+    process.check_returncode()
+    run = json.loads(process.stdout)
+    return run if not coretype or run["kernels"].lower() == coretype.lower() else None   # OpenBLAS falls back to what there is
+
+
+def measure_all(program, clips, args):
+    """{(clip, model, backend, coretype, threads): runs}"""
+    settings = [(clip, model, backend, coretype, threads) for clip in clips for model in args.models.split(",") for backend in args.backends.split(",")
+                for coretype in kernel_types(backend, args.coretype) for threads in map(int, args.threads.split(","))]
+    results, absent = {}, set()
+    for _ in range(args.rounds):
+        for clip, model, backend, coretype, threads in settings:
+            if (backend, coretype) in absent:
+                continue
+            run = measure(program, (model, backend, threads, args.quantizer, clip), coretype)
+            if run:
+                results.setdefault((clip.stem, model, backend, coretype, threads), []).append(run)
+            else:
+                absent.add((backend, coretype))
+                print(f"speed.py: left out, not on this machine: {backend} {coretype or ''}", file=sys.stderr)
+    return results
+
+
+def middle(runs, side):
+    """Medians of all that was measured of one side, and what follows from them."""
+    result = {key: statistics.median(run[side][key] for run in runs) for key in runs[0][side]}
+    result["latest_ms"] = max(run[side]["latest_ms"] for run in runs)
+    result["ns_per_pixel"] = result["frame_ms"] * 1e6 / (runs[0]["width"] * runs[0]["height"])
+    result["cpu_ns_per_pixel"] = result["cpu_ms"] * 1e6 / (runs[0]["width"] * runs[0]["height"])
+    result["frames_s"] = 1e3 / result["frame_ms"]
+    result["cpu_of_products"] = statistics.median(run[side]["cpu_ms"] / run[side]["products_cpu_ms"] for run in runs)
+    result["gmac_s"] = result["products_gmac"] / result["products_ms"] * 1e3
+    result["entropy_percent"] = statistics.median(100 * run[side]["entropy_ms"] / sum(run[side][f"{s}_ms"] for s in STAGES) for run in runs)
+    return result
 
 
 def rows_of(results):
-    for (clip, model, backend, threads), runs in results.items():
-        yield clip, model, backend, threads, sorted(runs, key=lambda run: run["decode"]["frame_ms"])[len(runs) // 2]
+    for (clip, model, backend, coretype, threads), runs in results.items():
+        first = runs[0]
+        yield {"clip": clip, "width": first["width"], "height": first["height"], "frames": first["frames"], "bytes": first["bytes"],
+               "model": model_name(model), "backend": backend, "kernels": first["kernels"] if backend == "openblas" else "", "threads": threads,
+               "peak_mib": statistics.median(run["peak_kib"] for run in runs) / 1024, "encode": middle(runs, "encode"), "decode": middle(runs, "decode")}
+
+
+def print_table(columns, rows):
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    print()
+
+
+def name_of(row, size=False):
+    backend = row["backend"] + (f", {row['kernels']} kernels" if row["kernels"] else "")
+    return [row["clip"], *([f"{row['width']}×{row['height']}"] if size else []), row["model"], backend, str(row["threads"])]
+
+
+NAME = ["clip", "model", "backend", "threads"]
+
+
+def print_speed(rows):
+    columns = ["clip", "size", *NAME[1:], "encode frames/s", "decode frames/s", "latency ms, encode: median / largest", "decode",
+               f"start to first frame ms (≤ {FIRST_MAX}), encode / decode", "CPU ms a frame, encode / decode", "peak MiB", "encode ns a pixel", "decode"]
+    print_table(columns, ([
+        *name_of(row, size=True), f"{e['frames_s']:.1f}", f"{d['frames_s']:.1f}", f"{e['latency_ms']:.1f} / {e['latest_ms']:.1f}",
+        f"{d['latency_ms']:.1f} / {d['latest_ms']:.1f}", f"{e['first_ms']:.0f} / {d['first_ms']:.0f}", f"{e['cpu_ms']:.1f} / {d['cpu_ms']:.1f}",
+        f"{row['peak_mib']:.0f}", f"{e['ns_per_pixel']:.0f}", f"{d['ns_per_pixel']:.0f}"] for row in rows for e, d in [(row["encode"], row["decode"])]))
+
+
+def print_products(rows):
+    print(f"Beside the matrix products alone (aims: decoding ≤ {RATIO_MAX} × products, entropy coding ≤ {ENTROPY_MAX} % of decoding):\n")
+    columns = [*NAME, "decode: products ms", "GMAC/s", "decode / products", "by CPU time", "entropy %", "encode: products ms", "GMAC/s",
+               "encode / products", "by CPU time"]
+    side = lambda s: [f"{s['products_ms']:.1f}", f"{s['gmac_s']:.1f}", f"{s['of_products']:.2f}", f"{s['cpu_of_products']:.2f}"]
+    print_table(columns, ([*name_of(row), *side(row["decode"]), f"{row['decode']['entropy_percent']:.1f}", *side(row["encode"])] for row in rows))
+
+
+def print_stages(rows):
+    print("Milliseconds a frame by stage (wall clock, mean over the frames):\n")
+    columns = [*NAME, *(f"encode: {s}" for s in STAGES[:4]), "decode: prior", "entropy", "synthesis"]
+    print_table(columns, ([*name_of(row), *(f"{row['encode'][f'{s}_ms']:.1f}" for s in STAGES[:4]),
+                           *(f"{row['decode'][f'{s}_ms']:.1f}" for s in ("prior", "entropy", "synthesis"))] for row in rows))
+
+
+def print_spread(rows):
+    """How far the time of a pixel depends on the size of the picture."""
+    groups = {}
+    for row in rows:
+        groups.setdefault(tuple(name_of(row)[1:]), []).append(row)
+    if all(len(group) < 2 for group in groups.values()):
+        return
+    print(f"Time of a pixel over the clips, the longest against the shortest (aim: ≤ +{SPREAD_MAX} %):\n")
+    sides = [(side, key) for side in ("encode", "decode") for key in ("ns_per_pixel", "cpu_ns_per_pixel")]
+    spread = lambda times: f"{100 * (max(times) / min(times) - 1):+.0f} %"
+    print_table([*NAME[1:], "encode", "CPU time", "decode", "CPU time"],
+                ([*name, *(spread([row[side][key] for row in group]) for side, key in sides)] for name, group in groups.items()))
 
 
 def main():
@@ -51,34 +180,20 @@ def main():
     parser.add_argument("--quantizer", type=float, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--coretype")
+    parser.add_argument("--out")
     args = parser.parse_args()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
-    if args.coretype:
-        environment["OPENBLAS_CORETYPE"] = args.coretype
-    program = str(pathlib.Path(args.build) / "bench" / "speed")
-    results = {}
-    with tempfile.TemporaryDirectory() as folder:
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
         clips = [to_y4m(clip, folder) for clip in args.clips]
-        for _ in range(args.rounds):
-            for clip in clips:
-                for model in args.models.split(","):
-                    for backend in args.backends.split(","):
-                        for threads in map(int, args.threads.split(",")):
-                            run = measure(program, (model, backend, threads, args.quantizer, clip), environment)
-                            results.setdefault((clip.stem, model, backend, threads), []).append(run)
+        results = measure_all(str(pathlib.Path(args.build) / "bench" / "speed"), clips, args)
+    rows = list(rows_of(results))
+    if args.out:
+        pathlib.Path(args.out).write_text(json.dumps({"cpu": cpu_name(), "quantizer": args.quantizer, "rounds": args.rounds, "rows": rows}, indent=1))
     print(f"{cpu_name()}; quantizer {args.quantizer:g}; median of {args.rounds} runs\n")
-    print("| clip | size | model | backend | threads | encode frames/s | decode frames/s | start to first frame ms | CPU ms a frame, encode / decode | peak MiB |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for clip, model, backend, threads, run in rows_of(results):
-        e, d = run["encode"], run["decode"]
-        print(f"| {clip} | {run['width']}×{run['height']} | {model} | {backend} | {threads} | {1e3 / e['frame_ms']:.1f} | {1e3 / d['frame_ms']:.1f} "
-              f"| {e['first_ms']:.0f} | {e['cpu_ms']:.1f} / {d['cpu_ms']:.1f} | {run['peak_kib'] / 1024:.0f} |")
-    print("\nMilliseconds a frame by stage (wall clock):\n")
-    print("| clip | model | backend | threads | " + " | ".join(f"encode: {s}" for s in STAGES[:4]) + " | decode: prior | entropy | synthesis |")
-    print("|---" * 11 + "|")
-    for clip, model, backend, threads, run in rows_of(results):
-        stages = [run["encode"][f"{s}_ms"] for s in STAGES[:4]] + [run["decode"][f"{s}_ms"] for s in ("prior", "entropy", "synthesis")]
-        print(f"| {clip} | {model} | {backend} | {threads} | " + " | ".join(f"{ms:.1f}" for ms in stages) + " |")
+    print_speed(rows)
+    print_products(rows)
+    print_stages(rows)
+    print_spread(rows)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,41 @@ test_products(void)
             check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 600) : 1536);
 }
 
+/* Weights of 15 bits, where a backend takes them whole: within the limits of a layer that is valid. */
+static void
+check_wide_product(const M2tGemm *gemm, int m, int n, int k)
+{
+    g_autofree gint8 *in = random_matrix(m, k, -127, 127), *weight = random_matrix(n, k, -127, 127), *low = random_matrix(n, k, -64, 63);
+    g_autofree gint32 *sum = g_new(gint32, (gsize) (m + M2T_GEMM_ROWS) * n);
+    gpointer packed = gemm->pack_wide(weight, low, n, k), scratch = gemm->scratch_new(m, n, k);
+
+    gemm->run(packed, in, m, n, k, sum, scratch);
+    for (int i = 0; i < m * n; i++) {
+        gint32 expected = 0;
+
+        for (int j = 0; j < k; j++)
+            expected += in[i / n * k + j] * (128 * weight[i % n * k + j] + low[i % n * k + j]);
+        g_assert_cmpint(sum[i], ==, expected);
+    }
+    gemm->scratch_free(scratch);
+    gemm->free(packed);
+}
+
+static void
+test_wide_products(void)
+{
+    const M2tGemm *const *gemm = m2t_gemm_list();
+    gboolean any = FALSE;
+
+    for (int i = 0; gemm[i]; i++)
+        for (int turn = 0; gemm[i]->pack_wide && turn < 60; turn++) {
+            check_wide_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 512) : 512);
+            any = TRUE;
+        }
+    if (!any)
+        g_test_skip("no backend here has factors of 16 bits");
+}
+
 #ifdef M2T_HAVE_OPENBLAS
 int openblas_get_num_threads(void);
 void openblas_set_num_threads(int threads);
@@ -126,6 +161,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     rng = g_rand_new_with_seed(5);
     g_test_add_func("/nn/products", test_products);
+    g_test_add_func("/nn/wide-products", test_wide_products);
     g_test_add_func("/nn/names", test_names);
 #ifdef M2T_HAVE_OPENBLAS
     g_test_add_func("/nn/openblas-threads", test_openblas_threads);

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Draws frames a second by size of the picture, a line for each model, backend and number of threads, from files that speed.py --out made.
+
+    speed_plot.py OUT.png SPEED.json [...]
+"""
+import json
+import pathlib
+import sys
+
+import matplotlib
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+
+def lines_of(paths):
+    """{name of the setting: rows, the smallest pictures first}; the CPU is part of the name if there are several."""
+    files = [json.loads(pathlib.Path(path).read_text()) for path in paths]
+    several, lines = len({data["cpu"] for data in files}) > 1, {}
+    for data in files:
+        for row in data["rows"]:
+            backend = row["backend"] + (f" ({row['kernels']})" if row["kernels"] else "")
+            name = f"{row['model']}, {backend}, {row['threads']} thread" + "s" * (row["threads"] > 1) + (f", {data['cpu']}" if several else "")
+            lines.setdefault(name, []).append(row)
+    return {name: sorted(rows, key=lambda row: row["width"] * row["height"]) for name, rows in lines.items()}
+
+
+def draw(axis, lines, side):
+    for name, rows in lines.items():
+        axis.plot([row["width"] * row["height"] / 1e6 for row in rows], [row[side]["frames_s"] for row in rows], marker="o", markersize=4, label=name)
+    sizes = sorted({(row["width"] * row["height"] / 1e6, f"{row['width']}×{row['height']}") for rows in lines.values() for row in rows})
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xticks([x for x, _ in sizes], [label for _, label in sizes], rotation=20)
+    axis.minorticks_off()
+    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 240) if axis.get_ylim()[0] <= t <= axis.get_ylim()[1]]
+    axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    axis.set_ylabel(f"{side}, frames/s")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+
+
+def main():
+    out, *paths = sys.argv[1:]
+    lines = lines_of(paths)
+    figure, axes = plt.subplots(1, 2, figsize=(13, 5.5))
+    draw(axes[0], lines, "encode")
+    draw(axes[1], lines, "decode")
+    figure.tight_layout()
+    figure.savefig(out, dpi=90)
+
+
+if __name__ == "__main__":
+    main()
