@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Speed of libm2t and of other codecs at equal quality, on one clip and in one run. Writes a Markdown table.
 
-    compare.py --build build [--models standard] [--frames 30] [--psnr 38] [--rounds 3] [--out compare.json] [--plot compare.png] CLIP
+    compare.py --build build [--models standard] [--presets medium] [--frames 30] [--psnr 38] [--rounds 3] [--out compare.json] [--plot compare.png] CLIP
 
 CLIP may be of any kind that ffmpeg reads. For every codec the coarsest quality setting that reaches --psnr is searched by bisection; PSNR is
 (6 Y + U + V) / 8 in dB, mean over the frames, as in rd.py. Bits are those at exactly --psnr, interpolated between that setting and the next coarser one;
@@ -86,11 +86,11 @@ def others():
     return codecs
 
 
-def libm2t(build, model):
+def libm2t(build, model, preset):
     m2t = str(pathlib.Path(build) / "tools" / "m2t")
     decode = m2t + f" decode -v -m {model} -t {{threads}} {{out}} {{rec}}"
-    return Codec(f"libm2t {model_name(model)}", "intra", "m2tv", list(range(63, -1, -1)),
-                 m2t + f" encode -v -m {model} -t {{threads}} -q {{q}} {{y4m}} {{out}}", decode, decode)
+    return Codec(f"libm2t {model_name(model)}, {preset}", "intra", "m2tv", list(range(63, -1, -1)),
+                 m2t + f" encode -v -m {model} -p {preset} -t {{threads}} -q {{q}} {{y4m}} {{out}}", decode, decode)
 
 
 def has_element(name):
@@ -262,6 +262,7 @@ def main():
     parser.add_argument("clip")
     parser.add_argument("--build", default="build")
     parser.add_argument("--models", default="standard")
+    parser.add_argument("--presets", default="medium")
     parser.add_argument("--frames", type=int, default=30, help="at least 2")
     parser.add_argument("--psnr", type=float, default=38)
     parser.add_argument("--threads", type=int, default=2)
@@ -271,7 +272,7 @@ def main():
     parser.add_argument("--plot")
     args = parser.parse_args()
     encoders = subprocess.run(["ffmpeg", "-hide_banner", "-encoders"], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-    codecs = [libm2t(args.build, model) for model in args.models.split(",")] + others()
+    codecs = [libm2t(args.build, model, preset) for model in args.models.split(",") for preset in args.presets.split(",")] + others()
     absent = [codec.name for codec in codecs if not is_here(codec, encoders)] + (["JPEG XS (svtjpegxsenc)"] if not has_element("svtjpegxsenc") else [])
     codecs = [codec for codec in codecs if codec.name not in absent]
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:

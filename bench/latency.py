@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Latency from a raw frame to the decoded frame through GStreamer, as its latency tracer sees it. Writes a Markdown table with a row for each model.
 
-    latency.py --build build [--models standard] [--size 1280x720] [--frames 60] [--threads 2] [--coretype Haswell] CLIP
+    latency.py --build build [--models standard] [--preset medium] [--size 1280x720] [--frames 60] [--threads 2] [--coretype Haswell] CLIP
 
 The clip (of any kind that ffmpeg reads, scaled to --size) is decoded beforehand to one raw file a frame in memory. The pipeline is
 
@@ -50,7 +50,7 @@ def run_pipeline(model, frames, rate, args, folder):
     caps = f"video/x-raw,format=I420,width={width},height={height},framerate={rate}"
     source = f"multifilesrc location={folder}/%05d.raw start-index=1 stop-index={frames} caps={caps} ! identity name=before silent=false"
     both = f"model-file={model} threads={args.threads}"
-    codec = f"m2tenc tune=zerolatency quantizer={args.quantizer:g} {both} ! m2tdec {both}"
+    codec = f"m2tenc tune=zerolatency speed-preset={args.preset} quantizer={args.quantizer:g} {both} ! m2tdec {both}"
     command = ["gst-launch-1.0", "-v", *f"{source} ! {codec} ! identity name=after silent=false ! fakesink sync=true".split()]
     process = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                              env=environment_of(args.build, args.coretype, folder))
@@ -89,6 +89,7 @@ def main():
     parser.add_argument("clip")
     parser.add_argument("--build", default="build")
     parser.add_argument("--models", default="standard")
+    parser.add_argument("--preset", default="medium")
     parser.add_argument("--size", default="1280x720", help="a width that 8 divides, an even height")
     parser.add_argument("--frames", type=int, default=60, help="at least 3")
     parser.add_argument("--threads", type=int, default=2)
@@ -103,7 +104,8 @@ def main():
         frames = write_frames(args.clip, width, height, args.frames, folder)
         rows = [measure(model, frames, rate_of(args.clip), args, folder) for model in args.models.split(",")]
     kernels = f", {args.coretype} kernels of OpenBLAS" if args.coretype else ""
-    print(f"{cpu_name()}; {pathlib.Path(args.clip).stem}, {width}×{height}, {frames} frames; quantizer {args.quantizer:g}, {args.threads} threads{kernels}\n")
+    print(f"{cpu_name()}; {pathlib.Path(args.clip).stem}, {width}×{height}, {frames} frames; preset {args.preset}, "
+          f"quantizer {args.quantizer:g}, {args.threads} threads{kernels}\n")
     print_table(["model", "latency ms: median", "95 %", "largest", "of that m2tenc", "m2tdec", "first frame", "frames in / out", "held back"],
                 ([row["model"], *(f"{row[key]:.1f}" for key in ("median_ms", "p95_ms", "max_ms", "encode_ms", "decode_ms", "first_ms")),
                   f"{row['in']} / {row['out']}", str(row["held"])] for row in rows))

@@ -3,9 +3,9 @@
 """Measures decoding with the priors of models/family/, each beside the transforms of the standard model, and writes a Markdown table: M2T with more
 or fewer groups, and MT, which runs all cells again for each group.
 
-    mt.py [--build build] [--priors m2t-8,mt-8] [--backend openblas] [--threads 1] [--quantizer 32] [--frames 10] [--rounds 3] CLIP...
+    mt.py [--build build] [--priors m2t-8,mt-8] [--backend openblas] [--threads 1] [--quantizer 32] [--frames 10] [--rounds 5] CLIP...
 
-The first frames of every clip are coded and decoded with every prior, in turn, --rounds times; the run with the median decoding time counts.
+The first frames of every clip are coded and decoded with every prior, in turn, --rounds times; for each stage the least time counts: other work on the machine only adds.
 """
 import argparse
 import hashlib
@@ -85,7 +85,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quantizer", type=float, default=32)
     parser.add_argument("--frames", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
     program = str(pathlib.Path(args.build) / "bench" / "speed")
@@ -104,9 +104,10 @@ def main():
                     setting = (pathlib.Path(folder) / (name + ".m2tw"), args.backend, args.threads, args.quantizer, clip)
                     output = subprocess.run([program, *map(str, setting)], check=True, stdout=subprocess.PIPE, env=environment, text=True).stdout
                     runs.setdefault((clip.stem, name), []).append(json.loads(output))
-    chosen = {key: sorted(group, key=lambda run: run["decode"]["frame_ms"])[args.rounds // 2] for key, group in runs.items()}
+    least = lambda group, side: {stage: min(run[side][stage] for run in group) for stage in group[0][side]}
+    chosen = {key: {**group[0], "encode": least(group, "encode"), "decode": least(group, "decode")} for key, group in runs.items()}
     print(f"{speed.cpu_name()}; {args.backend}, {args.threads} thread{'s' * (args.threads > 1)}; quantizer {args.quantizer:g}; "
-          f"median of {args.rounds} runs; ratios to {args.anchor}\n")
+          f"least of {args.rounds} runs; ratios to {args.anchor}\n")
     print("| clip | prior | groups | prior kMAC/px | bytes of the prior | bytes a frame | decode: prior ms | range coder ms | both: ratio | frame ms | ratio "
           "| encode: prior ms |")
     print("|---" * 12 + "|")

@@ -212,13 +212,13 @@ products_free(Products *p)
 }
 
 Products *
-products_new_encode(M2tModel *model, const M2tGemm *gemm, int threads, const M2tVideoInfo *video)
+products_new_encode(M2tModel *model, const M2tGemm *gemm, int threads, const M2tVideoInfo *video, int predictions)
 {
     Products *p = products_new(model, gemm, threads);
     Sizes sizes = sizes_of(video);
 
     add_analysis(p, &sizes);
-    for (int i = 0; i < 2; i++) /* before and after the choice of latents */
+    for (int i = 0; i < predictions; i++)
         add_prior(p, sizes.windows * M2T_CELLS);
     return p;
 }

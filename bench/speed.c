@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* speed MODEL BACKEND THREADS QUANTIZER CLIP.y4m: encodes and decodes a clip that is in memory, after each frame its matrix products alone, and prints
- * one line of JSON. One process measures one setting, so that peak memory is its own; speed.py runs all of them and writes the tables. */
+/* speed MODEL BACKEND THREADS FRAMES PRESET QUANTIZER CLIP.y4m: encodes and decodes a clip that is in memory, FRAMES at the same time, and the matrix
+ * products of frames alone, and prints one line of JSON. One process measures one setting, so that peak memory is its own; speed.py runs all of them and writes the tables. */
 #include "codec/profile.h"
 #include "products.h"
 #include "y4m.h"
@@ -16,20 +16,39 @@
 
 typedef struct {
     M2tVideoInfo video;
-    Frame frame[FRAMES_MAX], out;
+    Frame frame[FRAMES_MAX], out[M2T_FRAMES_MAX];
     GBytes *packet[FRAMES_MAX];
     int frames;
 } Clip;
 
-/* What was measured of one frame, and of the products alone right behind it, while the machine is as busy as it was. */
 typedef struct {
-    gint64 frame, products;         /* microseconds */
+    M2tModel *model;
+    const char *backend;
+    int threads, frames;            /* frames in flight */
+    M2tSpeedPreset preset;
+    double quantizer;
+} Setting;
+
+/* An encoder or a decoder, the other is NULL. */
+typedef struct {
+    Clip *clip;
+    M2tEncoder *encoder;
+    M2tDecoder *decoder;
+    int frames;                     /* in flight */
+    int started, finished;
+    Products *products;
+} Coder;
+
+/* What was measured of one frame, and of the products alone: right behind it, while the machine is as busy as it was, if one frame goes at a time. */
+typedef struct {
+    gint64 start;                   /* microseconds, as all but CPU time */
+    gint64 frame, latency, products;
     double cpu, products_cpu;       /* milliseconds, all threads */
 } Sample;
 
 typedef struct {
     double first;                   /* milliseconds, as all: from opening the model to the end of the first frame; the others leave that one out */
-    double frame;                   /* from the end of a frame to the end of the next, the median */
+    double frame;                   /* from the end of a frame to the end of the next: the median; the mean if several are in flight */
     double latency, latest;         /* from the samples to the packet or back: the median, the largest */
     double cpu;                     /* of a frame, all threads */
     double products, products_cpu;  /* of the products of a frame */
@@ -64,7 +83,8 @@ read_clip(Clip *clip, const char *path)
     }
     if (clip->frames < 2)
         fail(path, NULL);
-    frame_init(&clip->out, clip->video.width, clip->video.height);
+    for (int i = 0; i < M2T_FRAMES_MAX; i++)
+        frame_init(&clip->out[i], clip->video.width, clip->video.height);
     fclose(file);
 }
 
@@ -94,120 +114,180 @@ median_of(double *number, int count)
 }
 
 static void
-start_sample(Sample *sample)
+start_frame(Coder *coder)
 {
-    sample->cpu = cpu_ms();
-    sample->frame = g_get_monotonic_time();
+    Clip *clip = coder->clip;
+    int i = coder->started++;
+    GError *error = NULL;
+    gboolean good;
+
+    if (coder->encoder) {
+        good = m2t_encoder_start(coder->encoder, &clip->frame[i].picture, FALSE, &error);
+    } else {
+        good = m2t_decoder_open_frame(coder->decoder, g_bytes_get_data(clip->packet[i], NULL), g_bytes_get_size(clip->packet[i]), NULL, &error) &&
+               m2t_decoder_start(coder->decoder, &clip->out[i % coder->frames].picture, &error);
+    }
+    if (!good)
+        fail("start", error);
 }
 
-/* The frame is done: closes its sample and measures the products. */
 static void
-finish_sample(Sample *sample, Products *products)
+finish_frame(Coder *coder)
 {
-    sample->frame = g_get_monotonic_time() - sample->frame;
-    sample->cpu = cpu_ms() - sample->cpu;
+    GError *error = NULL;
+    M2tPacket packet;
+
+    if (coder->encoder ? !m2t_encoder_finish(coder->encoder, &packet, &error) : !m2t_decoder_finish(coder->decoder, &error))
+        fail("finish", error);
+    if (coder->encoder)
+        coder->clip->packet[coder->finished] = g_bytes_new(packet.data, packet.size);
+    coder->finished++;
+}
+
+static void
+measure_products(Coder *coder, Sample *sample)
+{
     sample->products_cpu = cpu_ms();
     sample->products = g_get_monotonic_time();
-    products_run(products);
+    products_run(coder->products);
     sample->products = g_get_monotonic_time() - sample->products;
     sample->products_cpu = cpu_ms() - sample->products_cpu;
 }
 
-/* A call takes one frame and returns when that is done, so the time of a frame is its latency. */
+static void
+run_one_by_one(Coder *coder, Sample *sample)
+{
+    for (int i = 1; i < coder->clip->frames; i++) {
+        sample[i].cpu = cpu_ms();
+        sample[i].start = g_get_monotonic_time();
+        start_frame(coder);
+        finish_frame(coder);
+        sample[i].frame = sample[i].latency = g_get_monotonic_time() - sample[i].start;
+        sample[i].cpu = cpu_ms() - sample[i].cpu;
+        measure_products(coder, &sample[i]);
+    }
+}
+
+/* As many as possible are always in flight. Single frames then have no time of their own but a latency. */
+static void
+run_in_flight(Coder *coder, Sample *sample)
+{
+    int frames = coder->clip->frames;
+    gint64 begin = g_get_monotonic_time();
+    double cpu = cpu_ms();
+
+    while (coder->finished < frames)
+        if (coder->started < frames && coder->started - coder->finished < coder->frames) {
+            sample[coder->started].start = g_get_monotonic_time();
+            start_frame(coder);
+        } else {
+            finish_frame(coder);
+            sample[coder->finished - 1].latency = g_get_monotonic_time() - sample[coder->finished - 1].start;
+        }
+    begin = g_get_monotonic_time() - begin;
+    cpu = cpu_ms() - cpu;
+    for (int i = 1; i < frames; i++) {
+        sample[i].frame = begin / (frames - 1);
+        sample[i].cpu = cpu / (frames - 1);
+        measure_products(coder, &sample[i]);
+    }
+}
+
 static void
 finish_times(Times *times, const Sample *sample, int count)
 {
-    double frame[FRAMES_MAX], products[FRAMES_MAX], ratio[FRAMES_MAX], cpu[FRAMES_MAX], products_cpu[FRAMES_MAX];
+    double frame[FRAMES_MAX], latency[FRAMES_MAX], products[FRAMES_MAX], ratio[FRAMES_MAX], cpu[FRAMES_MAX], products_cpu[FRAMES_MAX];
 
     times->latest = 0;
     for (int i = 0; i < count; i++) {
         frame[i] = (double) sample[i].frame / 1e3;
+        latency[i] = (double) sample[i].latency / 1e3;
         products[i] = (double) sample[i].products / 1e3;
         ratio[i] = frame[i] / products[i];
         cpu[i] = sample[i].cpu;
         products_cpu[i] = sample[i].products_cpu;
-        times->latest = MAX(times->latest, frame[i]);
+        times->latest = MAX(times->latest, latency[i]);
     }
-    times->frame = times->latency = median_of(frame, count);
+    times->frame = median_of(frame, count);
+    times->latency = median_of(latency, count);
     times->products = median_of(products, count);
     times->ratio = median_of(ratio, count);
     times->cpu = median_of(cpu, count);
     times->products_cpu = median_of(products_cpu, count);
 }
 
-static void
-encode_frame(Clip *clip, int i, M2tEncoder *encoder)
+static Products *
+make_products(const Coder *coder, const Setting *setting)
 {
-    GError *error = NULL;
-    M2tPacket packet;
+    const M2tGemm *gemm = m2t_gemm_find(setting->backend);
 
-    if (!m2t_encoder_encode(encoder, &clip->frame[i].picture, FALSE, &packet, &error))
-        fail("encode", error);
-    clip->packet[i] = g_bytes_new(packet.data, packet.size);
+    if (coder->decoder)
+        return products_new_decode(setting->model, gemm, setting->threads, &coder->clip->video);
+    return products_new_encode(setting->model, gemm, setting->threads, &coder->clip->video, setting->preset == M2T_SPEED_PRESET_FAST ? 1 : 2);
 }
 
-static void
-decode_frame(Clip *clip, int i, M2tDecoder *decoder)
-{
-    GError *error = NULL;
-
-    if (!m2t_decoder_open_frame(decoder, g_bytes_get_data(clip->packet[i], NULL), g_bytes_get_size(clip->packet[i]), NULL, &error) ||
-        !m2t_decoder_decode(decoder, &clip->out.picture, &error))
-        fail("decode", error);
-}
-
-/* @start: when the side began to open. */
+/* @start: when the side began to open. The products come after the first frame, so that the side packs its weights itself. */
 static Times
-encode_clip(Clip *clip, M2tModel *model, const M2tEncoderSettings *settings, gint64 start, M2tProfile *profile)
+run_coder(Coder *coder, const Setting *setting, gint64 start)
 {
-    GError *error = NULL;
-    M2tEncoder *encoder = m2t_encoder_new(model, &clip->video, settings, &error);
     Sample sample[FRAMES_MAX];
-    Products *products;
     Times times;
 
-    if (!encoder)
-        fail("encoder", error);
-    encode_frame(clip, 0, encoder);
+    start_frame(coder);
+    finish_frame(coder);
     times.first = (double) (g_get_monotonic_time() - start) / 1e3;
-    products = products_new_encode(model, m2t_gemm_find(settings->backend), (int) settings->threads, &clip->video);
-    for (int i = 1; i < clip->frames; i++) {
-        start_sample(&sample[i]);
-        encode_frame(clip, i, encoder);
-        finish_sample(&sample[i], products);
-    }
-    finish_times(&times, sample + 1, clip->frames - 1);
-    times.macs = products_macs(products);
-    *profile = *m2t_encoder_profile(encoder);
-    products_free(products);
-    m2t_encoder_free(encoder);
+    coder->products = make_products(coder, setting);
+    if (coder->frames == 1)
+        run_one_by_one(coder, sample);
+    else
+        run_in_flight(coder, sample);
+    finish_times(&times, sample + 1, coder->clip->frames - 1);
+    times.macs = products_macs(coder->products);
+    products_free(coder->products);
     return times;
 }
 
 static Times
-decode_clip(Clip *clip, M2tModel *model, const M2tDecoderSettings *settings, gint64 start, M2tProfile *profile)
+encode_clip(Clip *clip, const Setting *setting, gint64 start, M2tProfile *profile)
 {
     GError *error = NULL;
-    M2tDecoder *decoder = m2t_decoder_new(model, settings, &error);
-    Sample sample[FRAMES_MAX];
-    Products *products;
+    M2tEncoderSettings settings;
+    Coder coder = {.clip = clip, .frames = setting->frames};
     Times times;
 
-    if (!decoder)
+    m2t_encoder_settings_init(&settings);
+    settings.backend = setting->backend;
+    settings.threads = (guint) setting->threads;
+    settings.frames = (guint) setting->frames;
+    settings.speed_preset = setting->preset;
+    settings.quantizer = setting->quantizer;
+    coder.encoder = m2t_encoder_new(setting->model, &clip->video, &settings, &error);
+    if (!coder.encoder)
+        fail("encoder", error);
+    times = run_coder(&coder, setting, start);
+    *profile = *m2t_encoder_profile(coder.encoder);
+    m2t_encoder_free(coder.encoder);
+    return times;
+}
+
+static Times
+decode_clip(Clip *clip, const Setting *setting, gint64 start, M2tProfile *profile)
+{
+    GError *error = NULL;
+    M2tDecoderSettings settings;
+    Coder coder = {.clip = clip, .frames = setting->frames};
+    Times times;
+
+    m2t_decoder_settings_init(&settings);
+    settings.backend = setting->backend;
+    settings.threads = (guint) setting->threads;
+    settings.frames = (guint) setting->frames;
+    coder.decoder = m2t_decoder_new(setting->model, &settings, &error);
+    if (!coder.decoder)
         fail("decoder", error);
-    decode_frame(clip, 0, decoder);
-    times.first = (double) (g_get_monotonic_time() - start) / 1e3;
-    products = products_new_decode(model, m2t_gemm_find(settings->backend), (int) settings->threads, &clip->video);
-    for (int i = 1; i < clip->frames; i++) {
-        start_sample(&sample[i]);
-        decode_frame(clip, i, decoder);
-        finish_sample(&sample[i], products);
-    }
-    finish_times(&times, sample + 1, clip->frames - 1);
-    times.macs = products_macs(products);
-    *profile = *m2t_decoder_profile(decoder);
-    products_free(products);
-    m2t_decoder_free(decoder);
+    times = run_coder(&coder, setting, start);
+    *profile = *m2t_decoder_profile(coder.decoder);
+    m2t_decoder_free(coder.decoder);
     return times;
 }
 
@@ -244,49 +324,53 @@ require_backend(const char *name)
     exit(EXIT_ABSENT);
 }
 
+static Setting
+read_setting(char **argv)
+{
+    GError *error = NULL;
+    Setting setting = {.backend = argv[2], .threads = MAX(atoi(argv[3]), 1), .frames = CLAMP(atoi(argv[4]), 1, M2T_FRAMES_MAX)};
+
+    setting.preset = g_str_equal(argv[5], "fast") ? M2T_SPEED_PRESET_FAST : M2T_SPEED_PRESET_MEDIUM;
+    setting.quantizer = atof(argv[6]);
+    setting.model = m2t_model_open(argv[1], &error);
+    if (!setting.model)
+        fail(argv[1], error);
+    require_backend(setting.backend);
+    return setting;
+}
+
 int
 main(int argc, char **argv)
 {
     gint64 start, opening = g_get_monotonic_time();
-    M2tEncoderSettings encoder_settings;
-    M2tDecoderSettings decoder_settings;
     M2tProfile encoder_profile, decoder_profile;
     Times encode, decode;
-    GError *error = NULL;
-    M2tModel *model;
     struct rusage usage;
+    Setting setting;
     gsize bytes = 0;
     static Clip clip;
 
-    if (argc != 6) {
-        g_printerr("usage: speed MODEL BACKEND THREADS QUANTIZER CLIP.y4m\n");
+    if (argc != 8) {
+        g_printerr("usage: speed MODEL BACKEND THREADS FRAMES PRESET QUANTIZER CLIP.y4m\n");
         return 2;
     }
-    model = m2t_model_open(argv[1], &error);
-    if (!model)
-        fail(argv[1], error);
-    require_backend(argv[2]);
+    setting = read_setting(argv);
     opening = g_get_monotonic_time() - opening; /* of model and backend: part of either side's start, while reading the clip is not */
-    m2t_encoder_settings_init(&encoder_settings);
-    m2t_decoder_settings_init(&decoder_settings);
-    encoder_settings.backend = decoder_settings.backend = argv[2];
-    encoder_settings.threads = decoder_settings.threads = (guint) MAX(atoi(argv[3]), 1);
-    encoder_settings.quantizer = atof(argv[4]);
-    read_clip(&clip, argv[5]);
+    read_clip(&clip, argv[7]);
     start = g_get_monotonic_time() - opening;
-    encode = encode_clip(&clip, model, &encoder_settings, start, &encoder_profile);
+    encode = encode_clip(&clip, &setting, start, &encoder_profile);
     start = g_get_monotonic_time() - opening;
-    decode = decode_clip(&clip, model, &decoder_settings, start, &decoder_profile);
+    decode = decode_clip(&clip, &setting, start, &decoder_profile);
     getrusage(RUSAGE_SELF, &usage);
 
     for (int i = 0; i < clip.frames; i++)
         bytes += g_bytes_get_size(clip.packet[i]);
     g_print("{\"width\": %u, \"height\": %u, \"frames\": %d, \"bytes\": %" G_GSIZE_FORMAT ", \"peak_kib\": %ld, \"kernels\": \"%s\"",
-            clip.video.width, clip.video.height, clip.frames, bytes, usage.ru_maxrss - (glong) (clip.frames * clip.out.size / 1024),
+            clip.video.width, clip.video.height, clip.frames, bytes, usage.ru_maxrss - (glong) (clip.frames * clip.out[0].size / 1024),
             openblas_kernels());
     print_side("encode", &encode, &encoder_profile, clip.frames);
     print_side("decode", &decode, &decoder_profile, clip.frames);
     g_print("}\n");
-    m2t_model_unref(model);
+    m2t_model_unref(setting.model);
     return 0;
 }

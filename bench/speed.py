@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Measures encoding and decoding speed and writes Markdown tables: one row for each clip, model, backend and number of threads.
+"""Measures encoding and decoding speed and writes Markdown tables: one row for each clip, model, preset, backend, number of threads
+and number of frames in flight.
 
-    speed.py --build build [--models standard] [--backends onednn,openblas] [--threads 1,2] [--rounds 3] [--out speed.json] CLIP...
+    speed.py --build build [--models standard] [--presets medium] [--backends onednn,avx2,openblas] [--threads 1,2] [--frames 1] [--rounds 3]
+        [--out speed.json] CLIP...
 
 Clips may be of any kind that ffmpeg reads; CLIP@1920x1080 is the clip scaled to that size. At most 60 frames are taken, fewer of large pictures, so that
 all sizes take about as long. Every setting runs in a process of its own, --rounds times in turn with the others. A figure is the median over the rounds,
-and each round's is the median over its frames, except the largest latency, which is the largest of all.
+and each round's is the median over its frames, except the largest latency, which is the largest of all, and the time of a frame while several are in flight,
+which is the mean. More frames in flight than threads are left out.
 
 --coretype Haswell,SkylakeX makes a row for each of these kinds of OpenBLAS kernels (otherwise the one that it finds best); those that this CPU cannot run
 and backends that do not work here are left out, with a line on standard error. --out is for speed_plot.py.
 
-"Products" are the matrix products of a frame alone, on the same backend and with as many threads, run after every frame in the same process: what a frame
-would take if everything else were free.
+"Products" are the matrix products of a frame alone, on the same backend and with as many threads, run in the same process, after every frame if one goes
+at a time: what a frame would take if everything else were free.
 """
 import argparse
 import json
@@ -79,17 +82,18 @@ def measure(program, setting, coretype):
 
 
 def measure_all(program, clips, args):
-    """{(clip, model, backend, coretype, threads): runs}"""
-    settings = [(clip, model, backend, coretype, threads) for clip in clips for model in args.models.split(",") for backend in args.backends.split(",")
-                for coretype in kernel_types(backend, args.coretype) for threads in map(int, args.threads.split(","))]
+    """{(clip, model, preset, backend, coretype, threads, frames in flight): runs}"""
+    settings = [(clip, model, preset, backend, coretype, threads, frames) for clip in clips for model in args.models.split(",")
+                for preset in args.presets.split(",") for backend in args.backends.split(",") for coretype in kernel_types(backend, args.coretype)
+                for threads in map(int, args.threads.split(",")) for frames in map(int, args.frames.split(",")) if frames <= threads]
     results, absent = {}, set()
     for _ in range(args.rounds):
-        for clip, model, backend, coretype, threads in settings:
+        for clip, model, preset, backend, coretype, threads, frames in settings:
             if (backend, coretype) in absent:
                 continue
-            run = measure(program, (model, backend, threads, args.quantizer, clip), coretype)
+            run = measure(program, (model, backend, threads, frames, preset, args.quantizer, clip), coretype)
             if run:
-                results.setdefault((clip.stem, model, backend, coretype, threads), []).append(run)
+                results.setdefault((clip.stem, model, preset, backend, coretype, threads, frames), []).append(run)
             else:
                 absent.add((backend, coretype))
                 print(f"speed.py: left out, not on this machine: {backend} {coretype or ''}", file=sys.stderr)
@@ -110,11 +114,12 @@ def middle(runs, side):
 
 
 def rows_of(results):
-    for (clip, model, backend, coretype, threads), runs in results.items():
+    for (clip, model, preset, backend, coretype, threads, frames), runs in results.items():
         first = runs[0]
         yield {"clip": clip, "width": first["width"], "height": first["height"], "frames": first["frames"], "bytes": first["bytes"],
-               "model": model_name(model), "backend": backend, "kernels": first["kernels"] if backend == "openblas" else "", "threads": threads,
-               "peak_mib": statistics.median(run["peak_kib"] for run in runs) / 1024, "encode": middle(runs, "encode"), "decode": middle(runs, "decode")}
+               "model": model_name(model), "preset": preset, "backend": backend, "kernels": first["kernels"] if backend == "openblas" else "",
+               "threads": threads, "in_flight": frames, "peak_mib": statistics.median(run["peak_kib"] for run in runs) / 1024,
+               "encode": middle(runs, "encode"), "decode": middle(runs, "decode")}
 
 
 def print_table(columns, rows):
@@ -126,10 +131,11 @@ def print_table(columns, rows):
 
 def name_of(row, size=False):
     backend = row["backend"] + (f", {row['kernels']} kernels" if row["kernels"] else "")
-    return [row["clip"], *([f"{row['width']}×{row['height']}"] if size else []), row["model"], backend, str(row["threads"])]
+    size = [f"{row['width']}×{row['height']}"] if size else []
+    return [row["clip"], *size, row["model"], row["preset"], backend, str(row["threads"]), str(row["in_flight"])]
 
 
-NAME = ["clip", "model", "backend", "threads"]
+NAME = ["clip", "model", "preset", "backend", "threads", "frames in flight"]
 
 
 def print_speed(rows):
@@ -175,8 +181,10 @@ def main():
     parser.add_argument("clips", nargs="+")
     parser.add_argument("--build", default="build")
     parser.add_argument("--models", default="standard")
-    parser.add_argument("--backends", default="onednn,openblas")
+    parser.add_argument("--presets", default="medium")
+    parser.add_argument("--backends", default="onednn,avx2,openblas")
     parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--frames", default="1")
     parser.add_argument("--quantizer", type=float, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--coretype")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Draws frames a second by size of the picture, a line for each model, backend and number of threads, from files that speed.py --out made.
+"""Draws frames a second by size of the picture, a line for each model, preset, backend, number of threads and of frames in flight, from
+files that speed.py --out made.
 
     speed_plot.py OUT.png SPEED.json [...]
 """
@@ -20,7 +21,8 @@ def lines_of(paths):
     for data in files:
         for row in data["rows"]:
             backend = row["backend"] + (f" ({row['kernels']})" if row["kernels"] else "")
-            name = f"{row['model']}, {backend}, {row['threads']} thread" + "s" * (row["threads"] > 1) + (f", {data['cpu']}" if several else "")
+            name = f"{row['model']} {row['preset']}, {backend}, {row['threads']} thread" + "s" * (row["threads"] > 1)
+            name += f", {row['in_flight']} frames" * (row["in_flight"] > 1) + f", {data['cpu']}" * several
             lines.setdefault(name, []).append(row)
     return {name: sorted(rows, key=lambda row: row["width"] * row["height"]) for name, rows in lines.items()}
 

@@ -2,7 +2,9 @@
 /* m2tdec: coded frames in, raw frames out, one for one.
  *
  * A frame is opened (headers, checksums, model), the output format follows its header, and it is decoded straight into the planes
- * of a buffer from downstream's pool. All this happens in the streaming thread; nothing is held back, the latency is zero.
+ * of a buffer from downstream's pool. By default nothing is held back, the latency is zero; with max-frame-delay several frames are
+ * decoded at the same time, and all but one are held. Frames are pushed from the streaming thread only, in order, and nothing is pushed,
+ * dropped or negotiated before those that are held.
  * Damage and loss cost the frames up to the next key frame, which is asked for; only a missing model or memory is an error. */
 /**
  * SECTION:element-m2tdec
@@ -29,6 +31,7 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_dec_perf);
 #define GST_CAT_DEFAULT gst_m2t_dec_debug
 
 #define DEFAULT_THREADS 0
+#define DEFAULT_MAX_FRAME_DELAY 1
 #define KEY_REQUEST_INTERVAL (500 * GST_MSECOND)
 #define LATENESS_MAX (500 * GST_MSECOND)
 
@@ -39,14 +42,24 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_dec_perf);
 enum {
     PROP_0,
     PROP_THREADS,
+    PROP_MAX_FRAME_DELAY,
     PROP_MODEL_FILE,
 };
+
+/* A frame that the decoder works on. */
+typedef struct {
+    GstVideoCodecFrame *frame;
+    GstMapInfo map;      /* its input */
+    GstVideoFrame video; /* its output, mapped */
+    GstClockTime began;
+} Held;
 
 struct _GstM2tDec {
     GstVideoDecoder parent;
 
     /* Properties, under the object lock. */
     guint threads;
+    guint max_frame_delay;
     char *model_file;
 
     /* From start() to stop(), under the stream lock. */
@@ -57,6 +70,8 @@ struct _GstM2tDec {
     gboolean started;      /* a key frame has been opened */
     gboolean has_number;   /* @number is the counter of the frame before */
     guint8 number;
+    Held held[M2T_FRAMES_MAX]; /* a ring; as many as are pending in @decoder */
+    guint count;               /* frames ever put into it */
 };
 
 static GstStaticPadTemplate sink_template =
@@ -91,6 +106,7 @@ gst_m2t_dec_start(GstVideoDecoder *base)
     }
     m2t_decoder_settings_init(&settings);
     settings.threads = self->threads;
+    settings.frames = self->max_frame_delay;
     self->decoder = m2t_decoder_new(model, &settings, &error);
     if (self->decoder == NULL) {
         GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS, ("The M2T decoder cannot be set up."), ("%s", error->message));
@@ -101,11 +117,39 @@ gst_m2t_dec_start(GstVideoDecoder *base)
     return TRUE;
 }
 
+/* The oldest of the frames that are pending in the decoder. */
+static Held *
+gst_m2t_dec_oldest(GstM2tDec *self)
+{
+    return &self->held[(self->count - m2t_decoder_pending(self->decoder)) % M2T_FRAMES_MAX];
+}
+
+static void
+gst_m2t_dec_unmap(Held *held)
+{
+    gst_video_frame_unmap(&held->video);
+    gst_buffer_unmap(held->frame->input_buffer, &held->map);
+}
+
+/* Throws away what is held. */
+static void
+gst_m2t_dec_discard(GstM2tDec *self)
+{
+    while (m2t_decoder_pending(self->decoder) > 0) {
+        Held *held = gst_m2t_dec_oldest(self);
+
+        m2t_decoder_finish(self->decoder, NULL);
+        gst_m2t_dec_unmap(held);
+        gst_video_decoder_release_frame(GST_VIDEO_DECODER(self), held->frame);
+    }
+}
+
 static gboolean
 gst_m2t_dec_stop(GstVideoDecoder *base)
 {
     GstM2tDec *self = GST_M2T_DEC(base);
 
+    gst_m2t_dec_discard(self);
     g_clear_pointer(&self->decoder, m2t_decoder_free);
     g_clear_pointer(&self->input_state, gst_video_codec_state_unref);
     return TRUE;
@@ -116,105 +160,13 @@ gst_m2t_dec_flush(GstVideoDecoder *base)
 {
     GstM2tDec *self = GST_M2T_DEC(base);
 
+    gst_m2t_dec_discard(self);
     m2t_decoder_reset(self->decoder);
     self->has_number = FALSE;
     return TRUE;
 }
 
-/* Nothing is ever held back; and what follows may lean on what came before. */
-static GstFlowReturn
-gst_m2t_dec_drain(GstVideoDecoder *base)
-{
-    return GST_FLOW_OK;
-}
-
-/* --- formats --- */
-
-/* The size may not be known yet: the output format waits for the header of a key frame. */
-static gboolean
-gst_m2t_dec_set_format(GstVideoDecoder *base, GstVideoCodecState *state)
-{
-    GstM2tDec *self = GST_M2T_DEC(base);
-
-    g_clear_pointer(&self->input_state, gst_video_codec_state_unref);
-    self->input_state = gst_video_codec_state_ref(state);
-    self->format_stale = TRUE;
-    return TRUE;
-}
-
-static void
-gst_m2t_dec_make_output_state(GstM2tDec *self, const M2tVideoInfo *header)
-{
-    GstVideoCodecState *output = gst_video_decoder_set_output_state(GST_VIDEO_DECODER(self), GST_VIDEO_FORMAT_I420, header->width,
-                                                                    header->height, self->input_state);
-    GstVideoInfo *video = &output->info;
-    M2tVideoInfo info = *header;
-
-    gst_m2t_info_overlay(&info, self->input_state->caps);
-    gst_m2t_info_to_gst(&info, video);
-    if (info.has_rate && GST_VIDEO_INFO_FPS_N(video) == 0 && info.rate_n != 0) {
-        GST_VIDEO_INFO_FPS_N(video) = (gint) info.rate_n;
-        GST_VIDEO_INFO_FPS_D(video) = (gint) info.rate_d;
-    }
-    output->caps = gst_video_info_to_caps(video);
-    gst_m2t_info_add_hdr(&info, output->caps);
-    gst_video_codec_state_unref(output);
-}
-
-static GstFlowReturn
-gst_m2t_dec_follow_format(GstM2tDec *self, const M2tVideoInfo *header)
-{
-    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
-
-    if (self->format_stale || !m2t_video_info_equal(header, &self->header)) {
-        gst_m2t_dec_make_output_state(self, header);
-        self->header = *header;
-        self->format_stale = FALSE;
-        GST_INFO_OBJECT(self, "new format, %ux%u", header->width, header->height);
-        if (!gst_video_decoder_negotiate(base)) {
-            self->format_stale = TRUE;
-            return GST_PAD_IS_FLUSHING(GST_VIDEO_DECODER_SRC_PAD(base)) ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
-        }
-    }
-    return GST_FLOW_OK;
-}
-
-static void
-gst_m2t_dec_use_video_meta(GstBufferPool *pool)
-{
-    GstStructure *config = gst_buffer_pool_get_config(pool);
-
-    gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-    gst_buffer_pool_set_config(pool, config);
-}
-
-/* The decoder writes any strides; whether they may differ from the default ones is for downstream to say. */
-static gboolean
-gst_m2t_dec_decide_allocation(GstVideoDecoder *base, GstQuery *query)
-{
-    GstBufferPool *pool = NULL;
-
-    if (!GST_VIDEO_DECODER_CLASS(parent_class)->decide_allocation(base, query))
-        return FALSE;
-    gst_query_parse_nth_allocation_pool(query, 0, &pool, NULL, NULL, NULL);
-    if (pool != NULL && gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL))
-        gst_m2t_dec_use_video_meta(pool);
-    gst_clear_object(&pool);
-    return TRUE;
-}
-
-/* --- frames --- */
-
-/* With the first key frame, when the model and with it the threads are there. */
-static void
-gst_m2t_dec_report_start(GstM2tDec *self)
-{
-    guint threads = m2t_decoder_threads(self->decoder);
-
-    GST_INFO_OBJECT(self, "backend %s, %u threads", m2t_decoder_backend(self->decoder), threads);
-    if (threads < self->threads)
-        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("Fewer threads are used than were asked for."), ("%u of %u", threads, self->threads));
-}
+/* --- frames: out --- */
 
 /* What the library refused: either the stream is damaged, which passes, or we cannot go on. */
 static GstFlowReturn
@@ -237,6 +189,171 @@ gst_m2t_dec_refuse(GstM2tDec *self, const GError *error)
         GST_VIDEO_DECODER_ERROR(self, 1, STREAM, DECODE, ("A frame cannot be decoded."), ("%s", error->message), ret);
         return ret == GST_FLOW_OK ? FLOW_DAMAGED : ret;
     }
+}
+
+/* A dropped frame counts as output: a damaged end does not make a good stream an error, but a stream of which nothing could ever be
+ * opened is one. */
+static GstFlowReturn
+gst_m2t_dec_skip(GstM2tDec *self, GstVideoCodecFrame *frame)
+{
+    if (self->started)
+        return gst_video_decoder_drop_frame(GST_VIDEO_DECODER(self), frame);
+    gst_video_decoder_release_frame(GST_VIDEO_DECODER(self), frame);
+    return GST_FLOW_OK;
+}
+
+/* Lets go of a frame that did not come out as a picture. */
+static GstFlowReturn
+gst_m2t_dec_give_up(GstM2tDec *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
+{
+    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
+
+    if (ret == FLOW_DAMAGED)
+        gst_video_decoder_request_sync_point(base, frame, GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
+    if (ret == FLOW_DAMAGED || ret == FLOW_SKIP)
+        return gst_m2t_dec_skip(self, frame);
+    gst_video_decoder_release_frame(base, frame);
+    return ret;
+}
+
+/* Waits for the oldest frame that is held and pushes it. */
+static GstFlowReturn
+gst_m2t_dec_push_oldest(GstM2tDec *self)
+{
+    Held *held = gst_m2t_dec_oldest(self);
+    g_autoptr(GError) error = NULL;
+    gboolean ok = m2t_decoder_finish(self->decoder, &error);
+
+    gst_m2t_dec_unmap(held);
+    GST_CAT_LOG_OBJECT(gst_m2t_dec_perf, self, "frame %u took %" GST_TIME_FORMAT, held->frame->system_frame_number,
+                       GST_TIME_ARGS(gst_util_get_timestamp() - held->began));
+    if (!ok)
+        return gst_m2t_dec_give_up(self, held->frame, gst_m2t_dec_refuse(self, error));
+    return gst_video_decoder_finish_frame(GST_VIDEO_DECODER(self), held->frame);
+}
+
+/* Pushes all that is held; what follows may lean on what came before. */
+static GstFlowReturn
+gst_m2t_dec_drain(GstVideoDecoder *base)
+{
+    GstM2tDec *self = GST_M2T_DEC(base);
+    GstFlowReturn ret = GST_FLOW_OK;
+
+    while (ret == GST_FLOW_OK && m2t_decoder_pending(self->decoder) > 0)
+        ret = gst_m2t_dec_push_oldest(self);
+    return ret;
+}
+
+/* --- formats --- */
+
+/* The size may not be known yet: the output format waits for the header of a key frame. */
+static gboolean
+gst_m2t_dec_set_format(GstVideoDecoder *base, GstVideoCodecState *state)
+{
+    GstM2tDec *self = GST_M2T_DEC(base);
+
+    g_clear_pointer(&self->input_state, gst_video_codec_state_unref);
+    self->input_state = gst_video_codec_state_ref(state);
+    self->format_stale = TRUE;
+    return TRUE;
+}
+
+static void
+gst_m2t_dec_make_output_state(GstM2tDec *self, const M2tVideoInfo *header)
+{
+    GstVideoCodecState *output = gst_video_decoder_set_output_state(GST_VIDEO_DECODER(self), GST_VIDEO_FORMAT_I420, header->width,
+                                                                    header->height, self->input_state);
+    GstVideoInfo *video = &output->info;
+    GstClockTime latency;
+    M2tVideoInfo info = *header;
+
+    gst_m2t_info_overlay(&info, self->input_state->caps);
+    gst_m2t_info_to_gst(&info, video);
+    if (info.has_rate && GST_VIDEO_INFO_FPS_N(video) == 0 && info.rate_n != 0) {
+        GST_VIDEO_INFO_FPS_N(video) = (gint) info.rate_n;
+        GST_VIDEO_INFO_FPS_D(video) = (gint) info.rate_d;
+    }
+    output->caps = gst_video_info_to_caps(video);
+    gst_m2t_info_add_hdr(&info, output->caps);
+    latency = gst_m2t_latency(video, m2t_decoder_frames(self->decoder) - 1);
+    gst_video_decoder_set_latency(GST_VIDEO_DECODER(self), latency, latency);
+    gst_video_codec_state_unref(output);
+}
+
+static GstFlowReturn
+gst_m2t_dec_follow_format(GstM2tDec *self, const M2tVideoInfo *header)
+{
+    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
+
+    if (self->format_stale || !m2t_video_info_equal(header, &self->header)) {
+        GstFlowReturn ret = gst_m2t_dec_drain(base);
+
+        if (ret != GST_FLOW_OK)
+            return ret;
+        gst_m2t_dec_make_output_state(self, header);
+        self->header = *header;
+        self->format_stale = FALSE;
+        GST_INFO_OBJECT(self, "new format, %ux%u", header->width, header->height);
+        if (!gst_video_decoder_negotiate(base)) {
+            self->format_stale = TRUE;
+            return GST_PAD_IS_FLUSHING(GST_VIDEO_DECODER_SRC_PAD(base)) ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
+        }
+    }
+    return GST_FLOW_OK;
+}
+
+/* Downstream's pool, for the frames that are held as well; or one of our own where it cannot have that many buffers. The decoder writes any strides;
+ * whether they may differ from the default ones is for downstream to say. */
+static void
+gst_m2t_dec_configure_pool(GstM2tDec *self, GstQuery *query)
+{
+    GstAllocator *allocator;
+    GstAllocationParams params;
+    GstBufferPool *pool;
+    GstStructure *config;
+    guint size, min, max;
+    GstCaps *caps;
+
+    gst_query_parse_allocation(query, &caps, NULL);
+    gst_query_parse_nth_allocation_param(query, 0, &allocator, &params);
+    gst_query_parse_nth_allocation_pool(query, 0, &pool, &size, &min, &max);
+    min += m2t_decoder_frames(self->decoder) - 1;
+    if (max != 0 && max < min) {
+        gst_object_unref(pool);
+        pool = gst_video_buffer_pool_new();
+        max = 0;
+    }
+    config = gst_buffer_pool_get_config(pool);
+    gst_buffer_pool_config_set_params(config, caps, size, min, max);
+    gst_buffer_pool_config_set_allocator(config, allocator, &params);
+    if (gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL))
+        gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+    gst_buffer_pool_set_config(pool, config);
+    gst_query_set_nth_allocation_pool(query, 0, pool, size, min, max);
+    gst_clear_object(&allocator);
+    gst_object_unref(pool);
+}
+
+static gboolean
+gst_m2t_dec_decide_allocation(GstVideoDecoder *base, GstQuery *query)
+{
+    if (!GST_VIDEO_DECODER_CLASS(parent_class)->decide_allocation(base, query))
+        return FALSE;
+    gst_m2t_dec_configure_pool(GST_M2T_DEC(base), query);
+    return TRUE;
+}
+
+/* --- frames: in --- */
+
+/* With the first key frame, when the model and with it the threads are there. */
+static void
+gst_m2t_dec_report_start(GstM2tDec *self)
+{
+    guint threads = m2t_decoder_threads(self->decoder);
+
+    GST_INFO_OBJECT(self, "backend %s, %u threads", m2t_decoder_backend(self->decoder), threads);
+    if (threads < self->threads)
+        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("Fewer threads are used than were asked for."), ("%u of %u", threads, self->threads));
 }
 
 /* In reverse playback the pieces of one group come as discontinuities, and only the counter tells. */
@@ -264,40 +381,40 @@ gst_m2t_dec_is_too_late(GstM2tDec *self, GstVideoCodecFrame *frame)
     return qos;
 }
 
+/* Begins to decode the frame that is open into frame->output_buffer. */
 static GstFlowReturn
-gst_m2t_dec_decode_into(GstM2tDec *self, GstVideoCodecFrame *frame)
+gst_m2t_dec_decode_into(GstM2tDec *self, Held *held)
 {
     g_autoptr(GError) error = NULL;
     GstVideoCodecState *output = gst_video_decoder_get_output_state(GST_VIDEO_DECODER(self));
-    GstVideoFrame video;
     M2tPicture picture;
-    gboolean ok = gst_video_frame_map(&video, &output->info, frame->output_buffer, GST_MAP_WRITE);
+    gboolean ok = gst_video_frame_map(&held->video, &output->info, held->frame->output_buffer, GST_MAP_WRITE);
 
     gst_video_codec_state_unref(output);
     if (!ok) {
         GST_ELEMENT_ERROR(self, RESOURCE, WRITE, ("A frame cannot be written."), ("gst_video_frame_map() failed"));
         return GST_FLOW_ERROR;
     }
-    for (guint i = 0; i < G_N_ELEMENTS(picture.data); i++) {
-        picture.data[i] = GST_VIDEO_FRAME_PLANE_DATA(&video, i);
-        picture.stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE(&video, i);
-    }
-    ok = m2t_decoder_decode(self->decoder, &picture, &error);
-    gst_video_frame_unmap(&video);
-    return ok ? GST_FLOW_OK : gst_m2t_dec_refuse(self, error);
+    picture = gst_m2t_picture(&held->video);
+    if (m2t_decoder_start(self->decoder, &picture, &error))
+        return GST_FLOW_OK;
+    gst_video_frame_unmap(&held->video);
+    return gst_m2t_dec_refuse(self, error);
 }
 
-/* From coded bytes to frame->output_buffer. */
+/* From coded bytes on, until the frame is in the decoder's hands. */
 static GstFlowReturn
-gst_m2t_dec_decode(GstM2tDec *self, GstVideoCodecFrame *frame, const GstMapInfo *map)
+gst_m2t_dec_decode(GstM2tDec *self, Held *held)
 {
-    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
+    GstVideoCodecFrame *frame = held->frame;
     g_autoptr(GError) error = NULL;
     GstFlowReturn ret;
     M2tFrameInfo info;
 
-    if (!m2t_decoder_open_frame(self->decoder, map->data, map->size, &info, &error))
-        return gst_m2t_dec_refuse(self, error);
+    if (!m2t_decoder_open_frame(self->decoder, held->map.data, held->map.size, &info, &error)) {
+        ret = gst_m2t_dec_drain(GST_VIDEO_DECODER(self)); /* the base class counts errors up to the next good picture */
+        return ret != GST_FLOW_OK ? ret : gst_m2t_dec_refuse(self, error);
+    }
     if (gst_m2t_dec_is_loss(self, frame->input_buffer, &info)) {
         GST_INFO_OBJECT(self, "frames were lost before frame %u", frame->system_frame_number);
         return FLOW_DAMAGED;
@@ -314,58 +431,61 @@ gst_m2t_dec_decode(GstM2tDec *self, GstVideoCodecFrame *frame, const GstMapInfo 
     }
     ret = gst_m2t_dec_follow_format(self, &info.video);
     if (ret == GST_FLOW_OK)
-        ret = gst_video_decoder_allocate_output_frame(base, frame);
+        ret = gst_video_decoder_allocate_output_frame(GST_VIDEO_DECODER(self), frame);
     if (ret == GST_FLOW_OK)
-        ret = gst_m2t_dec_decode_into(self, frame);
+        ret = gst_m2t_dec_decode_into(self, held);
     return ret;
 }
 
+/* The frame is held from then on, if this is GST_FLOW_OK. */
 static GstFlowReturn
-gst_m2t_dec_read(GstM2tDec *self, GstVideoCodecFrame *frame)
+gst_m2t_dec_hold(GstM2tDec *self, GstVideoCodecFrame *frame)
 {
-    GstClockTime began = gst_util_get_timestamp();
+    Held *held = &self->held[self->count % M2T_FRAMES_MAX];
     GstFlowReturn ret;
-    GstMapInfo map;
 
-    if (!gst_buffer_map(frame->input_buffer, &map, GST_MAP_READ)) {
+    held->frame = frame;
+    held->began = gst_util_get_timestamp();
+    if (!gst_buffer_map(frame->input_buffer, &held->map, GST_MAP_READ)) {
         GST_ELEMENT_ERROR(self, RESOURCE, READ, ("A buffer cannot be read."), ("gst_buffer_map() failed"));
         return GST_FLOW_ERROR;
     }
-    ret = gst_m2t_dec_decode(self, frame, &map);
-    gst_buffer_unmap(frame->input_buffer, &map);
-    GST_CAT_LOG_OBJECT(gst_m2t_dec_perf, self, "decoded in %" GST_TIME_FORMAT, GST_TIME_ARGS(gst_util_get_timestamp() - began));
+    ret = gst_m2t_dec_decode(self, held);
+    if (ret == GST_FLOW_OK)
+        self->count++;
+    else
+        gst_buffer_unmap(frame->input_buffer, &held->map);
     return ret;
-}
-
-/* A dropped frame counts as output: a damaged end does not make a good stream an error, but a stream of which nothing could ever be
- * opened is one. */
-static GstFlowReturn
-gst_m2t_dec_skip(GstM2tDec *self, GstVideoCodecFrame *frame)
-{
-    if (self->started)
-        return gst_video_decoder_drop_frame(GST_VIDEO_DECODER(self), frame);
-    gst_video_decoder_release_frame(GST_VIDEO_DECODER(self), frame);
-    return GST_FLOW_OK;
 }
 
 static GstFlowReturn
 gst_m2t_dec_handle_frame(GstVideoDecoder *base, GstVideoCodecFrame *frame)
 {
     GstM2tDec *self = GST_M2T_DEC(base);
-    GstFlowReturn ret = gst_m2t_dec_read(self, frame);
+    GstFlowReturn ret = gst_m2t_dec_hold(self, frame);
 
-    switch (ret) {
-    case GST_FLOW_OK:
-        return gst_video_decoder_finish_frame(base, frame);
-    case FLOW_DAMAGED:
-        gst_video_decoder_request_sync_point(base, frame, GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
-        return gst_m2t_dec_skip(self, frame);
-    case FLOW_SKIP:
-        return gst_m2t_dec_skip(self, frame);
-    default:
-        gst_video_decoder_release_frame(base, frame);
-        return ret;
+    if (ret != GST_FLOW_OK) {
+        GstFlowReturn drained = gst_m2t_dec_drain(base);
+        GstFlowReturn given_up = gst_m2t_dec_give_up(self, frame, ret);
+
+        return drained != GST_FLOW_OK ? drained : given_up;
     }
+    while (ret == GST_FLOW_OK &&
+           (m2t_decoder_pending(self->decoder) == m2t_decoder_frames(self->decoder) || m2t_decoder_ready(self->decoder)))
+        ret = gst_m2t_dec_push_oldest(self);
+    return ret;
+}
+
+/* The base class holds other events back until the next frame comes out, but not a gap. */
+static gboolean
+gst_m2t_dec_sink_event(GstVideoDecoder *base, GstEvent *event)
+{
+    if (GST_EVENT_TYPE(event) == GST_EVENT_GAP) {
+        GST_VIDEO_DECODER_STREAM_LOCK(base);
+        gst_m2t_dec_drain(base);
+        GST_VIDEO_DECODER_STREAM_UNLOCK(base);
+    }
+    return GST_VIDEO_DECODER_CLASS(parent_class)->sink_event(base, event);
 }
 
 /* The base class skips twice as far ahead as the sink was late. After one long stall that would be a long blackout. */
@@ -404,6 +524,8 @@ gst_m2t_dec_set_property(GObject *object, guint id, const GValue *value, GParamS
         GST_WARNING_OBJECT(self, "property %s can only be set in the states NULL and READY", pspec->name);
     } else if (id == PROP_THREADS) {
         self->threads = g_value_get_uint(value);
+    } else if (id == PROP_MAX_FRAME_DELAY) {
+        self->max_frame_delay = g_value_get_uint(value);
     } else if (id == PROP_MODEL_FILE) {
         g_free(self->model_file);
         self->model_file = g_value_dup_string(value);
@@ -421,6 +543,8 @@ gst_m2t_dec_get_property(GObject *object, guint id, GValue *value, GParamSpec *p
     GST_OBJECT_LOCK(self);
     if (id == PROP_THREADS)
         g_value_set_uint(value, self->threads);
+    else if (id == PROP_MAX_FRAME_DELAY)
+        g_value_set_uint(value, self->max_frame_delay);
     else if (id == PROP_MODEL_FILE)
         g_value_set_string(value, self->model_file);
     else
@@ -443,6 +567,11 @@ gst_m2t_dec_install_properties(GObjectClass *class)
     g_object_class_install_property(class, PROP_THREADS,
                                     g_param_spec_uint("threads", "Threads", "Number of threads to decode with (0 = automatic)", 0,
                                                       M2T_THREADS_MAX, DEFAULT_THREADS, ready));
+    g_object_class_install_property(
+        class, PROP_MAX_FRAME_DELAY,
+        g_param_spec_uint("max-frame-delay", "Maximum frame delay",
+                          "Frames to decode at the same time, all but one of them held back (1 = none is, 0 = one for each thread)", 0,
+                          M2T_FRAMES_MAX, DEFAULT_MAX_FRAME_DELAY, ready));
     g_object_class_install_property(
         class, PROP_MODEL_FILE,
         g_param_spec_string("model-file", "Model file",
@@ -472,9 +601,11 @@ gst_m2t_dec_class_init(GstM2tDecClass *class)
     decoder_class->stop = GST_DEBUG_FUNCPTR(gst_m2t_dec_stop);
     decoder_class->flush = GST_DEBUG_FUNCPTR(gst_m2t_dec_flush);
     decoder_class->drain = GST_DEBUG_FUNCPTR(gst_m2t_dec_drain);
+    decoder_class->finish = GST_DEBUG_FUNCPTR(gst_m2t_dec_drain);
     decoder_class->set_format = GST_DEBUG_FUNCPTR(gst_m2t_dec_set_format);
     decoder_class->decide_allocation = GST_DEBUG_FUNCPTR(gst_m2t_dec_decide_allocation);
     decoder_class->handle_frame = GST_DEBUG_FUNCPTR(gst_m2t_dec_handle_frame);
+    decoder_class->sink_event = GST_DEBUG_FUNCPTR(gst_m2t_dec_sink_event);
     decoder_class->src_event = GST_DEBUG_FUNCPTR(gst_m2t_dec_src_event);
 }
 
@@ -486,6 +617,7 @@ gst_m2t_dec_init(GstM2tDec *self)
     GstVideoDecoder *base = GST_VIDEO_DECODER(self);
 
     self->threads = DEFAULT_THREADS;
+    self->max_frame_delay = DEFAULT_MAX_FRAME_DELAY;
     gst_video_decoder_set_packetized(base, TRUE);
     gst_video_decoder_set_needs_format(base, TRUE);
     gst_video_decoder_set_needs_sync_point(base, TRUE);

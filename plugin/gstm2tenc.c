@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* m2tenc: raw frames in, one coded frame out for each, in the form that downstream takes.
  *
- * start() opens the model, set_format() makes the encoder, handle_frame() codes. All coding happens in the streaming thread and
- * nothing is held back, so there is nothing to drain and the latency is zero. */
+ * start() opens the model, set_format() makes the encoder. handle_frame() hands a frame over to the encoder, which codes as many at the
+ * same time as it has threads, and pushes whatever is coded by then; when all threads have work it waits for the oldest. So all but one
+ * of these frames are held, which is the latency; with tune=zerolatency or threads=1 none is. Frames are pushed from the streaming
+ * thread only, in order, and nothing is pushed or dropped before those that are held. */
 /**
  * SECTION:element-m2tenc
  * @title: m2tenc
@@ -14,6 +16,7 @@
  * |[
  * gst-launch-1.0 videotestsrc num-buffers=50 ! m2tenc quantizer=30 ! filesink location=test.m2tv
  * gst-launch-1.0 -e videotestsrc num-buffers=50 ! m2tenc ! mp4mux ! filesink location=test.mp4
+ * gst-launch-1.0 videotestsrc is-live=true ! m2tenc tune=zerolatency speed-preset=fast ! m2tdec ! videoconvert ! autovideosink
  * ]|
  */
 #ifdef HAVE_CONFIG_H
@@ -31,6 +34,7 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_enc_perf);
 #define DEFAULT_KEY_INT_MAX 0
 #define DEFAULT_THREADS 0
 #define DEFAULT_TUNE 0
+#define DEFAULT_SPEED_PRESET M2T_SPEED_PRESET_MEDIUM
 
 typedef enum {
     TUNE_ZEROLATENCY = 1 << 0,
@@ -40,10 +44,18 @@ enum {
     PROP_0,
     PROP_QUANTIZER,
     PROP_KEY_INT_MAX,
+    PROP_SPEED_PRESET,
     PROP_TUNE,
     PROP_THREADS,
     PROP_MODEL_FILE,
 };
+
+/* A frame that the encoder works on. */
+typedef struct {
+    GstVideoCodecFrame *frame;
+    GstVideoFrame video; /* its input, mapped */
+    GstClockTime began;
+} Held;
 
 struct _GstM2tEnc {
     GstVideoEncoder parent;
@@ -51,6 +63,7 @@ struct _GstM2tEnc {
     /* Properties, under the object lock. */
     guint quantizer;
     guint key_int_max;
+    gint speed_preset;
     guint tune;
     guint threads;
     char *model_file;
@@ -66,6 +79,8 @@ struct _GstM2tEnc {
     M2tEncoder *encoder;
     gboolean byte_stream;
     GByteArray *unit; /* one coded frame in byte-stream form */
+    Held held[M2T_FRAMES_MAX]; /* a ring; as many as are pending in @encoder */
+    guint started; /* frames ever put into it */
 
     gboolean key_owed; /* a key frame was asked for and has not been sent */
     GstClockTime last_pts;
@@ -99,11 +114,33 @@ gst_m2t_enc_start(GstVideoEncoder *base)
     return self->model != NULL;
 }
 
+/* The oldest of the frames that are pending in the encoder. */
+static Held *
+gst_m2t_enc_oldest(GstM2tEnc *self)
+{
+    return &self->held[(self->started - m2t_encoder_pending(self->encoder)) % M2T_FRAMES_MAX];
+}
+
+/* Throws away what is held; the base class forgets its frames itself. */
+static void
+gst_m2t_enc_discard(GstM2tEnc *self)
+{
+    while (self->encoder != NULL && m2t_encoder_pending(self->encoder) > 0) {
+        Held *held = gst_m2t_enc_oldest(self);
+        M2tPacket packet;
+
+        m2t_encoder_finish(self->encoder, &packet, NULL);
+        gst_video_frame_unmap(&held->video);
+        gst_video_codec_frame_unref(held->frame);
+    }
+}
+
 static gboolean
 gst_m2t_enc_stop(GstVideoEncoder *base)
 {
     GstM2tEnc *self = GST_M2T_ENC(base);
 
+    gst_m2t_enc_discard(self);
     g_clear_pointer(&self->encoder, m2t_encoder_free);
     g_clear_pointer(&self->model, m2t_model_unref);
     g_clear_pointer(&self->input_state, gst_video_codec_state_unref);
@@ -116,10 +153,88 @@ gst_m2t_enc_flush(GstVideoEncoder *base)
 {
     GstM2tEnc *self = GST_M2T_ENC(base);
 
+    gst_m2t_enc_discard(self);
     if (self->encoder != NULL)
         m2t_encoder_reset(self->encoder);
     self->last_pts = GST_CLOCK_TIME_NONE;
     return TRUE;
+}
+
+/* --- frames: out --- */
+
+static GstFlowReturn
+gst_m2t_enc_wrap(GstM2tEnc *self, GstVideoCodecFrame *frame, const M2tPacket *packet)
+{
+    const guint8 *data = packet->data;
+    gsize size = packet->size;
+    GstFlowReturn ret;
+
+    if (self->byte_stream) {
+        g_byte_array_set_size(self->unit, 0);
+        if (self->magic_owed)
+            g_byte_array_append(self->unit, m2t_stream_magic(), M2T_STREAM_MAGIC_SIZE);
+        m2t_stream_append(self->unit, packet->data, packet->size);
+        data = self->unit->data;
+        size = self->unit->len;
+    }
+    ret = gst_video_encoder_allocate_output_frame(GST_VIDEO_ENCODER(self), frame, size);
+    if (ret == GST_FLOW_OK) {
+        gst_buffer_fill(frame->output_buffer, 0, data, size);
+        self->magic_owed = FALSE;
+    }
+    return ret;
+}
+
+/* A finished frame without a buffer is a dropped one. */
+static GstFlowReturn
+gst_m2t_enc_drop(GstM2tEnc *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
+{
+    GstFlowReturn dropped = gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);
+
+    return ret != GST_FLOW_OK ? ret : dropped;
+}
+
+/* Waits for the oldest frame that is held and pushes it. */
+static GstFlowReturn
+gst_m2t_enc_push_oldest(GstM2tEnc *self)
+{
+    Held *held = gst_m2t_enc_oldest(self);
+    GstVideoCodecFrame *frame = held->frame;
+    g_autoptr(GError) error = NULL;
+    GstFlowReturn ret;
+    M2tPacket packet;
+    gboolean ok = m2t_encoder_finish(self->encoder, &packet, &error);
+
+    gst_video_frame_unmap(&held->video);
+    GST_CAT_LOG_OBJECT(gst_m2t_enc_perf, self, "frame %u took %" GST_TIME_FORMAT, frame->system_frame_number,
+                       GST_TIME_ARGS(gst_util_get_timestamp() - held->began));
+    if (!ok) {
+        GST_ELEMENT_ERROR(self, STREAM, ENCODE, ("A frame cannot be encoded."), ("%s", error->message));
+        return gst_m2t_enc_drop(self, frame, GST_FLOW_ERROR);
+    }
+    ret = gst_m2t_enc_wrap(self, frame, &packet);
+    if (ret != GST_FLOW_OK)
+        return gst_m2t_enc_drop(self, frame, ret);
+
+    if (packet.key)
+        GST_VIDEO_CODEC_FRAME_SET_SYNC_POINT(frame);
+    GST_LOG_OBJECT(self, "frame %u: %" G_GSIZE_FORMAT " bytes%s", frame->system_frame_number, packet.size, packet.key ? ", key" : "");
+    return gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);
+}
+
+/* Pushes all that is held, even where downstream does not want it any more: nothing is left for an encoder that is about to go. */
+static GstFlowReturn
+gst_m2t_enc_finish(GstVideoEncoder *base)
+{
+    GstM2tEnc *self = GST_M2T_ENC(base);
+    GstFlowReturn ret = GST_FLOW_OK;
+
+    while (self->encoder != NULL && m2t_encoder_pending(self->encoder) > 0) {
+        GstFlowReturn pushed = gst_m2t_enc_push_oldest(self);
+
+        ret = ret != GST_FLOW_OK ? ret : pushed;
+    }
+    return ret;
 }
 
 /* --- formats --- */
@@ -158,6 +273,8 @@ gst_m2t_enc_open(GstM2tEnc *self, const M2tVideoInfo *info)
 
     m2t_encoder_settings_init(&settings);
     settings.threads = self->threads;
+    settings.frames = self->tune & TUNE_ZEROLATENCY ? 1 : 0;
+    settings.speed_preset = (M2tSpeedPreset) self->speed_preset;
     g_clear_pointer(&self->encoder, m2t_encoder_free);
     self->encoder = m2t_encoder_new(self->model, info, &settings, &error);
     if (self->encoder == NULL) {
@@ -165,8 +282,9 @@ gst_m2t_enc_open(GstM2tEnc *self, const M2tVideoInfo *info)
         return FALSE;
     }
     self->info = *info;
-    GST_INFO_OBJECT(self, "%ux%u, model %s, backend %s, %u threads", info->width, info->height, m2t_model_identity_hex(self->model),
-                    m2t_encoder_backend(self->encoder), m2t_encoder_threads(self->encoder));
+    GST_INFO_OBJECT(self, "%ux%u, model %s, backend %s, %u threads, %u frames", info->width, info->height,
+                    m2t_model_identity_hex(self->model), m2t_encoder_backend(self->encoder), m2t_encoder_threads(self->encoder),
+                    m2t_encoder_frames(self->encoder));
     if (m2t_encoder_threads(self->encoder) < self->threads)
         GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("Fewer threads are used than were asked for."),
                             ("%u of %u", m2t_encoder_threads(self->encoder), self->threads));
@@ -190,6 +308,7 @@ gst_m2t_enc_announce(GstM2tEnc *self)
 {
     GstVideoEncoder *base = GST_VIDEO_ENCODER(self);
     GstVideoCodecState *output;
+    GstClockTime latency;
     GstCaps *caps = gst_m2t_output_caps(GST_VIDEO_ENCODER_SRC_PAD(base), &self->byte_stream);
 
     if (caps == NULL)
@@ -206,7 +325,8 @@ gst_m2t_enc_announce(GstM2tEnc *self)
         g_slice_free(GstVideoContentLightLevel, g_steal_pointer(&output->content_light_level));
     gst_video_codec_state_unref(output);
 
-    gst_video_encoder_set_latency(base, 0, 0);
+    latency = gst_m2t_latency(&self->input_state->info, m2t_encoder_frames(self->encoder) - 1);
+    gst_video_encoder_set_latency(base, latency, latency);
     gst_m2t_enc_announce_tags(self);
     return gst_video_encoder_negotiate(base);
 }
@@ -216,6 +336,7 @@ gst_m2t_enc_configure(GstM2tEnc *self, GstCaps *caps)
 {
     M2tVideoInfo info;
 
+    gst_m2t_enc_finish(GST_VIDEO_ENCODER(self)); /* under the old caps */
     m2t_video_info_init(&info, (guint) self->input_state->info.width, (guint) self->input_state->info.height);
     gst_m2t_info_overlay(&info, caps);
     gst_caps_replace(&self->caps, caps);
@@ -261,14 +382,26 @@ gst_m2t_enc_sink_event(GstVideoEncoder *base, GstEvent *event)
     return ok;
 }
 
+/* Whoever fills the frames that are held needs others meanwhile. */
 static gboolean
 gst_m2t_enc_propose_allocation(GstVideoEncoder *base, GstQuery *query)
 {
+    GstM2tEnc *self = GST_M2T_ENC(base);
+    GstBufferPool *pool;
+    guint size, min, max;
+
     gst_query_add_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL);
-    return GST_VIDEO_ENCODER_CLASS(parent_class)->propose_allocation(base, query);
+    if (!GST_VIDEO_ENCODER_CLASS(parent_class)->propose_allocation(base, query))
+        return FALSE;
+    if (self->encoder != NULL && m2t_encoder_frames(self->encoder) > 1 && gst_query_get_n_allocation_pools(query) > 0) {
+        gst_query_parse_nth_allocation_pool(query, 0, &pool, &size, &min, &max);
+        gst_query_set_nth_allocation_pool(query, 0, pool, size, min + m2t_encoder_frames(self->encoder), max);
+        gst_clear_object(&pool);
+    }
+    return TRUE;
 }
 
-/* --- frames --- */
+/* --- frames: in --- */
 
 static void
 gst_m2t_enc_apply_settings(GstM2tEnc *self)
@@ -290,97 +423,65 @@ gst_m2t_enc_check_pts(GstM2tEnc *self, GstClockTime pts)
     self->last_pts = pts;
 }
 
-/* The packet belongs to the encoder until its next call. */
+/* Begins to encode. The frame is held from then on. */
 static gboolean
-gst_m2t_enc_encode(GstM2tEnc *self, GstVideoCodecFrame *frame, M2tPacket *packet)
+gst_m2t_enc_hold(GstM2tEnc *self, GstVideoCodecFrame *frame)
 {
+    Held *held = &self->held[self->started % M2T_FRAMES_MAX];
     g_autoptr(GError) error = NULL;
-    GstClockTime began = gst_util_get_timestamp();
-    GstVideoFrame video;
     M2tPicture picture;
-    gboolean ok;
 
-    if (!gst_video_frame_map(&video, &self->input_state->info, frame->input_buffer, GST_MAP_READ)) {
+    if (!gst_video_frame_map(&held->video, &self->input_state->info, frame->input_buffer, GST_MAP_READ)) {
         GST_ELEMENT_ERROR(self, STREAM, ENCODE, ("A frame cannot be read."), ("gst_video_frame_map() failed"));
         return FALSE;
     }
-    for (guint i = 0; i < G_N_ELEMENTS(picture.data); i++) {
-        picture.data[i] = GST_VIDEO_FRAME_PLANE_DATA(&video, i);
-        picture.stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE(&video, i);
-    }
-    ok = m2t_encoder_encode(self->encoder, &picture, self->key_owed, packet, &error);
-    gst_video_frame_unmap(&video);
-
-    if (!ok)
+    held->frame = frame;
+    held->began = gst_util_get_timestamp();
+    picture = gst_m2t_picture(&held->video);
+    if (!m2t_encoder_start(self->encoder, &picture, self->key_owed, &error)) {
+        gst_video_frame_unmap(&held->video);
         GST_ELEMENT_ERROR(self, STREAM, ENCODE, ("A frame cannot be encoded."), ("%s", error->message));
-    GST_CAT_LOG_OBJECT(gst_m2t_enc_perf, self, "encoded in %" GST_TIME_FORMAT, GST_TIME_ARGS(gst_util_get_timestamp() - began));
-    return ok;
+        return FALSE;
+    }
+    self->started++;
+    self->key_owed = FALSE;
+    return TRUE;
 }
 
+/* Events that came before frames that are held must not overtake them. */
 static GstFlowReturn
-gst_m2t_enc_wrap(GstM2tEnc *self, GstVideoCodecFrame *frame, const M2tPacket *packet)
+gst_m2t_enc_drop_in_order(GstM2tEnc *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
 {
-    const guint8 *data = packet->data;
-    gsize size = packet->size;
-    GstFlowReturn ret;
+    GstFlowReturn finished = gst_m2t_enc_finish(GST_VIDEO_ENCODER(self));
 
-    if (self->byte_stream) {
-        g_byte_array_set_size(self->unit, 0);
-        if (self->magic_owed)
-            g_byte_array_append(self->unit, m2t_stream_magic(), M2T_STREAM_MAGIC_SIZE);
-        m2t_stream_append(self->unit, packet->data, packet->size);
-        data = self->unit->data;
-        size = self->unit->len;
-    }
-    ret = gst_video_encoder_allocate_output_frame(GST_VIDEO_ENCODER(self), frame, size);
-    if (ret == GST_FLOW_OK) {
-        gst_buffer_fill(frame->output_buffer, 0, data, size);
-        self->magic_owed = FALSE;
-    }
-    return ret;
-}
-
-/* A finished frame without a buffer is a dropped one. */
-static GstFlowReturn
-gst_m2t_enc_drop(GstM2tEnc *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
-{
-    GstFlowReturn dropped = gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);
-
-    return ret != GST_FLOW_OK ? ret : dropped;
+    return gst_m2t_enc_drop(self, frame, ret != GST_FLOW_OK ? ret : finished);
 }
 
 static GstFlowReturn
 gst_m2t_enc_handle_frame(GstVideoEncoder *base, GstVideoCodecFrame *frame)
 {
     GstM2tEnc *self = GST_M2T_ENC(base);
-    GstFlowReturn ret;
-    M2tPacket packet;
+    GstFlowReturn ret = GST_FLOW_OK;
 
     if (self->encoder == NULL)
         return gst_m2t_enc_drop(self, frame, GST_FLOW_NOT_NEGOTIATED);
 
-    /* The base class forgets a request whose frame does not come out, so it is remembered here until a key frame does. */
+    /* The base class forgets a request whose frame does not come out, so it is remembered here until one is coded. */
     if (GST_VIDEO_CODEC_FRAME_IS_FORCE_KEYFRAME(frame))
         self->key_owed = TRUE;
     if (!self->key_owed && gst_video_encoder_get_max_encode_time(base, frame) < 0) {
         GST_DEBUG_OBJECT(self, "frame %u is too late to be encoded", frame->system_frame_number);
-        return gst_m2t_enc_drop(self, frame, GST_FLOW_OK);
+        return gst_m2t_enc_drop_in_order(self, frame, GST_FLOW_OK);
     }
 
     gst_m2t_enc_apply_settings(self);
     gst_m2t_enc_check_pts(self, frame->pts);
-    if (!gst_m2t_enc_encode(self, frame, &packet))
-        return gst_m2t_enc_drop(self, frame, GST_FLOW_ERROR);
-    ret = gst_m2t_enc_wrap(self, frame, &packet);
-    if (ret != GST_FLOW_OK)
-        return gst_m2t_enc_drop(self, frame, ret);
-
-    if (packet.key) {
-        GST_VIDEO_CODEC_FRAME_SET_SYNC_POINT(frame);
-        self->key_owed = FALSE;
-    }
-    GST_LOG_OBJECT(self, "frame %u: %" G_GSIZE_FORMAT " bytes%s", frame->system_frame_number, packet.size, packet.key ? ", key" : "");
-    return gst_video_encoder_finish_frame(base, frame);
+    if (!gst_m2t_enc_hold(self, frame))
+        return gst_m2t_enc_drop_in_order(self, frame, GST_FLOW_ERROR);
+    while (ret == GST_FLOW_OK &&
+           (m2t_encoder_pending(self->encoder) == m2t_encoder_frames(self->encoder) || m2t_encoder_ready(self->encoder)))
+        ret = gst_m2t_enc_push_oldest(self);
+    return ret;
 }
 
 /* --- properties --- */
@@ -404,6 +505,9 @@ gst_m2t_enc_assign(GstM2tEnc *self, guint id, const GValue *value, GParamSpec *p
         break;
     case PROP_KEY_INT_MAX:
         self->key_int_max = g_value_get_uint(value);
+        break;
+    case PROP_SPEED_PRESET:
+        self->speed_preset = g_value_get_enum(value);
         break;
     case PROP_TUNE:
         self->tune = g_value_get_flags(value);
@@ -443,6 +547,9 @@ gst_m2t_enc_get_property(GObject *object, guint id, GValue *value, GParamSpec *p
         break;
     case PROP_KEY_INT_MAX:
         g_value_set_uint(value, self->key_int_max);
+        break;
+    case PROP_SPEED_PRESET:
+        g_value_set_enum(value, self->speed_preset);
         break;
     case PROP_TUNE:
         g_value_set_flags(value, self->tune);
@@ -487,6 +594,25 @@ gst_m2t_enc_tune_get_type(void)
     return type;
 }
 
+static GType
+gst_m2t_enc_speed_preset_get_type(void)
+{
+    static const GEnumValue values[] = {
+        {M2T_SPEED_PRESET_FAST, "Predicts once", "fast"},
+        {M2T_SPEED_PRESET_MEDIUM, "Predicts twice, for fewer bits", "medium"},
+        {0, NULL, NULL},
+    };
+    static GType type = 0;
+
+    if (g_once_init_enter(&type)) {
+        GType registered = g_enum_register_static("GstM2tEncSpeedPreset", values);
+
+        gst_type_mark_as_plugin_api(registered, 0);
+        g_once_init_leave(&type, registered);
+    }
+    return type;
+}
+
 static void
 gst_m2t_enc_install_properties(GObjectClass *class)
 {
@@ -503,8 +629,14 @@ gst_m2t_enc_install_properties(GObjectClass *class)
                           "Frames from one key frame to the next, counted from the last one sent (0 = automatic: every frame)", 0,
                           G_MAXINT, DEFAULT_KEY_INT_MAX, playing));
     g_object_class_install_property(
+        class, PROP_SPEED_PRESET,
+        g_param_spec_enum("speed-preset", "Speed preset", "How much time to spend on fewer bits",
+                          gst_m2t_enc_speed_preset_get_type(), DEFAULT_SPEED_PRESET, ready));
+    g_object_class_install_property(
         class, PROP_TUNE,
-        g_param_spec_flags("tune", "Tune", "What to optimise for (0 = nothing in particular; frames are never held back either way)",
+        g_param_spec_flags("tune", "Tune",
+                           "What to optimise for (0 = throughput: as many frames at the same time as there are threads, 8 at most, "
+                           "all but one of them held back; zerolatency = one after the other, none held back)",
                            gst_m2t_enc_tune_get_type(), DEFAULT_TUNE, ready));
     g_object_class_install_property(class, PROP_THREADS,
                                     g_param_spec_uint("threads", "Threads", "Number of threads to encode with (0 = automatic)", 0,
@@ -534,6 +666,7 @@ gst_m2t_enc_class_init(GstM2tEncClass *class)
 
     encoder_class->start = GST_DEBUG_FUNCPTR(gst_m2t_enc_start);
     encoder_class->stop = GST_DEBUG_FUNCPTR(gst_m2t_enc_stop);
+    encoder_class->finish = GST_DEBUG_FUNCPTR(gst_m2t_enc_finish);
     encoder_class->flush = GST_DEBUG_FUNCPTR(gst_m2t_enc_flush);
     encoder_class->set_format = GST_DEBUG_FUNCPTR(gst_m2t_enc_set_format);
     encoder_class->sink_event = GST_DEBUG_FUNCPTR(gst_m2t_enc_sink_event);
@@ -546,6 +679,7 @@ gst_m2t_enc_init(GstM2tEnc *self)
 {
     self->quantizer = DEFAULT_QUANTIZER;
     self->key_int_max = DEFAULT_KEY_INT_MAX;
+    self->speed_preset = DEFAULT_SPEED_PRESET;
     self->tune = DEFAULT_TUNE;
     self->threads = DEFAULT_THREADS;
     self->unit = g_byte_array_new();

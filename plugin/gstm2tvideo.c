@@ -261,6 +261,27 @@ gst_m2t_output_caps(GstPad *srcpad, gboolean *byte_stream)
     return gst_caps_new_simple(name, "stream-format", G_TYPE_STRING, form, "alignment", G_TYPE_STRING, "frame", NULL);
 }
 
+M2tPicture
+gst_m2t_picture(GstVideoFrame *video)
+{
+    M2tPicture picture;
+
+    for (guint i = 0; i < G_N_ELEMENTS(picture.data); i++) {
+        picture.data[i] = GST_VIDEO_FRAME_PLANE_DATA(video, i);
+        picture.stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE(video, i);
+    }
+    return picture;
+}
+
+GstClockTime
+gst_m2t_latency(const GstVideoInfo *video, guint frames)
+{
+    gboolean known = GST_VIDEO_INFO_FPS_N(video) > 0 && GST_VIDEO_INFO_FPS_D(video) > 0;
+    guint64 n = known ? (guint64) GST_VIDEO_INFO_FPS_N(video) : 25, d = known ? (guint64) GST_VIDEO_INFO_FPS_D(video) : 1;
+
+    return gst_util_uint64_scale(frames * GST_SECOND, d, n);
+}
+
 M2tModel *
 gst_m2t_open_model(GstElement *element, const char *model_file)
 {

@@ -36,6 +36,12 @@ void gst_m2t_info_add_to_caps(const M2tVideoInfo *info, GstCaps *caps);
  * Returns: new caps without size and rate, or NULL if the peer takes none. */
 GstCaps *gst_m2t_output_caps(GstPad *srcpad, gboolean *byte_stream);
 
+/* The planes of a frame that stays mapped. */
+M2tPicture gst_m2t_picture(GstVideoFrame *video);
+
+/* How long it takes until @frames more have come; where the rate is unknown, as at 25 frames a second. */
+GstClockTime gst_m2t_latency(const GstVideoInfo *video, guint frames);
+
 /* Opens @model_file (NULL: the default model); on failure posts RESOURCE/NOT_FOUND on @element and returns NULL. */
 M2tModel *gst_m2t_open_model(GstElement *element, const char *model_file);
 

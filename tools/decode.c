@@ -8,14 +8,14 @@
 static gboolean
 write_header(Output *out, const PictureReader *reader, Progress *progress)
 {
-    const M2tVideoInfo *video = &reader->info.video;
+    const M2tVideoInfo *video = &reader->last->info.video;
     g_autofree char *header = NULL;
 
     if (progress->frames > 0) {
         if (video->width == progress->width && video->height == progress->height)
             return TRUE;
         tool_say("%s: frame %" G_GUINT64_FORMAT ": the size changes from %ux%u to %ux%u, which Y4M cannot express", reader->reader.name,
-                 reader->reader.number, progress->width, progress->height, video->width, video->height);
+                 reader->last->number, progress->width, progress->height, video->width, video->height);
         return FALSE;
     }
     progress_video(progress, video);
@@ -38,11 +38,11 @@ decode_pictures(PictureReader *reader, Output *out, const CodecOptions *options)
 
     progress_begin(&progress, options->verbose);
     while ((options->frames == 0 || progress.frames < (guint64) options->frames) && (result = picture_reader_next(reader)) == SOURCE_NEXT) {
-        if (!write_header(out, reader, &progress) || !write_picture(out, &reader->frame)) {
+        if (!write_header(out, reader, &progress) || !write_picture(out, &reader->last->frame)) {
             result = SOURCE_FAILED;
             break;
         }
-        progress_frame(&progress, reader->reader.packet->len);
+        progress_frame(&progress, reader->last->packet->len);
     }
     progress_end(&progress, "decoded");
     if (progress.frames == 0 && result != SOURCE_FAILED)

@@ -6,7 +6,28 @@
 typedef struct {
     double quantizer;
     int key_interval;
+    char *preset; /* owned */
 } EncodeOptions;
+
+static const char *const preset_names[] = {[M2T_SPEED_PRESET_FAST] = "fast", [M2T_SPEED_PRESET_MEDIUM] = "medium"};
+
+static void
+encode_options_clear(EncodeOptions *options)
+{
+    g_free(options->preset);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(EncodeOptions, encode_options_clear)
+
+/* The preset's number, or -1. */
+static int
+find_preset(const char *name)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(preset_names); i++)
+        if (g_strcmp0(name, preset_names[i]) == 0)
+            return (int) i;
+    return name ? -1 : M2T_SPEED_PRESET_MEDIUM;
+}
 
 static gboolean
 parse(int *argc, char ***argv, EncodeOptions *options, CodecOptions *codec)
@@ -15,6 +36,7 @@ parse(int *argc, char ***argv, EncodeOptions *options, CodecOptions *codec)
         {"quantizer", 'q', 0, G_OPTION_ARG_DOUBLE, &options->quantizer, "0 (finest) to 63, rounded to 1/4; default 32", "Q"},
         {"key-interval", 'k', 0, G_OPTION_ARG_INT, &options->key_interval,
          "Frames from one key frame to the next; 0 (default): every frame is one", "N"},
+        {"preset", 'p', 0, G_OPTION_ARG_STRING, &options->preset, "fast, or medium (default), which takes more time and fewer bits", "NAME"},
         G_OPTION_ENTRY_NULL,
     };
 
@@ -27,6 +49,10 @@ parse(int *argc, char ***argv, EncodeOptions *options, CodecOptions *codec)
     }
     if (options->key_interval < 0) {
         tool_say("--key-interval is %d, it must not be negative", options->key_interval);
+        return FALSE;
+    }
+    if (find_preset(options->preset) < 0) {
+        tool_say("there is no preset '%s'; there are: fast, medium", options->preset);
         return FALSE;
     }
     return TRUE;
@@ -43,6 +69,8 @@ open_encoder(const EncodeOptions *options, const CodecOptions *codec, const M2tV
     m2t_encoder_settings_init(&settings);
     settings.key_interval = (guint) options->key_interval;
     settings.threads = (guint) codec->threads;
+    settings.frames = 0;
+    settings.speed_preset = (M2tSpeedPreset) find_preset(options->preset);
     settings.backend = codec->backend;
     if (model)
         encoder = m2t_encoder_new(model, video, &settings, &error);
@@ -53,47 +81,102 @@ open_encoder(const EncodeOptions *options, const CodecOptions *codec, const M2tV
     return encoder;
 }
 
+typedef struct {
+    M2tEncoder *encoder;
+    FILE *in;
+    Output *out;
+    Frame frame[M2T_FRAMES_MAX]; /* a ring, those in flight among them */
+    guint64 started, limit;      /* frames; limit 0: none */
+    gboolean end;                /* nothing more to read */
+    GByteArray *unit;
+    Progress progress;
+} Encoding;
+
+/* Reads the next frame, if there is one, and hands it over. FALSE with @error. */
+static gboolean
+start_next(Encoding *encoding, GError **error)
+{
+    Frame *frame = &encoding->frame[encoding->started % m2t_encoder_frames(encoding->encoder)];
+    Y4mResult result = Y4M_END;
+
+    if (encoding->limit == 0 || encoding->started < encoding->limit)
+        result = y4m_read_frame(encoding->in, frame, error);
+    encoding->end = result != Y4M_FRAME;
+    if (result != Y4M_FRAME)
+        return result == Y4M_END;
+    encoding->started++;
+    return m2t_encoder_start(encoding->encoder, &frame->picture, FALSE, error);
+}
+
+/* Waits for the oldest frame and writes it. FALSE with @error, or with that of the output. */
+static gboolean
+write_oldest(Encoding *encoding, GError **error)
+{
+    M2tPacket packet;
+
+    if (!m2t_encoder_finish(encoding->encoder, &packet, error))
+        return FALSE;
+    m2t_stream_append(encoding->unit, packet.data, packet.size);
+    if (!output_write(encoding->out, encoding->unit->data, encoding->unit->len))
+        return FALSE;
+    progress_frame(&encoding->progress, encoding->unit->len);
+    g_byte_array_set_size(encoding->unit, 0);
+    return TRUE;
+}
+
+/* Whether to read on before the oldest frame is written. */
+static gboolean
+reads_on(const Encoding *encoding)
+{
+    guint pending = m2t_encoder_pending(encoding->encoder);
+
+    return pending == 0 || (pending < m2t_encoder_frames(encoding->encoder) && tool_input_ready(encoding->in));
+}
+
+/* Whatever was read before an error is still written. */
+static void
+encode_all(Encoding *encoding, GError **error)
+{
+    gboolean good = TRUE;
+
+    while (good && !encoding->end)
+        good = reads_on(encoding) ? start_next(encoding, error) : write_oldest(encoding, error);
+    while (encoding->end && m2t_encoder_pending(encoding->encoder) > 0 && write_oldest(encoding, *error ? NULL : error))
+        ;
+}
+
 /* All frames of @in. */
 static ToolStatus
 encode_frames(M2tEncoder *encoder, FILE *in, const char *in_name, const M2tVideoInfo *video, Output *out, const CodecOptions *options)
 {
     g_autoptr(GByteArray) unit = g_byte_array_new();
     g_autoptr(GError) error = NULL;
-    Y4mResult result = Y4M_END;
-    Progress progress;
-    Frame frame;
+    Encoding encoding = {.encoder = encoder, .in = in, .out = out, .limit = (guint64) options->frames, .unit = unit};
+    Progress *progress = &encoding.progress;
 
-    frame_init(&frame, video->width, video->height);
-    progress_begin(&progress, options->verbose);
-    progress_video(&progress, video);
+    for (guint i = 0; i < m2t_encoder_frames(encoder); i++)
+        frame_init(&encoding.frame[i], video->width, video->height);
+    progress_begin(progress, options->verbose);
+    progress_video(progress, video);
     g_byte_array_append(unit, m2t_stream_magic(), M2T_STREAM_MAGIC_SIZE);
-    while ((options->frames == 0 || progress.frames < (guint64) options->frames) &&
-           (result = y4m_read_frame(in, &frame, &error)) == Y4M_FRAME) {
-        M2tPacket packet;
-
-        if (!m2t_encoder_encode(encoder, &frame.picture, FALSE, &packet, &error))
-            break;
-        m2t_stream_append(unit, packet.data, packet.size);
-        if (!output_write(out, unit->data, unit->len))
-            break;
-        progress_frame(&progress, unit->len);
-        g_byte_array_set_size(unit, 0);
-    }
-    progress_end(&progress, "encoded");
-    frame_clear(&frame);
+    encode_all(&encoding, &error);
+    progress_end(progress, "encoded");
     if (error && error->domain == y4m_error_quark())
-        tool_say("%s: frame %" G_GUINT64_FORMAT " %s", in_name, progress.frames + 1, error->message);
+        tool_say("%s: frame %" G_GUINT64_FORMAT " %s", in_name, progress->frames + 1, error->message);
     else if (error)
-        tool_say("%s: frame %" G_GUINT64_FORMAT ": %s", in_name, progress.frames + 1, error->message);
-    else if (progress.frames == 0 && !out->failed)
+        tool_say("%s: frame %" G_GUINT64_FORMAT ": %s", in_name, progress->frames + 1, error->message);
+    else if (progress->frames == 0 && !out->failed)
         tool_say("%s: there is no frame in it", in_name);
-    return output_close(out, progress.frames, !error && progress.frames > 0);
+    m2t_encoder_reset(encoder); /* nothing reads the frames any more */
+    for (guint i = 0; i < m2t_encoder_frames(encoder); i++)
+        frame_clear(&encoding.frame[i]);
+    return output_close(out, progress->frames, !error && progress->frames > 0);
 }
 
 ToolStatus
 encode_run(int argc, char **argv)
 {
-    EncodeOptions options = {.quantizer = 32};
+    g_auto(EncodeOptions) options = {.quantizer = 32};
     g_auto(CodecOptions) codec = {.model = NULL};
     ToolStatus status = TOOL_FAILED;
     g_autoptr(M2tEncoder) encoder = NULL;

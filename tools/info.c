@@ -127,7 +127,7 @@ stream_info(const char *path, gboolean verbose)
         M2tFrameInfo info;
 
         if (!m2t_frame_info_read(reader.packet->data, reader.packet->len, &info, &error)) {
-            packet_reader_damaged(&reader, error->message);
+            packet_reader_damaged(&reader, reader.number, error->message);
             continue;
         }
         gather(&facts, &info, reader.packet->len);

@@ -30,10 +30,10 @@ packet_reader_close(PacketReader *reader)
 }
 
 void
-packet_reader_damaged(PacketReader *reader, const char *why)
+packet_reader_damaged(PacketReader *reader, guint64 number, const char *why)
 {
     reader->damaged++;
-    tool_say("%s: frame %" G_GUINT64_FORMAT ": %s", reader->name, reader->number, why);
+    tool_say("%s: frame %" G_GUINT64_FORMAT ": %s", reader->name, number, why);
 }
 
 /* Reads until @wanted bytes are there, but gives back what a pipe has rather than wait for a full buffer. FALSE after a message. */
@@ -105,7 +105,7 @@ finish(PacketReader *reader)
     report_skipped(reader);
     if (left >= 4) {
         reader->number++;
-        packet_reader_damaged(reader, "truncated");
+        packet_reader_damaged(reader, reader->number, "truncated");
         reader->used += left;
     }
     return SOURCE_END;
@@ -136,16 +136,26 @@ packet_reader_next(PacketReader *reader)
 }
 
 gboolean
+packet_reader_ready(const PacketReader *reader)
+{
+    gsize before, unit_size;
+
+    return m2t_stream_find(reader->buffer->data + reader->used, reader->buffer->len - reader->used, &before, &unit_size) == M2T_STREAM_UNIT ||
+        reader->end || tool_input_ready(reader->file);
+}
+
+gboolean
 picture_reader_open(PictureReader *reader, const char *path, const CodecOptions *options)
 {
     M2tDecoderSettings settings;
     g_autoptr(GError) error = NULL;
 
-    *reader = (PictureReader) {.decoder = NULL};
+    *reader = (PictureReader) {.limit = (guint64) options->frames, .end = SOURCE_NEXT};
     if (!packet_reader_open(&reader->reader, path))
         return FALSE;
     m2t_decoder_settings_init(&settings);
     settings.threads = (guint) options->threads;
+    settings.frames = 0;
     settings.backend = options->backend;
     if (options->model)
         reader->model = m2t_model_open(options->model, &error);
@@ -162,52 +172,78 @@ picture_reader_open(PictureReader *reader, const char *path, const CodecOptions 
 void
 picture_reader_close(PictureReader *reader)
 {
+    m2t_decoder_free(reader->decoder); /* waits for what is in flight */
+    for (gsize i = 0; i < G_N_ELEMENTS(reader->picture); i++) {
+        frame_clear(&reader->picture[i].frame);
+        g_clear_pointer(&reader->picture[i].packet, g_byte_array_unref);
+    }
     packet_reader_close(&reader->reader);
-    m2t_decoder_free(reader->decoder);
     m2t_model_unref(reader->model);
-    frame_clear(&reader->frame);
 }
 
-/* Decodes the last packet. FALSE with @error. */
+/* Begins to decode the last packet. FALSE with @error. */
 static gboolean
-decode_packet(PictureReader *reader, GError **error)
+start_packet(PictureReader *reader, GError **error)
 {
-    const GByteArray *packet = reader->reader.packet;
-    guint width = reader->info.video.width, height = reader->info.video.height;
-    M2tFrameInfo info;
+    Picture *picture = &reader->picture[reader->started % m2t_decoder_frames(reader->decoder)];
+    guint width = picture->info.video.width, height = picture->info.video.height;
+    GByteArray *packet = reader->reader.packet;
 
-    if (!m2t_decoder_open_frame(reader->decoder, packet->data, packet->len, &info, error))
+    if (!m2t_decoder_open_frame(reader->decoder, packet->data, packet->len, &picture->info, error))
         return FALSE;
-    if (!reader->frame.data || info.video.width != width || info.video.height != height) {
-        frame_clear(&reader->frame);
-        frame_init(&reader->frame, info.video.width, info.video.height);
+    if (!picture->frame.data || picture->info.video.width != width || picture->info.video.height != height) {
+        frame_clear(&picture->frame);
+        frame_init(&picture->frame, picture->info.video.width, picture->info.video.height);
     }
-    reader->info = info;
-    return m2t_decoder_decode(reader->decoder, &reader->frame.picture, error);
+    reader->reader.packet = picture->packet ? picture->packet : g_byte_array_new();
+    picture->packet = packet;
+    picture->number = reader->reader.number;
+    reader->started++;
+    return m2t_decoder_start(reader->decoder, &picture->frame.picture, error);
+}
+
+/* Reads a packet and begins to decode it. */
+static SourceResult
+start_next(PictureReader *reader)
+{
+    g_autoptr(GError) error = NULL;
+    SourceResult result;
+    gboolean lost;
+
+    if (reader->limit > 0 && reader->pictures + m2t_decoder_pending(reader->decoder) == reader->limit)
+        return SOURCE_END;
+    result = packet_reader_next(&reader->reader);
+    if (result != SOURCE_NEXT)
+        return result;
+    if (start_packet(reader, &error)) {
+        reader->lost = FALSE;
+        return SOURCE_NEXT;
+    }
+    lost = g_error_matches(error, M2T_ERROR, M2T_ERROR_NO_HEADER);
+    if (!lost || !reader->lost)
+        packet_reader_damaged(&reader->reader, reader->reader.number, error->message);
+    reader->lost = lost;
+    return lost || g_error_matches(error, M2T_ERROR, M2T_ERROR_STREAM) ? SOURCE_NEXT : SOURCE_FAILED;
 }
 
 SourceResult
 picture_reader_next(PictureReader *reader)
 {
     for (;;) {
-        SourceResult result = packet_reader_next(&reader->reader);
+        guint pending = m2t_decoder_pending(reader->decoder), frames = m2t_decoder_frames(reader->decoder);
         g_autoptr(GError) error = NULL;
-        gboolean lost;
 
-        if (result != SOURCE_NEXT)
-            return result;
-        if (decode_packet(reader, &error)) {
-            reader->pictures++;
-            reader->lost = FALSE;
-            return SOURCE_NEXT;
+        if (reader->end == SOURCE_NEXT && (pending == 0 || (pending < frames && packet_reader_ready(&reader->reader)))) {
+            reader->end = start_next(reader);
+        } else if (pending == 0) {
+            return reader->end;
+        } else {
+            reader->last = &reader->picture[(reader->started - pending) % frames];
+            if (m2t_decoder_finish(reader->decoder, &error)) {
+                reader->pictures++;
+                return SOURCE_NEXT;
+            }
+            packet_reader_damaged(&reader->reader, reader->last->number, error->message);
         }
-        lost = g_error_matches(error, M2T_ERROR, M2T_ERROR_NO_HEADER);
-        if (!lost && !g_error_matches(error, M2T_ERROR, M2T_ERROR_STREAM)) {
-            packet_reader_damaged(&reader->reader, error->message);
-            return SOURCE_FAILED;
-        }
-        if (!lost || !reader->lost)
-            packet_reader_damaged(&reader->reader, error->message);
-        reader->lost = lost;
     }
 }

@@ -29,20 +29,30 @@ typedef struct {
 /* FALSE after a message. */
 gboolean packet_reader_open(PacketReader *reader, const char *path);
 SourceResult packet_reader_next(PacketReader *reader);
+gboolean packet_reader_ready(const PacketReader *reader); /* the next packet is there, or on its way */
 void packet_reader_close(PacketReader *reader);
 
-/* Reports that the last packet is damaged. */
-void packet_reader_damaged(PacketReader *reader, const char *why);
+/* Reports that the packet of this number is damaged. */
+void packet_reader_damaged(PacketReader *reader, guint64 number, const char *why);
 
-/* The pictures of a file. */
+typedef struct {
+    GByteArray *packet;
+    guint64 number;    /* of the packet, the first is 1 */
+    M2tFrameInfo info;
+    Frame frame;
+} Picture;
+
+/* The pictures of a file, of which some are decoded ahead. */
 typedef struct {
     PacketReader reader;
     M2tDecoder *decoder;
-    M2tModel *model;   /* NULL: the one that the stream names */
-    M2tFrameInfo info; /* of the last picture */
-    Frame frame;       /* the last picture */
-    guint64 pictures;
-    gboolean lost; /* waiting for a key frame, and it was said */
+    M2tModel *model;                   /* NULL: the one that the stream names */
+    Picture picture[M2T_FRAMES_MAX];   /* a ring, those in flight among them */
+    const Picture *last;               /* the last one that is decoded */
+    guint64 started, pictures;         /* put into the ring; decoded */
+    guint64 limit;                     /* of them; 0: none */
+    SourceResult end;                  /* if not SOURCE_NEXT: what comes after those in flight */
+    gboolean lost;                     /* waiting for a key frame, and it was said */
 } PictureReader;
 
 /* FALSE after a message. */

@@ -3,11 +3,13 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MOMENT 20 /* milliseconds: for a writer that works to fill its pipe again, and less than a frame takes */
 #define CLEAR_LINE "\r\033[K"
 
 static gboolean progress_line; /* one stands on the terminal, without newline */
@@ -115,6 +117,14 @@ tool_open_input(const char *path)
         return NULL;
     }
     return file;
+}
+
+gboolean
+tool_input_ready(FILE *file)
+{
+    struct pollfd input = {.fd = fileno(file), .events = POLLIN};
+
+    return poll(&input, 1, MOMENT) != 0;
 }
 
 gboolean

@@ -40,6 +40,9 @@ const char *tool_output_name(const char *path);
 /* The file to read, or NULL after a message. */
 FILE *tool_open_input(const char *path);
 
+/* Whether there is something to read, or will be in a moment: the end counts. A frame that is done does not wait for the next one to come. */
+gboolean tool_input_ready(FILE *file);
+
 /* The file that a command makes. */
 typedef struct {
     FILE *file;

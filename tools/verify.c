@@ -19,7 +19,7 @@ decoded_md5(const char *path, const CodecOptions *options)
     if (!picture_reader_open(&reader, path, options))
         return NULL;
     while ((options->frames == 0 || reader.pictures < (guint64) options->frames) && (result = picture_reader_next(&reader)) == SOURCE_NEXT)
-        g_checksum_update(sum, reader.frame.data, (gssize) reader.frame.size);
+        g_checksum_update(sum, reader.last->frame.data, (gssize) reader.last->frame.size);
     if (result == SOURCE_END && reader.pictures == 0)
         tool_say("%s: no frame could be decoded", reader.reader.name);
     complete = result != SOURCE_FAILED && reader.pictures > 0 && reader.reader.damaged == 0;

@@ -24,8 +24,7 @@ m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint thre
     codec->net = m2t_net_acquire(model, gemm);
     codec->tables = m2t_entropy_tables_new(&model->entropy);
     m2t_geometry_init(&codec->geometry, width, height);
-    m2t_context_init(&codec->context, codec->net, threads ? (int) threads : (int) MIN(g_get_num_processors(), M2T_THREADS_MAX),
-                     codec->geometry.patch_columns);
+    m2t_context_init(&codec->context, codec->net, (int) threads, codec->geometry.patch_columns);
     m2t_quant_init(&codec->quant, model);
 
     lay_out(codec, layout, stage);
@@ -61,14 +60,24 @@ m2t_codec_position(const M2tCodec *codec, int slot)
     return token < 0 ? -1 : (gint64) token * codec->model->latents;
 }
 
-const M2tGemm *
-m2t_codec_backend(const char *name, guint threads, GError **error)
+gboolean
+m2t_codec_settings(M2tCodecSettings *settings, const char *backend, guint threads, guint frames, GError **error)
 {
-    const M2tGemm *gemm = m2t_gemm_find(name);
+    guint processors = MIN(g_get_num_processors(), M2T_THREADS_MAX);
 
-    if (!gemm)
-        g_set_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED, "backend \"%s\" is not built in or does not work on this machine", name);
+    *settings = (M2tCodecSettings) {.gemm = m2t_gemm_find(backend), .threads = threads ? threads : processors};
+    settings->frames = frames ? frames : MIN(settings->threads, M2T_FRAMES_MAX);
+    if (!settings->gemm)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED, "backend \"%s\" is not built in or does not work on this machine", backend);
     else if (threads > M2T_THREADS_MAX)
         g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "%u threads, at most %d", threads, M2T_THREADS_MAX);
-    return threads > M2T_THREADS_MAX ? NULL : gemm;
+    else if (frames > M2T_FRAMES_MAX)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "%u frames at the same time, at most %d", frames, M2T_FRAMES_MAX);
+    return settings->gemm && threads <= M2T_THREADS_MAX && frames <= M2T_FRAMES_MAX;
+}
+
+guint
+m2t_codec_share(const M2tCodecSettings *settings, guint i)
+{
+    return MAX(1, settings->threads / settings->frames + (i < settings->threads % settings->frames));
 }

@@ -23,13 +23,13 @@ typedef struct {
     M2tQuant quant;
     M2tPrior prior;
     gint16 *latents;      /* [token_rows][token_columns][latents] */
-    M2tProfile profile;
+    M2tProfile profile;   /* of the last frame */
 } M2tCodec;
 
 /* The stage that only one side has takes its memory in the same walk. */
 typedef void (*M2tLayout)(M2tCodec *codec, gpointer stage);
 
-/* Takes its own reference on @model. @threads: as in the settings. NULL with M2T_ERROR_MEMORY. */
+/* Takes its own reference on @model. @threads: at least one. FALSE with M2T_ERROR_MEMORY. */
 gboolean m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint threads, int width, int height, M2tLayout layout,
                         gpointer stage, GError **error);
 void m2t_codec_clear(M2tCodec *codec); /* of zeros is allowed */
@@ -37,7 +37,16 @@ void m2t_codec_clear(M2tCodec *codec); /* of zeros is allowed */
 /* Position of the first latent of a slot among all latents, or -1 outside the token grid. */
 gint64 m2t_codec_position(const M2tCodec *codec, int slot);
 
-/* Checks settings that encoder and decoder share: NULL with M2T_ERROR_SETTINGS or _UNSUPPORTED. */
-const M2tGemm *m2t_codec_backend(const char *name, guint threads, GError **error);
+/* The settings that encoder and decoder share, made definite. */
+typedef struct {
+    const M2tGemm *gemm;
+    guint threads, frames;
+} M2tCodecSettings;
+
+/* FALSE with M2T_ERROR_SETTINGS or _UNSUPPORTED. */
+gboolean m2t_codec_settings(M2tCodecSettings *settings, const char *backend, guint threads, guint frames, GError **error);
+
+/* Threads for the frame in place @i of those in flight: an equal share, but at least one. */
+guint m2t_codec_share(const M2tCodecSettings *settings, guint i);
 
 #endif

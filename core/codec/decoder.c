@@ -1,25 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The decoder: decode_picture() is the list of the stages. Everything that comes from a stream is checked before it is used; a frame is checked whole,
+/* The decoder: decode_picture() is the list of the stages. Headers are read in the caller's thread and in order; what follows happens in the frame's own
+ * memory, so that several can be decoded at the same time. Everything that comes from a stream is checked before it is used; a frame is checked whole,
  * checksum and end of its data included, before a sample is written. */
 #include <m2t/m2t-decoder.h>
 
 #include "bitstream/frame.h"
 #include "codec/codec.h"
+#include "codec/jobs.h"
 #include "synthesis/synthesis.h"
 
 #include <m2t/m2t-encoder.h>
 #include <string.h>
 
+/* One frame in flight. */
+typedef struct {
+    M2tCodec codec;            /* for the model and size of the sequence; zeros before the first */
+    M2tSynthesis synthesis;
+    M2tSliceReader *reader;
+    M2tFrameHeader header;
+    const guint8 *slice;
+    gsize slice_size;
+    M2tPicture picture;
+    gboolean good;             /* how it ended */
+} FrameDecoder;
+
 struct _M2tDecoder {
     M2tModel *model;           /* the only one allowed, or NULL */
-    const M2tGemm *gemm;
-    guint threads;
+    M2tCodecSettings settings;
     guint64 max_samples;
 
     M2tFrameHeader sequence;   /* of the last key frame, if it has_sequence */
-    M2tCodec codec;            /* for its model and size; zeros before the first */
-    M2tSynthesis synthesis;
-    M2tSliceReader *reader;
+    FrameDecoder *frame;       /* [settings.frames] */
+    M2tJobs *jobs;
+    M2tProfile profile;
 
     M2tFrameHeader header;     /* of the frame that is open, */
     const guint8 *slice;       /* if there is one */
@@ -30,34 +43,40 @@ void
 m2t_decoder_settings_init(M2tDecoderSettings *settings)
 {
     g_return_if_fail(settings);
-    memset(settings, 0, sizeof *settings);
+    *settings = (M2tDecoderSettings) {.frames = 1};
 }
+
+static void run_frame(gpointer data);
 
 M2tDecoder *
 m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *settings, GError **error)
 {
-    M2tDecoderSettings defaults = {0};
-    const M2tGemm *gemm;
+    M2tDecoderSettings defaults;
+    M2tCodecSettings common;
     M2tDecoder *d;
 
+    m2t_decoder_settings_init(&defaults);
     settings = settings ? settings : &defaults;
-    gemm = m2t_codec_backend(settings->backend, settings->threads, error);
-    if (!gemm)
+    if (!m2t_codec_settings(&common, settings->backend, settings->threads, settings->frames, error))
         return NULL;
     d = g_new0(M2tDecoder, 1);
     d->model = model ? m2t_model_ref(model) : NULL;
-    d->gemm = gemm;
-    d->threads = settings->threads;
+    d->settings = common;
     d->max_samples = settings->max_samples ? settings->max_samples : (guint64) M2T_SIZE_MAX * M2T_SIZE_MAX;
+    d->frame = g_new0(FrameDecoder, common.frames);
+    d->jobs = m2t_jobs_new(common.frames, run_frame, d->frame, sizeof *d->frame);
     return d;
 }
 
+/* How frames in flight end stays for m2t_decoder_finish(). */
 static void
-close_codec(M2tDecoder *d)
+close_codecs(M2tDecoder *d)
 {
-    m2t_slice_reader_free(d->reader);
-    d->reader = NULL;
-    m2t_codec_clear(&d->codec);
+    m2t_jobs_settle(d->jobs);
+    for (guint i = 0; i < d->settings.frames; i++) {
+        g_clear_pointer(&d->frame[i].reader, m2t_slice_reader_free);
+        m2t_codec_clear(&d->frame[i].codec);
+    }
 }
 
 void
@@ -65,7 +84,9 @@ m2t_decoder_free(M2tDecoder *d)
 {
     if (!d)
         return;
-    close_codec(d);
+    close_codecs(d);
+    m2t_jobs_free(d->jobs);
+    g_free(d->frame);
     m2t_model_unref(d->model);
     g_free(d);
 }
@@ -74,6 +95,22 @@ static void
 layout_synthesis(M2tCodec *codec, gpointer stage)
 {
     m2t_synthesis_layout(stage, &codec->arena, &codec->context, &codec->geometry);
+}
+
+static gboolean
+open_codecs(M2tDecoder *d, M2tModel *model, const M2tVideoInfo *video, GError **error)
+{
+    for (guint i = 0; i < d->settings.frames; i++) {
+        FrameDecoder *f = &d->frame[i];
+
+        if (!m2t_codec_init(&f->codec, model, d->settings.gemm, m2t_codec_share(&d->settings, i), (int) video->width, (int) video->height,
+                            layout_synthesis, &f->synthesis, error)) {
+            close_codecs(d);
+            return FALSE;
+        }
+        f->reader = m2t_slice_reader_new(f->codec.tables);
+    }
+    return TRUE;
 }
 
 static gboolean
@@ -90,8 +127,8 @@ find_model(const M2tDecoder *d, const guint8 *identity, GError **error)
 
     if (is_model(d->model, identity))
         return m2t_model_ref(d->model);
-    if (is_model(d->codec.model, identity))
-        return m2t_model_ref(d->codec.model);
+    if (is_model(d->frame->codec.model, identity))
+        return m2t_model_ref(d->frame->codec.model);
     if (!d->model)
         return m2t_model_open_identity(identity, error);
     wanted = g_string_new(NULL);
@@ -107,6 +144,7 @@ static gboolean
 open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
 {
     const M2tVideoInfo *video = &header->video;
+    const M2tCodec *codec = &d->frame->codec;
     g_autoptr(M2tModel) model = NULL;
 
     if ((guint64) video->width * video->height > d->max_samples) {
@@ -117,12 +155,11 @@ open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
     model = find_model(d, header->model, error);
     if (!model)
         return FALSE;
-    if (d->codec.model != model || d->codec.geometry.width != (int) video->width || d->codec.geometry.height != (int) video->height) {
-        close_codec(d);
+    if (codec->model != model || codec->geometry.width != (int) video->width || codec->geometry.height != (int) video->height) {
+        close_codecs(d);
         d->sequence.has_sequence = FALSE;
-        if (!m2t_codec_init(&d->codec, model, d->gemm, d->threads, video->width, video->height, layout_synthesis, &d->synthesis, error))
+        if (!open_codecs(d, model, video, error))
             return FALSE;
-        d->reader = m2t_slice_reader_new(d->codec.tables);
     }
     d->sequence = *header;
     return TRUE;
@@ -163,14 +200,14 @@ m2t_decoder_open_frame(M2tDecoder *d, const void *data, gsize size, M2tFrameInfo
 
 /* Group after group, part after part: what is decoded tells the prior what to expect next. */
 static gboolean
-decode_latents(M2tDecoder *d)
+decode_latents(FrameDecoder *f)
 {
-    M2tCodec *codec = &d->codec;
+    M2tCodec *codec = &f->codec;
     M2tPrior *prior = &codec->prior;
     const M2tPriorWeights *w = &codec->model->prior;
     gsize count = (gsize) codec->geometry.token_rows * codec->geometry.token_columns * codec->model->latents;
 
-    if (!m2t_slice_reader_begin(d->reader, d->slice, d->slice_size, d->header.lanes, codec->latents, count))
+    if (!m2t_slice_reader_begin(f->reader, f->slice, f->slice_size, f->header.lanes, codec->latents, count))
         return FALSE;
     m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
     for (int group = 0; group < w->groups; group++) {
@@ -182,50 +219,96 @@ decode_latents(M2tDecoder *d)
                 gsize at = (gsize) slot * prior->latents + w->part_start[part];
 
                 if (prior->plan.slot[slot].token >= 0)
-                    m2t_slice_reader_get(d->reader, prior->mean + at, prior->level + at,
+                    m2t_slice_reader_get(f->reader, prior->mean + at, prior->level + at,
                                          codec->latents + m2t_codec_position(codec, slot) + w->part_start[part], w->part_size[part]);
             }
             m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
         }
     }
-    return m2t_slice_reader_end(d->reader);
+    return m2t_slice_reader_end(f->reader);
 }
 
 static gboolean
-decode_picture(M2tDecoder *d, M2tPicture *picture)
+decode_picture(FrameDecoder *f)
 {
-    m2t_profile_begin(&d->codec.profile);
-    m2t_quant_set(&d->codec.quant, d->header.q);
-    if (!decode_latents(d))
+    m2t_profile_begin(&f->codec.profile);
+    m2t_quant_set(&f->codec.quant, f->header.q);
+    if (!decode_latents(f))
         return FALSE;
-    m2t_synthesis_run(&d->synthesis, d->codec.latents, &d->codec.quant, picture);
-    m2t_profile_end(&d->codec.profile, M2T_STAGE_SYNTHESIS);
+    m2t_synthesis_run(&f->synthesis, f->codec.latents, &f->codec.quant, &f->picture);
+    m2t_profile_end(&f->codec.profile, M2T_STAGE_SYNTHESIS);
     return TRUE;
+}
+
+static void
+run_frame(gpointer data)
+{
+    FrameDecoder *f = data;
+    const M2tGemm *gemm = f->codec.net->gemm;
+
+    gemm->begin();
+    f->good = decode_picture(f);
+    gemm->end();
+}
+
+gboolean
+m2t_decoder_start(M2tDecoder *d, const M2tPicture *picture, GError **error)
+{
+    FrameDecoder *f;
+
+    g_return_val_if_fail(d && picture && m2t_jobs_pending(d->jobs) < d->settings.frames, FALSE);
+    if (!d->slice) {
+        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "no frame is open");
+        return FALSE;
+    }
+    f = &d->frame[m2t_jobs_next(d->jobs)];
+    f->header = d->header;
+    f->slice = d->slice;
+    f->slice_size = d->slice_size;
+    f->picture = *picture;
+    d->slice = NULL;
+    m2t_jobs_start(d->jobs);
+    return TRUE;
+}
+
+gboolean
+m2t_decoder_finish(M2tDecoder *d, GError **error)
+{
+    const FrameDecoder *f;
+
+    g_return_val_if_fail(d && m2t_jobs_pending(d->jobs) > 0, FALSE);
+    f = &d->frame[m2t_jobs_finish(d->jobs)];
+    m2t_profile_add(&d->profile, &f->codec.profile);
+    if (!f->good)
+        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "entropy coded data are damaged");
+    return f->good;
+}
+
+gboolean
+m2t_decoder_ready(const M2tDecoder *d)
+{
+    return m2t_jobs_pending(d->jobs) > 0 && m2t_jobs_ready(d->jobs);
+}
+
+guint
+m2t_decoder_pending(const M2tDecoder *d)
+{
+    return m2t_jobs_pending(d->jobs);
 }
 
 gboolean
 m2t_decoder_decode(M2tDecoder *d, M2tPicture *picture, GError **error)
 {
-    gboolean good;
-
-    g_return_val_if_fail(d && picture, FALSE);
-    if (!d->slice) {
-        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "no frame is open");
-        return FALSE;
-    }
-    d->gemm->begin();
-    good = decode_picture(d, picture);
-    d->gemm->end();
-    d->slice = NULL;
-    if (!good)
-        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "entropy coded data are damaged");
-    return good;
+    g_return_val_if_fail(d && m2t_jobs_pending(d->jobs) == 0, FALSE);
+    return m2t_decoder_start(d, picture, error) && m2t_decoder_finish(d, error);
 }
 
 void
 m2t_decoder_reset(M2tDecoder *d)
 {
     g_return_if_fail(d);
+    while (m2t_jobs_pending(d->jobs) > 0)
+        m2t_jobs_finish(d->jobs);
     d->sequence.has_sequence = FALSE;
     d->slice = NULL;
 }
@@ -233,17 +316,29 @@ m2t_decoder_reset(M2tDecoder *d)
 const char *
 m2t_decoder_backend(const M2tDecoder *d)
 {
-    return d->gemm->name;
+    return d->settings.gemm->name;
 }
 
 const M2tProfile *
 m2t_decoder_profile(const M2tDecoder *d)
 {
-    return &d->codec.profile;
+    return &d->profile;
 }
 
 guint
 m2t_decoder_threads(const M2tDecoder *d)
 {
-    return d->codec.model ? (guint) m2t_threads_count(d->codec.context.threads) : d->threads;
+    guint threads = 0;
+
+    if (!d->frame->codec.model)
+        return d->settings.threads;
+    for (guint i = 0; i < d->settings.frames; i++)
+        threads += (guint) m2t_threads_count(d->frame[i].codec.context.threads);
+    return threads;
+}
+
+guint
+m2t_decoder_frames(const M2tDecoder *d)
+{
+    return d->settings.frames;
 }

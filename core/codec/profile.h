@@ -8,14 +8,15 @@
 typedef enum { M2T_STAGE_ANALYSIS, M2T_STAGE_PRIOR, M2T_STAGE_CHOICE, M2T_STAGE_ENTROPY, M2T_STAGE_SYNTHESIS, M2T_STAGES } M2tStageName;
 
 typedef struct {
-    gint64 time[M2T_STAGES]; /* microseconds, of all frames so far */
+    gint64 time[M2T_STAGES]; /* microseconds */
     gint64 last;
 } M2tProfile;
 
+/* A frame begins. */
 static inline void
 m2t_profile_begin(M2tProfile *profile)
 {
-    profile->last = g_get_monotonic_time();
+    *profile = (M2tProfile) {.last = g_get_monotonic_time()};
 }
 
 /* What came since the last call was @stage. */
@@ -28,10 +29,18 @@ m2t_profile_end(M2tProfile *profile, M2tStageName stage)
     profile->last = now;
 }
 
+/* @sum: over frames, whichever thread coded them. */
+static inline void
+m2t_profile_add(M2tProfile *sum, const M2tProfile *frame)
+{
+    for (int i = 0; i < M2T_STAGES; i++)
+        sum->time[i] += frame->time[i];
+}
+
 struct _M2tEncoder;
 struct _M2tDecoder;
 
-/* For the benchmark; of frames coded so far. */
+/* For the benchmark; of all frames finished so far. */
 const M2tProfile *m2t_encoder_profile(const struct _M2tEncoder *encoder);
 const M2tProfile *m2t_decoder_profile(const struct _M2tDecoder *decoder);
 

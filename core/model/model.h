@@ -47,8 +47,8 @@ typedef struct {
 
 typedef enum { M2T_LAYER_WINDOW, M2T_LAYER_SHIFTED } M2tLayerKind;
 
-/* What keeps a group from seeing later ones: M2T masks input and attention, so that every slot runs once. MT masks the input only, so that all slots run
- * again for each group. */
+/* What keeps a group from seeing later ones. M2T masks input and attention, so that every slot runs once; MT masks the input only, so that all
+ * slots run again for each group. */
 typedef enum { M2T_MASKING_INPUT_AND_ATTENTION, M2T_MASKING_INPUT } M2tMasking;
 
 typedef struct {

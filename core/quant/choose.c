@@ -24,3 +24,17 @@ m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint
             latent[i] = (gint16) other;
     }
 }
+
+/* Had latents a Laplace distribution of their usual size, one that is rare would cost log2(e) / size bits more than zero, worth 0.045 / size by the rule
+ * above. Measured on six training pictures, 0.04 is best and saves 1.3 % of the bits (one limit for all, 0.55, saves 0.9 %, knowing the costs 2.2 %). The limit of the
+ * limit is for pictures that have what is usually rare. */
+void
+m2t_quant_choose_small(const float *feature, const gint8 *rest, gint16 *latent, int n)
+{
+    for (int i = 0; i < n; i++) {
+        float limit = MIN(0.5f * REST_ONE + feature[i] * (0.04f / 16 * REST_ONE), 0.75f * REST_ONE);
+
+        if ((float) ABS(REST_ONE * latent[i] + rest[i]) < limit)
+            latent[i] = 0;
+    }
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which of the two integers next to a latent is coded: the nearer one, or the cheaper one if that is worth its error. Encoder only, a stream does
+/* Which of the two integers next to a latent is coded: the nearer one, or a cheaper one if that is worth its error. Encoder only, a stream does
  * not show it. */
 #ifndef M2T_QUANT_CHOOSE_H
 #define M2T_QUANT_CHOOSE_H
@@ -8,5 +8,9 @@
 
 /* n latents as rounded to the nearest integer, and what rounding took away from them, @rest, in 1/128. Latents are changed where that pays. */
 void m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, const gint8 *rest, gint16 *latent, int n);
+
+/* The same for the n latents of a token before any cost is known: small ones become zero, the sooner the smaller they usually are. @feature: 16 divided by
+ * their usual size, see quant.h. */
+void m2t_quant_choose_small(const float *feature, const gint8 *rest, gint16 *latent, int n);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Framed packets in, pictures out, one for one. */
+/* Framed packets in, pictures out, one for one. By default one at a time; or several at the same time, with m2t_decoder_start() and
+ * m2t_decoder_finish() in place of m2t_decoder_decode(). */
 #ifndef M2T_DECODER_H
 #define M2T_DECODER_H
 
@@ -12,7 +13,7 @@ G_BEGIN_DECLS
 typedef struct _M2tDecoder M2tDecoder;
 
 typedef struct {
-    guint threads;        /* as in M2tEncoderSettings */
+    guint threads, frames; /* as in M2tEncoderSettings */
     const char *backend;
     guint64 max_samples;  /* refuse larger pictures (luma samples); 0 (default): M2T_SIZE_MAX squared */
 } M2tDecoderSettings;
@@ -39,24 +40,37 @@ M2T_API void m2t_decoder_settings_init(M2tDecoderSettings *settings);
  * Returns: a decoder, free with m2t_decoder_free(); or NULL with M2T_ERROR_SETTINGS or _UNSUPPORTED. */
 M2T_API M2tDecoder *m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *settings, GError **error);
 
-/* Checks the next packet: headers, checksums, model. Where the size or the model is new, all memory for it is taken here, about 45
- * bytes for each luma sample of the padded picture. @data must stay as it is until m2t_decoder_decode() or the next
- * m2t_decoder_open_frame().
+/* Checks the next packet: headers, checksums, model. Where the size or the model is new, frames that are pending are waited for
+ * (they still have to be finished), and all memory for it is taken: for each of the frames in flight about 45 bytes for each luma sample of the padded
+ * picture. @data must stay as it is until the frame is decoded, or finished, or another one opened in its place.
  * Returns: TRUE with @info filled in (it may be NULL). FALSE, with @error set, leaves the decoder usable: M2T_ERROR_STREAM,
  * _NO_HEADER, _UNSUPPORTED, _WRONG_MODEL (names both identities), _MODEL, _MEMORY. */
 M2T_API gboolean m2t_decoder_open_frame(M2tDecoder *decoder, const void *data, gsize size, M2tFrameInfo *info, GError **error);
 
-/* Decodes the packet just opened into @picture, which has the size that @info said.
+/* Decodes the packet just opened into @picture, which has the size that @info said: start and finish in one, while no other frame is pending.
  * Returns: FALSE with M2T_ERROR_STREAM if the payload is damaged; @picture is then not written. */
 M2T_API gboolean m2t_decoder_decode(M2tDecoder *decoder, M2tPicture *picture, GError **error);
 
-/* Forgets the sequence header: the next frame must be a key frame. */
+/* Begins to decode the packet just opened, in a thread of the decoder; with one frame in flight it is done on return. @picture is copied; the planes
+ * it points to, and the packet, must stay until the frame is finished. A caller's mistake: as many frames as there can be are pending.
+ * Returns: TRUE, and the frame is pending; FALSE with M2T_ERROR_STREAM if no frame is open. */
+M2T_API gboolean m2t_decoder_start(M2tDecoder *decoder, const M2tPicture *picture, GError **error);
+
+/* Waits for the frame that was started first. A caller's mistake: none is pending.
+ * Returns: FALSE with M2T_ERROR_STREAM if its payload is damaged; its picture is then not written. */
+M2T_API gboolean m2t_decoder_finish(M2tDecoder *decoder, GError **error);
+
+M2T_API guint m2t_decoder_pending(const M2tDecoder *decoder);    /* frames started and not yet finished */
+M2T_API gboolean m2t_decoder_ready(const M2tDecoder *decoder);   /* one is pending, and m2t_decoder_finish() would not wait for it */
+
+/* Forgets the sequence header: the next frame must be a key frame. Frames that are pending are waited for and thrown away. */
 M2T_API void m2t_decoder_reset(M2tDecoder *decoder);
 
 M2T_API const char *m2t_decoder_backend(const M2tDecoder *decoder); /* the one in use */
-M2T_API guint m2t_decoder_threads(const M2tDecoder *decoder);
+M2T_API guint m2t_decoder_threads(const M2tDecoder *decoder);       /* over all frames in flight */
+M2T_API guint m2t_decoder_frames(const M2tDecoder *decoder);        /* that can be in flight */
 
-M2T_API void m2t_decoder_free(M2tDecoder *decoder); /* NULL is allowed */
+M2T_API void m2t_decoder_free(M2tDecoder *decoder); /* waits for pending frames; NULL is allowed */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(M2tDecoder, m2t_decoder_free)
 

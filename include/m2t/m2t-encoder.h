@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pictures in, framed packets out, one for one, nothing held back. */
+/* Pictures in, framed packets out, one for one. By default one at a time; or several at the same time, which makes better use of the
+ * processors and costs delay: then m2t_encoder_start() hands over a picture and m2t_encoder_finish() fetches the packet of the oldest. */
 #ifndef M2T_ENCODER_H
 #define M2T_ENCODER_H
 
@@ -11,18 +12,27 @@ G_BEGIN_DECLS
 
 #define M2T_QUANTIZER_MAX 63.0
 #define M2T_THREADS_MAX 64
+#define M2T_FRAMES_MAX 8
 
 typedef struct _M2tEncoder M2tEncoder;
+
+typedef enum {
+    M2T_SPEED_PRESET_FAST,   /* predicts once, with latents rounded by their size alone */
+    M2T_SPEED_PRESET_MEDIUM, /* predicts twice, in between latents are rounded to what is cheaper */
+} M2tSpeedPreset;
 
 typedef struct {
     double quantizer;     /* 0 (finest) ... M2T_QUANTIZER_MAX, in steps of 1/4; default 32 */
     guint key_interval;   /* frames from one key frame to the next; 0 (default): every frame is one */
     guint threads;        /* 1 ... M2T_THREADS_MAX; 0 (default): the processors at hand */
+    guint frames;         /* in flight, coded at the same time: 1 (default) ... M2T_FRAMES_MAX; 0: one for each thread, as far as
+                           * that goes. Threads are shared out among them, each has at least one. */
+    M2tSpeedPreset speed_preset; /* default M2T_SPEED_PRESET_MEDIUM */
     const char *backend;  /* of the matrix products: "c", "openblas"; NULL (default): the fastest that works here.
                            * The bits do not depend on it. */
 } M2tEncoderSettings;
 
-/* A coded frame. @data belongs to the encoder and is valid until its next call. */
+/* A coded frame. @data belongs to the encoder and is valid until the next m2t_encoder_start(), _encode() or _reset(). */
 typedef struct {
     const guint8 *data;
     gsize size;
@@ -33,27 +43,41 @@ typedef struct {
 /* Fills in the defaults. Any thread. */
 M2T_API void m2t_encoder_settings_init(M2tEncoderSettings *settings);
 
-/* Takes its own reference on @model, copies @info and @settings (NULL: defaults). All memory is taken here: about
- * 45 bytes for each luma sample of the padded picture, and the weights as the backend wants them.
+/* Takes its own reference on @model, copies @info and @settings (NULL: defaults). All memory is taken here: for
+ * each of the frames in flight about 45 bytes for each luma sample of the padded picture, and once the weights as the backend wants them.
  * Returns: an encoder, free with m2t_encoder_free(); or NULL with M2T_ERROR_SETTINGS, _UNSUPPORTED or _MEMORY. */
 M2T_API M2tEncoder *m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSettings *settings, GError **error);
 
-/* From the next frame on; values are clamped to the range and rounded to 1/4. */
+/* From the next frame that is started on; values are clamped to the range and rounded to 1/4. */
 M2T_API void m2t_encoder_set_quantizer(M2tEncoder *encoder, double quantizer);
 M2T_API void m2t_encoder_set_key_interval(M2tEncoder *encoder, guint frames);
 
-/* Codes one picture of the size given to m2t_encoder_new(). @force_key: make it a key frame whatever the interval says.
- * The first frame always is one. @picture is only read, and not kept.
+/* Codes one picture of the size given to m2t_encoder_new(), while no other is pending: m2t_encoder_start() and m2t_encoder_finish() in one.
  * Returns: TRUE with @packet filled in. FALSE leaves the encoder usable, with @error set. */
 M2T_API gboolean m2t_encoder_encode(M2tEncoder *encoder, const M2tPicture *picture, gboolean force_key, M2tPacket *packet, GError **error);
 
-/* As after m2t_encoder_new(): the next frame is a key frame. The frame counter goes on. */
+/* Begins to code one picture in a thread of the encoder; with one frame in flight it is done on return. @force_key: make it a key frame whatever the
+ * interval says. The first frame always is one. Packets do not depend on the number of frames in flight. @picture is copied; the planes it points to are
+ * only read, and must stay as they are until the frame is finished. A caller's mistake: as many frames as there can be are pending.
+ * Returns: TRUE, and the frame is pending. FALSE, with @error set, leaves the encoder as it was. */
+M2T_API gboolean m2t_encoder_start(M2tEncoder *encoder, const M2tPicture *picture, gboolean force_key, GError **error);
+
+/* Waits for the frame that was started first. A caller's mistake: none is pending.
+ * Returns: TRUE with @packet filled in. FALSE, with @error set, if that frame failed; if it was to be a key frame, the next to be started is one. */
+M2T_API gboolean m2t_encoder_finish(M2tEncoder *encoder, M2tPacket *packet, GError **error);
+
+M2T_API guint m2t_encoder_pending(const M2tEncoder *encoder);    /* frames started and not yet finished */
+M2T_API gboolean m2t_encoder_ready(const M2tEncoder *encoder);   /* one is pending, and m2t_encoder_finish() would not wait for it */
+
+/* As after m2t_encoder_new(): the next frame is a key frame. Frames that are pending are waited for and thrown away. The frame counter goes
+ * on. */
 M2T_API void m2t_encoder_reset(M2tEncoder *encoder);
 
 M2T_API const char *m2t_encoder_backend(const M2tEncoder *encoder); /* the one in use */
-M2T_API guint m2t_encoder_threads(const M2tEncoder *encoder);
+M2T_API guint m2t_encoder_threads(const M2tEncoder *encoder);       /* over all frames in flight */
+M2T_API guint m2t_encoder_frames(const M2tEncoder *encoder);        /* that can be in flight */
 
-M2T_API void m2t_encoder_free(M2tEncoder *encoder); /* NULL is allowed */
+M2T_API void m2t_encoder_free(M2tEncoder *encoder); /* waits for pending frames; NULL is allowed */
 
 /* The names of the backends that were built in and work on this CPU, fastest first, NULL-terminated. Static. Any thread. */
 M2T_API const char *const *m2t_backends(void);

@@ -123,10 +123,11 @@ coded_frames_of(const char *raw, const char *properties, guint count)
     GstVideoInfo info;
 
     gst_video_info_from_caps(&info, caps);
-    for (guint i = 0; i < count; i++) {
+    for (guint i = 0; i < count; i++)
         g_assert_cmpint(gst_harness_push(h, raw_frame((guint) info.width, (guint) info.height, i)), ==, GST_FLOW_OK);
+    g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
+    for (guint i = 0; i < count; i++)
         g_ptr_array_add(frames, gst_harness_pull(h));
-    }
     harness_free(h);
     return frames;
 }
@@ -206,6 +207,58 @@ current_caps(GstHarness *h)
 
     g_assert_nonnull(caps);
     return gst_structure_copy(gst_caps_get_structure(caps, 0));
+}
+
+static GstPadProbeReturn
+note_arrival(GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+    GString *log = data;
+    GstEvent *event = GST_IS_EVENT(info->data) ? GST_EVENT(info->data) : NULL;
+    GstCaps *caps;
+    gint width;
+
+    if (GST_IS_BUFFER(info->data)) {
+        g_string_append_printf(log, "b%u ", (guint) (GST_BUFFER_PTS(GST_BUFFER(info->data)) / FRAME_TIME));
+    } else if (event != NULL && GST_EVENT_TYPE(event) == GST_EVENT_CAPS) {
+        gst_event_parse_caps(event, &caps);
+        gst_structure_get_int(gst_caps_get_structure(caps, 0), "width", &width);
+        g_string_append_printf(log, "c%d ", width);
+    } else if (event != NULL && gst_video_event_is_force_key_unit(event)) {
+        g_string_append(log, "k ");
+    } else if (event != NULL && GST_EVENT_TYPE(event) == GST_EVENT_GAP) {
+        g_string_append(log, "g ");
+    } else if (event != NULL && GST_EVENT_TYPE(event) == GST_EVENT_EOS) {
+        g_string_append(log, "e ");
+    }
+    return GST_PAD_PROBE_OK;
+}
+
+static void
+free_log(gpointer log)
+{
+    g_string_free(log, TRUE);
+}
+
+GString *
+arrivals(GstHarness *h)
+{
+    GString *log = g_string_new(NULL);
+
+    gst_pad_add_probe(h->sinkpad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, note_arrival, log, free_log);
+    return log;
+}
+
+GstClockTime
+min_latency(GstHarness *h)
+{
+    GstQuery *query = gst_query_new_latency();
+    GstClockTime min;
+
+    gst_harness_set_live(h, TRUE);
+    g_assert_true(gst_pad_peer_query(h->sinkpad, query));
+    gst_query_parse_latency(query, NULL, &min, NULL);
+    gst_query_unref(query);
+    return min;
 }
 
 static char *

@@ -46,6 +46,12 @@ GstBuffer *with_flags(GstBuffer *buffer, guint set); /* a copy of @buffer */
 guint requests_for_key_frames(GstHarness *h);        /* upstream events taken from the harness */
 GstStructure *current_caps(GstHarness *h);           /* of the harness's sink pad */
 
+/* What arrives at the sink pad of the harness, in order: "c64" caps of this width, "b3" the buffer of frame 3, "k" force-key-unit, "g" gap, "e" end of
+ * stream, a blank after each. Belongs to the pad. */
+GString *arrivals(GstHarness *h);
+
+GstClockTime min_latency(GstHarness *h); /* of the element alone */
+
 /* Runs a pipeline to its end. Returns: NULL, or the text of the error. Free with g_free(). */
 char *run_pipeline(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void assert_runs(const char *format, ...) G_GNUC_PRINTF(1, 2);

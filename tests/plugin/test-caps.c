@@ -23,6 +23,7 @@ through(const char *carrier, const char *raw)
 
     g_test_message("%s: %s", carrier, raw);
     g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, 0)), ==, GST_FLOW_OK);
+    g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
     gst_buffer_unref(gst_harness_pull(h));
     caps = current_caps(h);
     harness_free(h);
@@ -182,7 +183,7 @@ variable_rate(void)
 static void
 captions_in_one_process(void)
 {
-    GstHarness *h = harness("m2tenc ! m2tdec", RAW_CAPS, NULL);
+    GstHarness *h = harness("m2tenc tune=zerolatency ! m2tdec", RAW_CAPS, NULL);
     GstBuffer *raw = raw_frame(WIDTH, HEIGHT, 0);
     const guint8 caption[] = {0xfc, 0x80, 0x80};
     g_autoptr(GstBuffer) out = NULL;

@@ -847,6 +847,166 @@ properties(void)
     gst_object_unref(element);
 }
 
+/* --- several frames at the same time --- */
+
+static void
+delayed_latency(void)
+{
+    const struct {
+        const char *properties;
+        guint frames;
+    } cases[] = {{"", 0}, {"max-frame-delay=1 threads=4", 0}, {"max-frame-delay=3", 2}, {"max-frame-delay=0 threads=2", 1}};
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GstHarness *h = decoder(cases[i].properties);
+
+        push_ok(h, coded->pdata[0]);
+        g_assert_cmpuint(min_latency(h), ==, cases[i].frames * FRAME_TIME);
+        harness_free(h);
+    }
+}
+
+/* In order, the same pictures, all of them before a gap and before the end. */
+static void
+delayed_order(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 9, 3);
+    GstHarness *h = decoder("max-frame-delay=3 threads=2"), *plain = decoder("");
+    GString *log = arrivals(h);
+
+    for (guint i = 0; i < 9; i++) {
+        if (i == 5)
+            gst_harness_push_event(h, gst_event_new_gap(5 * FRAME_TIME, 0));
+        push_ok(h, coded->pdata[i]);
+        push_ok(plain, coded->pdata[i]);
+        g_assert_cmpuint(received(h) + 2, >=, i + 1);
+    }
+    gst_harness_push_event(h, gst_event_new_eos());
+    g_assert_cmpstr(log->str, ==, "c64 b0 b1 b2 b3 b4 g b5 b6 b7 b8 e ");
+    for (guint i = 0; i < 9; i++) {
+        g_autoptr(GstBuffer) a = gst_harness_pull(h), b = gst_harness_pull(plain);
+
+        assert_same_picture(a, b, WIDTH, HEIGHT);
+        g_assert_cmpuint(GST_BUFFER_PTS(a), ==, i * FRAME_TIME);
+        g_assert_cmpuint(GST_BUFFER_DURATION(a), ==, FRAME_TIME);
+    }
+    assert_none_pending(h);
+    harness_free(h);
+    harness_free(plain);
+}
+
+static void
+delayed_new_size(void)
+{
+    g_autoptr(GPtrArray) small = coded_frames(WIDTH, HEIGHT, 3, 0), large = coded_frames(96, 80, 5, 0);
+    GstHarness *h = decoder("max-frame-delay=4");
+    GString *log = arrivals(h);
+
+    for (guint i = 0; i < 3; i++)
+        push_ok(h, small->pdata[i]);
+    for (guint i = 3; i < 5; i++)
+        push_ok(h, large->pdata[i]);
+    gst_harness_push_event(h, gst_event_new_eos());
+    g_assert_cmpstr(log->str, ==, "c64 b0 b1 b2 c96 b3 b4 e ");
+    harness_free(h);
+}
+
+static void
+delayed_flush(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 9, 3);
+    GstHarness *h = decoder("max-frame-delay=4");
+    guint before;
+
+    for (guint i = 0; i < 3; i++)
+        push_ok(h, coded->pdata[i]);
+    before = received(h);
+    gst_harness_push_event(h, gst_event_new_flush_start());
+    gst_harness_push_event(h, gst_event_new_flush_stop(TRUE));
+    assert_none_pending(h);
+    send_segment(h);
+    for (guint i = 5; i < 8; i++)
+        push_ok(h, coded->pdata[i]);
+    gst_harness_push_event(h, gst_event_new_eos());
+    g_assert_cmpuint(received(h), ==, before + 2); /* 5 has no header */
+    for (guint i = 0; i < before; i++)
+        gst_buffer_unref(gst_harness_pull(h));
+    for (guint i = 6; i < 8; i++) {
+        g_autoptr(GstBuffer) out = gst_harness_pull(h);
+
+        g_assert_cmpuint(GST_BUFFER_PTS(out), ==, i * FRAME_TIME);
+    }
+    harness_free(h);
+}
+
+/* Good frames that are held count as good before the damaged one does as damaged. */
+static void
+delayed_damage(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 8, 4);
+    GstHarness *h = decoder("max-frame-delay=4 max-errors=1");
+
+    for (guint i = 0; i < 8; i++) {
+        if (i == 2)
+            g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[i])), ==, GST_FLOW_OK);
+        else
+            push_ok(h, coded->pdata[i]);
+    }
+    g_assert_cmpuint(requests_for_key_frames(h), ==, 1);
+    g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[4])), ==, GST_FLOW_OK);
+    g_assert_cmpuint(received(h), ==, 6);
+    assert_none_pending(h);
+    g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[4])), ==, GST_FLOW_ERROR);
+    g_assert_cmpint(posted_error(h, GST_STREAM_ERROR), ==, GST_STREAM_ERROR_DECODE);
+    harness_free(h);
+}
+
+static gboolean
+offer_small_pool(GstPad *pad, GstObject *parent, GstQuery *query)
+{
+    GstBufferPool *pool;
+    GstCaps *caps;
+    GstVideoInfo info;
+
+    if (GST_QUERY_TYPE(query) != GST_QUERY_ALLOCATION)
+        return gst_pad_query_default(pad, parent, query);
+    gst_query_parse_allocation(query, &caps, NULL);
+    gst_video_info_from_caps(&info, caps);
+    pool = gst_video_buffer_pool_new();
+    gst_query_add_allocation_pool(query, pool, (guint) info.size, 0, 2);
+    gst_object_unref(pool);
+    return TRUE;
+}
+
+/* Downstream's two buffers are not enough for four frames at the same time. */
+static void
+delayed_small_pool(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 6, 0);
+    GstHarness *h = harness("m2tdec max-frame-delay=4", NULL, NULL);
+
+    gst_pad_set_query_function(h->sinkpad, offer_small_pool);
+    gst_harness_set_src_caps_str(h, FRAMED_CAPS ", width=64, height=48, framerate=25/1");
+    for (guint i = 0; i < 6; i++)
+        push_ok(h, coded->pdata[i]);
+    gst_harness_push_event(h, gst_event_new_eos());
+    g_assert_cmpuint(received(h), ==, 6);
+    harness_free(h);
+}
+
+static void
+delayed_stop(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 3, 0);
+    GstHarness *h = decoder("max-frame-delay=4");
+
+    for (guint i = 0; i < 3; i++)
+        push_ok(h, coded->pdata[i]);
+    g_assert_cmpint(gst_element_set_state(h->element, GST_STATE_READY), ==, GST_STATE_CHANGE_SUCCESS);
+    harness_free(h);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -885,5 +1045,12 @@ main(int argc, char **argv)
     g_test_add_func("/decoder/D2 not negotiated", not_negotiated);
     g_test_add_func("/decoder/C28 metas", metas);
     g_test_add_func("/decoder/B34 two instances", two_instances);
+    g_test_add_func("/decoder/C19 U10 latency with delay", delayed_latency);
+    g_test_add_func("/decoder/C18 B5 B10 order with delay", delayed_order);
+    g_test_add_func("/decoder/B1 new size with delay", delayed_new_size);
+    g_test_add_func("/decoder/B8 flush with delay", delayed_flush);
+    g_test_add_func("/decoder/B25 damage with delay", delayed_damage);
+    g_test_add_func("/decoder/C31 a small pool with delay", delayed_small_pool);
+    g_test_add_func("/decoder/B33 stop with delay", delayed_stop);
     return test_run();
 }

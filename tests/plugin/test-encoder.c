@@ -7,11 +7,20 @@
 #define MASTERED_CAPS RAW_CAPS ", mastering-display-info=(string)35400:14600:8500:39850:6550:2300:15635:16450:10000000:1"
 
 static GstHarness *
-encoder(const char *properties)
+encoder_that_may_hold(const char *properties)
 {
     g_autofree char *launch = g_strdup_printf("m2tenc %s", properties);
 
     return harness(launch, RAW_CAPS, FRAMED_CAPS);
+}
+
+/* One in, one out. */
+static GstHarness *
+encoder(const char *properties)
+{
+    g_autofree char *more = g_strdup_printf("tune=zerolatency %s", properties);
+
+    return encoder_that_may_hold(more);
 }
 
 static GstBuffer *
@@ -63,7 +72,7 @@ accept_caps(void)
         {"video/x-raw, format=I420, width=64, height=8193, framerate=25/1", FALSE},
         {"video/x-raw, format=NV12, width=64, height=48, framerate=25/1", FALSE},
     };
-    GstHarness *h = harness("m2tenc", NULL, FRAMED_CAPS);
+    GstHarness *h = harness("m2tenc tune=zerolatency", NULL, FRAMED_CAPS);
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GstCaps) caps = gst_caps_from_string(cases[i].caps);
@@ -89,7 +98,7 @@ output_form(void)
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-        GstHarness *h = harness("m2tenc", RAW_CAPS, cases[i].wanted);
+        GstHarness *h = harness("m2tenc tune=zerolatency", RAW_CAPS, cases[i].wanted);
         g_autoptr(GstBuffer) first = encode(h, 0);
         g_autoptr(GstBuffer) second = encode(h, 1);
         g_autoptr(GstStructure) s = current_caps(h);
@@ -191,14 +200,16 @@ change_while_playing(void)
 static void
 ready_properties_stay(void)
 {
-    GstHarness *h = encoder("threads=1");
+    GstHarness *h = encoder_that_may_hold("threads=1");
     guint threads, tune;
+    gint preset;
     g_autofree char *model = NULL;
 
-    g_object_set(h->element, "threads", 2, "tune", 1, "model-file", "/nowhere", NULL);
-    g_object_get(h->element, "threads", &threads, "tune", &tune, "model-file", &model, NULL);
+    g_object_set(h->element, "threads", 2, "tune", 1, "speed-preset", 0, "model-file", "/nowhere", NULL);
+    g_object_get(h->element, "threads", &threads, "tune", &tune, "speed-preset", &preset, "model-file", &model, NULL);
     g_assert_cmpuint(threads, ==, 1);
     g_assert_cmpuint(tune, ==, 0);
+    g_assert_cmpint(preset, ==, 1);
     g_assert_null(model);
     harness_free(h);
 }
@@ -491,7 +502,7 @@ static void
 many_caps(void)
 {
     const char *other = "video/x-raw, format=I420, width=80, height=32, framerate=25/1";
-    GstHarness *h = harness("m2tenc", NULL, FRAMED_CAPS);
+    GstHarness *h = harness("m2tenc tune=zerolatency", NULL, FRAMED_CAPS);
 
     gst_harness_set_src_caps_str(h, other); /* before any frame, twice in a row, and back */
     gst_harness_set_src_caps_str(h, RAW_CAPS);
@@ -530,7 +541,7 @@ not_progressive_or_not_mono(void)
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
-        GstHarness *h = harness("m2tenc", NULL, FRAMED_CAPS);
+        GstHarness *h = harness("m2tenc tune=zerolatency", NULL, FRAMED_CAPS);
         g_autoptr(GstCaps) caps = gst_caps_from_string(bad[i]);
 
         gst_pad_push_event(h->srcpad, gst_event_new_stream_start("x"));
@@ -539,7 +550,7 @@ not_progressive_or_not_mono(void)
         harness_free(h);
     }
     {
-        GstHarness *h = harness("m2tenc", RAW_CAPS ", multiview-mode=mono", FRAMED_CAPS);
+        GstHarness *h = harness("m2tenc tune=zerolatency", RAW_CAPS ", multiview-mode=mono", FRAMED_CAPS);
 
         gst_buffer_unref(encode(h, 0));
         harness_free(h);
@@ -566,7 +577,7 @@ end_of_stream(void)
         harness_free(h);
     }
     {
-        GstHarness *h = harness("m2tenc", NULL, NULL);
+        GstHarness *h = harness("m2tenc tune=zerolatency", NULL, NULL);
 
         gst_harness_push_event(h, gst_event_new_stream_start("x"));
         gst_harness_push_event(h, gst_event_new_eos());
@@ -687,7 +698,7 @@ variable_rate(void)
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(raws); i++) {
-        GstHarness *h = harness("m2tenc", raws[i], FRAMED_CAPS);
+        GstHarness *h = harness("m2tenc tune=zerolatency", raws[i], FRAMED_CAPS);
         g_autoptr(GstBuffer) coded = encode(h, 0);
         g_autoptr(GstStructure) s = current_caps(h);
         gint n = -1, d = -1;
@@ -789,10 +800,211 @@ same_bytes_for_all_threads(void)
     }
 }
 
+/* --- several frames at the same time --- */
+
+static void
+latency(void)
+{
+    const struct {
+        const char *properties, *raw;
+        GstClockTime latency;
+    } cases[] = {
+        {"threads=1", RAW_CAPS, 0},
+        {"threads=2", RAW_CAPS, FRAME_TIME},
+        {"threads=3", RAW_CAPS, 2 * FRAME_TIME},
+        {"threads=3 tune=zerolatency", RAW_CAPS, 0},
+        {"threads=64", RAW_CAPS, 7 * FRAME_TIME},
+        {"threads=2", "video/x-raw, format=I420, width=64, height=48, framerate=24000/1001", 41708333},
+        {"threads=2", "video/x-raw, format=I420, width=64, height=48, framerate=0/1", FRAME_TIME},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *launch = g_strdup_printf("m2tenc %s", cases[i].properties);
+        GstHarness *h = harness(launch, cases[i].raw, FRAMED_CAPS);
+
+        g_test_message("%s, %s", cases[i].properties, cases[i].raw);
+        gst_harness_push(h, raw_frame(WIDTH, HEIGHT, 0));
+        g_assert_cmpuint(min_latency(h), ==, cases[i].latency);
+        harness_free(h);
+    }
+}
+
+static void
+push_frames(GstHarness *h, guint first, guint last)
+{
+    for (guint i = first; i <= last; i++)
+        g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, i)), ==, GST_FLOW_OK);
+}
+
+/* Never more than two are held, all come out in order, and before the end. */
+static void
+holds_no_more_than_it_says(void)
+{
+    GstHarness *h = encoder_that_may_hold("threads=3");
+    GString *log = arrivals(h);
+
+    for (guint i = 0; i < 8; i++) {
+        push_frames(h, i, i);
+        g_assert_cmpuint(gst_harness_buffers_received(h) + 2, >=, i + 1);
+    }
+    g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
+    g_assert_cmpstr(log->str, ==, "b0 b1 b2 b3 b4 b5 b6 b7 e ");
+    harness_free(h);
+}
+
+static void
+events_stay_in_place(void)
+{
+    GstHarness *h = encoder_that_may_hold("threads=4");
+    GString *log = arrivals(h);
+
+    push_frames(h, 0, 1);
+    gst_harness_push_event(h, gst_event_new_gap(2 * FRAME_TIME, FRAME_TIME));
+    push_frames(h, 3, 4);
+    gst_harness_set_src_caps_str(h, "video/x-raw, format=I420, width=80, height=32, framerate=25/1");
+    g_assert_cmpint(gst_harness_push(h, raw_frame(80, 32, 5)), ==, GST_FLOW_OK);
+    gst_harness_set_src_caps_str(h, RAW_CAPS ", content-light-level=(string)1000:400");
+    push_frames(h, 6, 6);
+    gst_harness_set_src_caps_str(h, RAW_CAPS ", content-light-level=(string)1000:500");
+    push_frames(h, 7, 7);
+    g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
+    g_assert_cmpstr(log->str, ==, "b0 b1 g b3 b4 c80 b5 c64 b6 c64 b7 e ");
+    harness_free(h);
+}
+
+static void
+flush_discards_what_is_held(void)
+{
+    GstHarness *h = encoder_that_may_hold("threads=4 key-int-max=1000");
+    guint before;
+
+    push_frames(h, 0, 2);
+    before = gst_harness_buffers_received(h);
+    gst_harness_push_event(h, gst_event_new_flush_start());
+    gst_harness_push_event(h, gst_event_new_flush_stop(TRUE));
+    send_segment(h);
+    push_frames(h, 10, 12);
+    g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
+    g_assert_cmpuint(gst_harness_buffers_received(h), ==, before + 3);
+    for (guint i = 0; i < before + 3; i++) {
+        g_autoptr(GstBuffer) coded = gst_harness_pull(h);
+
+        if (i >= before)
+            g_assert_cmpuint(GST_BUFFER_PTS(coded), ==, (10 + i - before) * FRAME_TIME);
+        g_assert_cmpint(is_delta(coded), ==, i != 0 && i != before);
+    }
+    harness_free(h);
+}
+
+/* A request counts for the next frame that comes in, and its event leaves before that frame. */
+static void
+key_unit_while_frames_are_held(void)
+{
+    GstHarness *h = encoder_that_may_hold("threads=4 key-int-max=1000");
+    GString *log = arrivals(h);
+
+    push_frames(h, 0, 3); /* the first, a key frame, is out then */
+    gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
+    push_frames(h, 4, 6);
+    g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
+    g_assert_cmpstr(log->str, ==, "b0 b1 b2 b3 k b4 b5 b6 e ");
+    for (guint i = 0; i < 7; i++) {
+        g_autoptr(GstBuffer) coded = gst_harness_pull(h);
+
+        g_assert_cmpint(frame_info(coded).key, ==, i == 0 || i == 4);
+        g_assert_cmpint(is_delta(coded), ==, i != 0 && i != 4);
+    }
+    harness_free(h);
+}
+
+static void
+drops_in_order(void)
+{
+    GstHarness *h = encoder_that_may_hold("threads=4 qos=true");
+    GString *log = arrivals(h);
+
+    push_frames(h, 0, 1);
+    send_late(h, 0, 100 * GST_MSECOND);
+    gst_harness_push_event(h, gst_event_new_gap(2 * FRAME_TIME, 0));
+    push_frames(h, 2, 2);
+    g_assert_cmpstr(log->str, ==, "b0 b1 g ");
+    push_frames(h, 10, 10);
+    g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
+    g_assert_cmpstr(log->str, ==, "b0 b1 g b10 e ");
+    harness_free(h);
+}
+
+static void
+proposes_buffers_for_held_frames(void)
+{
+    const struct {
+        const char *properties;
+        guint min;
+    } cases[] = {{"threads=1", 0}, {"threads=3 tune=zerolatency", 0}, {"threads=3", 3}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        GstHarness *h = encoder_that_may_hold(cases[i].properties);
+        g_autoptr(GstCaps) caps = gst_caps_from_string(RAW_CAPS);
+        GstQuery *query = gst_query_new_allocation(caps, TRUE);
+        guint min;
+
+        g_assert_true(gst_pad_peer_query(h->srcpad, query));
+        g_assert_cmpuint(gst_query_get_n_allocation_pools(query), ==, 1);
+        gst_query_parse_nth_allocation_pool(query, 0, NULL, NULL, &min, NULL);
+        g_assert_cmpuint(min, ==, cases[i].min);
+        gst_query_unref(query);
+        harness_free(h);
+    }
+}
+
+/* Downstream refuses in the middle, and the next caps need another encoder. */
+static void
+refused_frames_are_let_go(void)
+{
+    GstHarness *h = encoder_that_may_hold("threads=4");
+
+    g_object_set_data(G_OBJECT(h->sinkpad), "answer", GINT_TO_POINTER(GST_FLOW_ERROR));
+    gst_pad_set_chain_function(h->sinkpad, refusing_chain);
+    for (guint i = 0; i < 3; i++)
+        gst_harness_push(h, raw_frame(WIDTH, HEIGHT, i));
+    gst_harness_set_src_caps_str(h, "video/x-raw, format=I420, width=80, height=32, framerate=25/1");
+    gst_harness_push(h, raw_frame(80, 32, 3));
+    gst_harness_push_event(h, gst_event_new_eos());
+    g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
+    harness_free(h);
+}
+
+/* Down to READY with frames that nobody will ever ask for. */
+static void
+stops_with_held_frames(void)
+{
+    for (guint frames = 1; frames < 4; frames++) {
+        GstHarness *h = encoder_that_may_hold("threads=4");
+
+        push_frames(h, 0, frames - 1);
+        g_assert_cmpint(gst_element_set_state(h->element, GST_STATE_READY), ==, GST_STATE_CHANGE_SUCCESS);
+        harness_free(h);
+    }
+}
+
+static void
+speed_presets(void)
+{
+    g_autoptr(GPtrArray) unset = coded_frames_of(RAW_CAPS, "", 1);
+    g_autoptr(GPtrArray) medium = coded_frames_of(RAW_CAPS, "speed-preset=medium", 1);
+    g_autoptr(GPtrArray) fast = coded_frames_of(RAW_CAPS, "speed-preset=fast", 1);
+    GstMapInfo map;
+
+    gst_buffer_map(medium->pdata[0], &map, GST_MAP_READ);
+    g_assert_cmpint(gst_buffer_memcmp(unset->pdata[0], 0, map.data, map.size), ==, 0);
+    g_assert_true(gst_buffer_get_size(fast->pdata[0]) != map.size || gst_buffer_memcmp(fast->pdata[0], 0, map.data, map.size) != 0);
+    gst_buffer_unmap(medium->pdata[0], &map);
+}
+
 static void
 stress(void)
 {
-    GstHarness *h = encoder("key-int-max=3");
+    GstHarness *h = encoder_that_may_hold("key-int-max=3 threads=3");
     GstBuffer *raw = raw_frame(WIDTH, HEIGHT, 0);
     GstSegment segment;
     g_autoptr(GstCaps) caps = gst_caps_from_string(RAW_CAPS);
@@ -856,6 +1068,16 @@ main(int argc, char **argv)
     g_test_add_func("/encoder/B31 flow returns", flow_returns);
     g_test_add_func("/encoder/B32 short buffer", short_buffer_is_an_error);
     g_test_add_func("/encoder/B35 same bytes for all threads", same_bytes_for_all_threads);
+    g_test_add_func("/encoder/C14 U10 latency", latency);
+    g_test_add_func("/encoder/C14 B5 holds no more than it says", holds_no_more_than_it_says);
+    g_test_add_func("/encoder/B1 B3 B10 events stay in place", events_stay_in_place);
+    g_test_add_func("/encoder/B7 flush discards what is held", flush_discards_what_is_held);
+    g_test_add_func("/encoder/B11 key unit while frames are held", key_unit_while_frames_are_held);
+    g_test_add_func("/encoder/C15 drops in order", drops_in_order);
+    g_test_add_func("/encoder/C30 buffers for held frames", proposes_buffers_for_held_frames);
+    g_test_add_func("/encoder/B31 refused frames are let go", refused_frames_are_let_go);
+    g_test_add_func("/encoder/B33 stops with held frames", stops_with_held_frames);
+    g_test_add_func("/encoder/C9 speed presets", speed_presets);
     g_test_add_func("/encoder/L1 stress", stress);
     return test_run();
 }

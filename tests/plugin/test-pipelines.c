@@ -275,6 +275,7 @@ static const struct {
 } seekable[] = {
     {"m2tenc key-int-max=5", "filesrc location=%s ! m2tparse ! m2tdec ! " OUT},
     {"m2tenc key-int-max=5 ! mp4mux", "filesrc location=%s ! qtdemux ! m2tdec ! " OUT},
+    {"m2tenc key-int-max=5", "filesrc location=%s ! m2tparse ! m2tdec max-frame-delay=3 ! " OUT},
 };
 
 static void

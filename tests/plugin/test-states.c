@@ -136,7 +136,7 @@ several_at_once(void)
 static void
 property_changes(void)
 {
-    GstHarness *h = harness("m2tenc", RAW_CAPS, FRAMED_CAPS);
+    GstHarness *h = harness("m2tenc tune=zerolatency", RAW_CAPS, FRAMED_CAPS);
 
     for (guint i = 0; i < 1000; i++) {
         g_object_set(h->element, "quantizer", i % 64, "key-int-max", i % 5, NULL);

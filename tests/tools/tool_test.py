@@ -245,6 +245,17 @@ def key_interval():
 
 
 @test
+def presets():
+    medium = clip(2, 161, 83)
+    encode('clip.y4m', 'out.m2tv', '--preset', 'medium')
+    expect(read('out.m2tv') == medium, 'medium is not the default')
+    encode('clip.y4m', 'out.m2tv', '-p', 'fast')
+    expect(read('out.m2tv') != medium, 'fast makes no difference')
+    run('decode', 'out.m2tv', 'out.y4m')
+    encode('clip.y4m', 'out.m2tv', '--preset', 'hasty', status=2, message="there is no preset 'hasty'; there are: fast, medium")
+
+
+@test
 def threads_and_backends_make_the_same_bytes():
     stream = clip(2, 161, 83)
     names = run('md5', '--backend', '?', '-', status=2, message='there are: ')[1].split('there are: ')[1].strip().split(', ')

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The public API from outside: pictures of all kinds of sizes through encoder and decoder, settings, errors, damage, and that nothing is allocated per frame. */
+/* The public API from outside: pictures of all kinds of sizes through encoder and decoder, settings, errors, damage, several frames in flight, and that
+ * nothing is allocated per frame. */
+#include "bitstream/frame.h"
 #include "planes.h"
+#include "quant/choose.h"
 #include "vectors.h"
 
 #include <m2t/m2t.h>
@@ -30,7 +33,7 @@ malloc(size_t size)
 static const char *backend;
 
 static M2tEncoder *
-open_encoder(int width, int height, double q, guint threads)
+open_encoder_of(int width, int height, double q, guint threads, guint frames, M2tSpeedPreset preset)
 {
     M2tEncoderSettings settings;
     M2tVideoInfo video;
@@ -41,14 +44,22 @@ open_encoder(int width, int height, double q, guint threads)
     m2t_encoder_settings_init(&settings);
     settings.quantizer = q;
     settings.threads = threads;
+    settings.frames = frames;
+    settings.speed_preset = preset;
     settings.backend = backend;
     encoder = m2t_encoder_new(model, &video, &settings, &error);
     g_assert_no_error(error);
     return encoder;
 }
 
+static M2tEncoder *
+open_encoder(int width, int height, double q, guint threads)
+{
+    return open_encoder_of(width, height, q, threads, 1, M2T_SPEED_PRESET_MEDIUM);
+}
+
 static M2tDecoder *
-open_decoder(guint threads)
+open_decoder_of(guint threads, guint frames)
 {
     M2tDecoderSettings settings;
     GError *error = NULL;
@@ -56,10 +67,17 @@ open_decoder(guint threads)
 
     m2t_decoder_settings_init(&settings);
     settings.threads = threads;
+    settings.frames = frames;
     settings.backend = backend;
     decoder = m2t_decoder_new(model, &settings, &error);
     g_assert_no_error(error);
     return decoder;
+}
+
+static M2tDecoder *
+open_decoder(guint threads)
+{
+    return open_decoder_of(threads, 1);
 }
 
 static GBytes *
@@ -267,6 +285,9 @@ test_settings(void)
     settings.backend = NULL;
     settings.threads = 65;
     expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "65");
+    settings.threads = 1;
+    settings.frames = M2T_FRAMES_MAX + 1;
+    expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "9 frames");
 }
 
 static void
@@ -388,6 +409,306 @@ test_no_allocation(void)
     planes_clear(&out);
 }
 
+/* 0.52 stays where a latent usually is 8, and becomes zero where it usually is 1 (limit 0.54); 0.6 needs 0.25 (0.66). 0.84 always stays. */
+static void
+test_small_latents(void)
+{
+    const float feature[] = {2, 2, 16, 16, 16, 64, 64, 1000, 1000};
+    const gint8 rest[] = {-61, 61, -61, 61, -51, -51, 51, -20, 20};
+    gint16 latent[] = {1, -1, 1, -1, 1, 1, -1, 1, -1};
+    const gint16 expected[] = {1, -1, 0, 0, 1, 0, 0, 1, -1};
+
+    m2t_quant_choose_small(feature, rest, latent, G_N_ELEMENTS(latent));
+    g_assert_cmpmem(latent, sizeof latent, expected, sizeof expected);
+}
+
+/* --- several frames in flight --- */
+
+enum { CLIP = 9, CLIP_WIDTH = 96, CLIP_HEIGHT = 70 };
+
+static void
+draw_clip(Planes *clip)
+{
+    for (guint i = 0; i < CLIP; i++) {
+        planes_init(&clip[i], CLIP_WIDTH, CLIP_HEIGHT);
+        planes_draw(&clip[i], 30 + i);
+    }
+}
+
+static void
+clear_clip(Planes *clip)
+{
+    for (guint i = 0; i < CLIP; i++)
+        planes_clear(&clip[i]);
+}
+
+static void
+finish_frame(M2tEncoder *encoder, GPtrArray *packets)
+{
+    M2tPacket packet;
+    GError *error = NULL;
+
+    m2t_encoder_finish(encoder, &packet, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(packet.number, ==, packets->len);
+    g_ptr_array_add(packets, g_bytes_new(packet.data, packet.size));
+}
+
+/* As many in flight as can be; key frames every four, the seventh forced; the quantizer changes before the sixth. */
+static GPtrArray *
+encode_clip(Planes *clip, guint threads, guint frames, M2tSpeedPreset preset)
+{
+    g_autoptr(M2tEncoder) encoder = open_encoder_of(CLIP_WIDTH, CLIP_HEIGHT, 20, threads, frames, preset);
+    GPtrArray *packets = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
+
+    g_assert_cmpuint(m2t_encoder_frames(encoder), ==, frames);
+    g_assert_cmpuint(m2t_encoder_threads(encoder), ==, MAX(threads, frames));
+    m2t_encoder_set_key_interval(encoder, 4);
+    for (guint i = 0; i < CLIP; i++) {
+        if (i == 5)
+            m2t_encoder_set_quantizer(encoder, 40);
+        if (m2t_encoder_pending(encoder) == frames)
+            finish_frame(encoder, packets);
+        g_assert_true(m2t_encoder_start(encoder, &clip[i].picture, i == 6, NULL));
+        g_assert_cmpuint(m2t_encoder_pending(encoder), ==, MIN(i + 1, frames));
+    }
+    while (m2t_encoder_pending(encoder) > 0)
+        finish_frame(encoder, packets);
+    g_assert_false(m2t_encoder_ready(encoder));
+    return packets;
+}
+
+static void
+expect_clip(GPtrArray *packets)
+{
+    for (guint i = 0; i < CLIP; i++) {
+        gsize size;
+        gconstpointer data = g_bytes_get_data(packets->pdata[i], &size);
+        M2tFrameInfo info;
+
+        g_assert_true(m2t_frame_info_read(data, size, &info, NULL));
+        g_assert_cmpfloat(info.quantizer, ==, i < 5 ? 20 : 40);
+        g_assert_cmpint(info.key, ==, i == 0 || i == 4 || i == 6);
+    }
+}
+
+static void
+test_frames_encode(void)
+{
+    Planes clip[CLIP];
+    gsize size[2] = {0, 0};
+
+    draw_clip(clip);
+    for (int preset = M2T_SPEED_PRESET_FAST; preset <= M2T_SPEED_PRESET_MEDIUM; preset++) {
+        g_autoptr(GPtrArray) expected = encode_clip(clip, 1, 1, (M2tSpeedPreset) preset);
+
+        expect_clip(expected);
+        for (guint frames = 1; frames <= 3; frames++)
+            for (guint threads = 1; threads <= 3; threads++) {
+                g_autoptr(GPtrArray) got = encode_clip(clip, threads, frames, (M2tSpeedPreset) preset);
+
+                g_assert_cmpuint(got->len, ==, CLIP);
+                for (guint i = 0; i < CLIP; i++)
+                    g_assert_true(g_bytes_equal(got->pdata[i], expected->pdata[i]));
+            }
+        for (guint i = 0; i < CLIP; i++)
+            size[preset] += g_bytes_get_size(expected->pdata[i]);
+    }
+    g_assert_cmpuint(size[M2T_SPEED_PRESET_FAST], !=, size[M2T_SPEED_PRESET_MEDIUM]);
+    clear_clip(clip);
+}
+
+static void
+start_packet(M2tDecoder *decoder, GBytes *packet, Planes *out)
+{
+    M2tFrameInfo info;
+    GError *error = NULL;
+
+    m2t_decoder_open_frame(decoder, g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), &info, &error);
+    g_assert_no_error(error);
+    m2t_decoder_start(decoder, &out->picture, &error);
+    g_assert_no_error(error);
+}
+
+static void
+expect_planes(const Planes *got, GBytes *packet)
+{
+    g_autoptr(M2tDecoder) decoder = open_decoder(1);
+    Planes expected;
+
+    planes_init(&expected, got->width, got->height);
+    decode(decoder, packet, &expected);
+    g_assert_cmpmem(got->memory, got->size, expected.memory, expected.size);
+    planes_clear(&expected);
+}
+
+static void
+test_frames_decode(void)
+{
+    g_autoptr(M2tEncoder) encoder = open_encoder(CLIP_WIDTH, CLIP_HEIGHT, 20, 1);
+    g_autoptr(GPtrArray) packets = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
+    Planes clip[CLIP];
+
+    draw_clip(clip);
+    for (guint i = 0; i < CLIP; i++) {
+        m2t_encoder_set_quantizer(encoder, 8 + 4 * i);
+        g_ptr_array_add(packets, encode(encoder, &clip[i]));
+    }
+    for (guint frames = 1; frames <= 3; frames++)
+        for (guint threads = 1; threads <= 3; threads++) {
+            g_autoptr(M2tDecoder) decoder = open_decoder_of(threads, frames);
+
+            for (guint i = 0; i < CLIP; i++) {
+                if (m2t_decoder_pending(decoder) == frames)
+                    g_assert_true(m2t_decoder_finish(decoder, NULL));
+                start_packet(decoder, packets->pdata[i], &clip[i]);
+            }
+            while (m2t_decoder_pending(decoder) > 0)
+                g_assert_true(m2t_decoder_finish(decoder, NULL));
+            g_assert_cmpuint(m2t_decoder_threads(decoder), ==, MAX(threads, frames));
+            for (guint i = 0; i < CLIP; i++) {
+                expect_planes(&clip[i], packets->pdata[i]);
+                memset(clip[i].memory, 0, clip[i].size);
+            }
+        }
+    clear_clip(clip);
+}
+
+/* A packet whose checksums hold although its symbols are damaged. */
+static GBytes *
+damaged_inside(GBytes *packet)
+{
+    gsize size, slice_size;
+    gconstpointer data = g_bytes_get_data(packet, &size);
+    g_autofree guint8 *copy = NULL;
+    const guint8 *slice;
+    GByteArray *out = g_byte_array_new();
+    M2tFrameHeader header;
+    guint32 crc;
+
+    g_assert_true(m2t_frame_read(data, size, &header, &slice, &slice_size, &crc, NULL));
+    copy = g_memdup2(slice, slice_size);
+    copy[slice_size / 2] ^= 0x55;
+    m2t_frame_write(out, &header, copy, slice_size);
+    return g_byte_array_free_to_bytes(out);
+}
+
+/* The middle one of three in flight is damaged, and the size changes after them. */
+static void
+test_frames_damage(void)
+{
+    g_autoptr(M2tEncoder) encoder = open_encoder(CLIP_WIDTH, CLIP_HEIGHT, 16, 1), large = open_encoder(130, 98, 16, 1);
+    g_autoptr(M2tDecoder) decoder = open_decoder_of(3, 4);
+    g_autoptr(GBytes) good = NULL, bad = NULL, other = NULL;
+    GError *error = NULL;
+    Planes in, in_large, out[4];
+
+    planes_init(&in, CLIP_WIDTH, CLIP_HEIGHT);
+    planes_init(&in_large, 130, 98);
+    planes_draw(&in, 1);
+    planes_draw(&in_large, 2);
+    good = encode(encoder, &in);
+    bad = damaged_inside(good);
+    other = encode(large, &in_large);
+    for (int i = 0; i < 4; i++)
+        planes_init(&out[i], i < 3 ? CLIP_WIDTH : 130, i < 3 ? CLIP_HEIGHT : 98);
+
+    start_packet(decoder, good, &out[0]);
+    start_packet(decoder, bad, &out[1]);
+    g_assert_false(m2t_decoder_open_frame(decoder, "rubbish", 7, NULL, &error)); /* disturbs nothing */
+    g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
+    g_clear_error(&error);
+    g_assert_false(m2t_decoder_start(decoder, &out[2].picture, &error));
+    g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
+    g_clear_error(&error);
+    start_packet(decoder, good, &out[2]);
+    start_packet(decoder, other, &out[3]);
+
+    g_assert_true(m2t_decoder_finish(decoder, NULL));
+    g_assert_false(m2t_decoder_finish(decoder, &error));
+    g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
+    g_clear_error(&error);
+    g_assert_true(m2t_decoder_finish(decoder, NULL));
+    g_assert_true(m2t_decoder_finish(decoder, NULL));
+    expect_planes(&out[0], good);
+    expect_planes(&out[2], good);
+    expect_planes(&out[3], other);
+    for (int i = 0; i < 4; i++)
+        planes_clear(&out[i]);
+    planes_clear(&in);
+    planes_clear(&in_large);
+}
+
+/* Reset and free in the middle of the work. */
+static void
+test_frames_thrown_away(void)
+{
+    g_autoptr(M2tEncoder) encoder = open_encoder_of(CLIP_WIDTH, CLIP_HEIGHT, 20, 2, 3, M2T_SPEED_PRESET_MEDIUM);
+    g_autoptr(M2tDecoder) decoder = open_decoder_of(2, 3);
+    g_autoptr(GBytes) packet = NULL;
+    M2tPacket got;
+    Planes clip[CLIP];
+
+    draw_clip(clip);
+    m2t_encoder_set_key_interval(encoder, 100);
+    packet = encode(encoder, &clip[0]);
+    for (int turn = 0; turn < 2; turn++) {
+        for (int i = 0; i < 3; i++) {
+            g_assert_true(m2t_encoder_start(encoder, &clip[i].picture, FALSE, NULL));
+            start_packet(decoder, packet, &clip[4 + i]);
+        }
+        if (turn)
+            break; /* the rest is freed as it is */
+        m2t_encoder_reset(encoder);
+        m2t_decoder_reset(decoder);
+        g_assert_cmpuint(m2t_encoder_pending(encoder), ==, 0);
+        g_assert_cmpuint(m2t_decoder_pending(decoder), ==, 0);
+        g_assert_true(m2t_encoder_encode(encoder, &clip[0].picture, FALSE, &got, NULL));
+        g_assert_true(got.key);
+        g_assert_cmpuint(got.number, ==, 4);
+    }
+    g_clear_pointer(&encoder, m2t_encoder_free);
+    g_clear_pointer(&decoder, m2t_decoder_free);
+    clear_clip(clip);
+}
+
+static void
+test_frames_allocate_nothing(void)
+{
+    g_autoptr(M2tEncoder) encoder = NULL;
+    g_autoptr(M2tDecoder) decoder = NULL;
+    g_autoptr(GBytes) packet = NULL;
+    gint before;
+    Planes in, out[2];
+
+    backend = "c";
+    encoder = open_encoder_of(CLIP_WIDTH, CLIP_HEIGHT, 16, 2, 2, M2T_SPEED_PRESET_MEDIUM);
+    decoder = open_decoder_of(2, 2);
+    backend = NULL;
+    planes_init(&in, CLIP_WIDTH, CLIP_HEIGHT);
+    planes_draw(&in, 4);
+    packet = encode(encoder, &in);
+    for (int i = 0; i < 2; i++)
+        planes_init(&out[i], CLIP_WIDTH, CLIP_HEIGHT);
+    for (int turn = 0; turn < 3; turn++) {
+        M2tPacket got;
+
+        before = g_atomic_int_get(&allocations);
+        for (int i = 0; i < 2; i++) {
+            g_assert_true(m2t_encoder_start(encoder, &in.picture, FALSE, NULL));
+            start_packet(decoder, packet, &out[i]);
+        }
+        for (int i = 0; i < 2; i++)
+            g_assert_true(m2t_encoder_finish(encoder, &got, NULL) && m2t_decoder_finish(decoder, NULL));
+    }
+    g_assert_cmpint(g_atomic_int_get(&allocations), ==, before);
+    for (int i = 0; i < 2; i++)
+        planes_clear(&out[i]);
+    planes_clear(&in);
+    if (!COUNTS_ALLOCATIONS)
+        g_test_skip("allocations are the sanitizer's here");
+}
+
 static gpointer
 encode_in_thread(gpointer data)
 {
@@ -439,6 +760,12 @@ main(int argc, char **argv)
     g_test_add_func("/codec/damage", test_damage);
     g_test_add_func("/codec/no-allocation", test_no_allocation);
     g_test_add_func("/codec/shared-model", test_shared_model);
+    g_test_add_func("/codec/small-latents", test_small_latents);
+    g_test_add_func("/codec/frames/encode", test_frames_encode);
+    g_test_add_func("/codec/frames/decode", test_frames_decode);
+    g_test_add_func("/codec/frames/damage", test_frames_damage);
+    g_test_add_func("/codec/frames/thrown-away", test_frames_thrown_away);
+    g_test_add_func("/codec/frames/no-allocation", test_frames_allocate_nothing);
     result = g_test_run();
     m2t_model_unref(model);
     g_free(model_path);
