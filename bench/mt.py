@@ -101,7 +101,7 @@ def main():
         for _ in range(args.rounds):
             for clip in clips:
                 for name in names:
-                    setting = (pathlib.Path(folder) / (name + ".m2tw"), args.backend, args.threads, args.quantizer, clip)
+                    setting = (pathlib.Path(folder) / (name + ".m2tw"), args.backend, args.threads, 1, "medium", args.quantizer, clip)
                     output = subprocess.run([program, *map(str, setting)], check=True, stdout=subprocess.PIPE, env=environment, text=True).stdout
                     runs.setdefault((clip.stem, name), []).append(json.loads(output))
     least = lambda group, side: {stage: min(run[side][stage] for run in group) for stage in group[0][side]}
