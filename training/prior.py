@@ -133,13 +133,12 @@ def train(net, args):
 def measure(net, args):
     """Estimated bits per pixel on pictures held out and on those named -> RUN/bits.json"""
     prior = export.load(os.path.join(args.out, 'checkpoint.pt'))[0].prior
-    held_out, pixels = torch.load(args.latents)['held_out'], 256
-    sets = {'held out': [(q, y) for q, y in held_out]}
     positions = [q / 63 * (net.config.anchors - 1) for q in QUALITIES]
+    sets = {'held out': torch.load(args.latents)['held_out']}
     sets['named'] = [(position, latents_of(net, data.read_y4m(path), position)) for path in args.pictures for position in positions]
     result = {}
     for name, pictures in sets.items():
-        rates = [(q, rate_of(prior, y, q) / (pixels * y[0].numel())) for q, y in pictures]
+        rates = [(q, rate_of(prior, y, q) / (256 * y[0].numel())) for q, y in pictures]
         result[name] = {str(q): float(np.mean([r for p, r in rates if abs(p - position) < 1e-6])) for q, position in zip(QUALITIES, positions)
                         if pictures}
         print(name, ' '.join(f'q {q}: {rate:.4f} bit/px' for q, rate in result[name].items()), flush=True)
