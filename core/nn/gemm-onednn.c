@@ -7,6 +7,9 @@
 #ifdef M2T_HAVE_ONEDNN
 #include <dnnl.h>
 #include <string.h>
+#if M2T_ARCH_X86
+#include <cpuid.h>
+#endif
 
 /* From the OpenMP runtime below oneDNN; not every compiler has its header. */
 int omp_get_max_threads(void);
@@ -27,10 +30,24 @@ typedef struct {
     dnnl_memory_t weight;
 } Packed;
 
+/* Whether the CPU has VNNI in one of its forms; what is no x86 is left to the check of sums. */
+static gboolean
+may_be_exact(void)
+{
+#if M2T_ARCH_X86
+    unsigned a, b, c, d;
+
+    return __builtin_cpu_supports("avx512vnni") || (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1 << 4)); /* AVX-VNNI */
+#else
+    return TRUE;
+#endif
+}
+
+/* Where it would be refused anyway, not asking it saves some 40 milliseconds of the start. */
 static gboolean
 open_onednn(void)
 {
-    return dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success;
+    return may_be_exact() && dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success;
 }
 
 static void

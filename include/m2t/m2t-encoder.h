@@ -28,7 +28,7 @@ typedef struct {
     guint frames;         /* in flight, coded at the same time: 1 (default) ... M2T_FRAMES_MAX; 0: one for each thread, as far as
                            * that goes. Threads are shared out among them, each has at least one. */
     M2tSpeedPreset speed_preset; /* default M2T_SPEED_PRESET_MEDIUM */
-    const char *backend;  /* of the matrix products: "c", "openblas"; NULL (default): the fastest that works here.
+    const char *backend;  /* of the matrix products: "c", "avx2", "openblas", "onednn"; NULL (default): the fastest that works here.
                            * The bits do not depend on it. */
 } M2tEncoderSettings;
 
