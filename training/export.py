@@ -134,14 +134,17 @@ def write_transforms(w: Writer, net: Codec, scales):
 def write_prior(w: Writer, net: Codec, scales):
     """The prior. One scale for its stream, because norms sum over channels."""
     p, columns, stream = net.prior, quantise.columns(net, scales), float(scales['prior.stream'])
-    order = coding_order()
-    w.put('prior.order', order, 'uint8')
+    w.put('prior.order', coding_order(net.config.order), 'uint8')
     w.put('prior.source', p.source.numpy(), 'int8')
     w.put('prior.exp', 255 * np.exp(-np.arange(256) / NAT), 'uint8')
     w.put('prior.log', np.log1p(np.arange(128) * quantise.FEATURE) / quantise.LOG_FEATURE, 'int8')
     w.put('prior.size', octaves(p.size), 'int32')
     w.linear('prior.embed', p.embed.weight, columns['prior.embed'], stream)
-    entering = torch.where((p.source >= 0)[:, None], p.embed.bias + p.source_cell[p.source.clamp(min=0)], p.mask)
+    if p.one_pass:
+        entering = torch.where((p.source >= 0)[:, None], p.embed.bias + p.source_cell[p.source.clamp(min=0)], p.mask)
+    else:
+        entering = p.embed.bias
+        w.put('prior.mask', numpy64(p.mask - p.embed.bias) / stream, 'int16')
     w.put('prior.slot', numpy64(entering + p.slot) / stream, 'int16')
     w.put('prior.q', numpy64(p.q) / stream, 'int32')
     for i, layer in enumerate(p.layer):
@@ -237,7 +240,8 @@ def graph(config: Config, name, skip):
             'analysis': transform, 'synthesis': transform,
             'prior': {'width': config.width, 'heads': config.heads, 'mlp': config.mlp, 'step': config.step,
                       'parts': list(config.parts), 'groups': list(config.groups),
-                      'layers': [('window', 'shifted')[i % 2] for i in range(config.layers)], 'limit': 7386},
+                      'layers': [('window', 'shifted')[i % 2] for i in range(config.layers)], 'limit': 7386,
+                      **({'masking': config.masking} if config.masking != 'input+attention' else {})},
             'entropy': {'levels': LEVELS, 'base': BASE, 'step': STEP_LEVEL, 'skip': skip}}
 
 

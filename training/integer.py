@@ -183,6 +183,24 @@ class IntegerCodec:
 
     def prior(self, y, q4):
         """y (TH, TW, L) -> mean (1/16), level, both like y"""
+        if self.graph['prior'].get('masking') != 'input':
+            return self.prior_pass(y, q4)
+        h, w, _ = y.shape
+        group = self.group().view(8, 8).repeat(-(-h // 8), -(-w // 8))[:h, :w, None]
+        mean, level = self.prior_pass(y, q4, 0)
+        for known in range(1, len(self.graph['prior']['groups'])):
+            pass_mean, pass_level = self.prior_pass(y, q4, known)
+            mean, level = torch.where(group == known, pass_mean, mean), torch.where(group == known, pass_level, level)
+        return mean, level
+
+    def group(self):
+        """of each cell: (64)"""
+        sizes, group = self.graph['prior']['groups'], torch.empty(64, dtype=torch.long)
+        group[self.t['prior.order']] = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+        return group
+
+    def prior_pass(self, y, q4, known=None):
+        """`known`, if attention is not masked: so many groups are."""
         p, (h, w, n) = self.graph['prior'], y.shape
         gh, gw = -(-h // 8) * 8, -(-w // 8) * 8
         y = F.pad(y, (0, 0, 0, gw - w, 0, gh - h))
@@ -190,20 +208,19 @@ class IntegerCodec:
         size = self.exp2(lsize)
         t = to8(y * self.exp2(4096 - lsize))
         log = self.t['prior.log'][t.abs().long()].float()
-        order, source = self.t['prior.order'], self.t['prior.source']
-        group = torch.empty(64, dtype=torch.long)
-        group[order] = torch.repeat_interleave(torch.arange(len(p['groups'])), torch.tensor(p['groups']))
+        source, group = self.t['prior.source'], self.group()
+        enters = source >= 0 if known is None else group < known
 
         e = to16(F.linear(windows(torch.cat([t, log], -1)), self.w['prior.embed.weight']) * self.t['prior.embed.scale'])
-        e = torch.where((source >= 0)[:, None], e[:, source.clamp(min=0)], torch.zeros(()))
+        e = torch.where(enters[:, None], e[:, source.clamp(min=0)], self.t.get('prior.mask', torch.zeros(())).float())
         x = (e + self.t['prior.slot'].float() + self.interpolate('prior.q', q4).float()).clamp(-32768, 32767)
 
         row, column = torch.arange(64) // 8, torch.arange(64) % 8
         rel = (row[:, None] - row + 7) * 15 + column[:, None] - column + 7
-        own = (group[None, :] <= group[:, None])[None]
+        own = ((group[None, :] <= group[:, None]) | (known is not None))[None]
         there = displaced(torch.ones(gh, gw, 1))[..., 0] > 0
         groups = displaced(group.view(8, 8, 1).repeat(gh // 8, gw // 8, 1))[..., 0]
-        shifted = (groups[:, None, :] <= groups[:, :, None]) & there[:, None, :] | ~there[:, :, None]
+        shifted = ((groups[:, None, :] <= groups[:, :, None]) | (known is not None)) & there[:, None, :] | ~there[:, :, None]
         for i, kind in enumerate(p['layers']):
             name = f'prior.layer.{i}'
             if kind == 'window':

@@ -11,6 +11,7 @@ Two kinds of marks tell quantise.py what the integer codec stores: a `Tap` is an
 `Linear` or `Depthwise` has int8 weights. Both do nothing until they are given a `fake` function.
 """
 import math
+import random
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -41,6 +42,8 @@ class Config:
     parts: tuple = (16, 48, 192)
     anchors: int = 6
     groups: tuple = field(default=GROUPS)
+    order: str = 'qlds'
+    masking: str = 'input+attention'       # or 'input': no mask in attention, so every group takes a pass over all cells (MT)
 
     def as_dict(self):
         return asdict(self)
@@ -173,8 +176,13 @@ class Synthesis(nn.Module):
             return F.pixel_shuffle(self.shortcut(d.float()), 2) + out.float()
 
 
-def coding_order():
-    """The R2 low-discrepancy order of the 64 cells of a window, as frozen in docs/bitstream.md."""
+def coding_order(name='qlds'):
+    """Order of the 64 cells of a window: `qlds` is the R2 low-discrepancy order frozen in docs/bitstream.md."""
+    if name == 'raster':
+        return list(range(WINDOW * WINDOW))
+    if name == 'random':
+        return random.Random(1).sample(range(WINDOW * WINDOW), WINDOW * WINDOW)
+    assert name == 'qlds', name
     g = 1.32471795724474602596
     order, k = [], 0
     while len(order) < WINDOW * WINDOW:
@@ -185,9 +193,9 @@ def coding_order():
     return order
 
 
-def cell_tables(groups):
+def cell_tables(groups, order):
     """(group of each cell, cell of the group before whose latents enter at each cell or −1)."""
-    order, group, source = coding_order(), [0] * 64, [-1] * 64
+    group, source = [0] * 64, [-1] * 64
     before, start = [], 0
     for g, size in enumerate(groups):
         cells = order[start:start + size]
@@ -244,7 +252,7 @@ class Layer(nn.Module):
 
 
 class Prior(nn.Module):
-    """Mean and log-scale of every latent from those of earlier groups, in one pass (masked twice).
+    """Mean and log-scale of every latent from those of earlier groups: in one pass if attention is masked, too, else in one for each group.
 
         y/size ── features ── embed ── source cell ── + slot + q ── layers (window, shifted, …) ── norm = H
         part k:  H ── head.k ── mean, scale of part k;  H += step.k(H, features of part k−1)
@@ -253,7 +261,7 @@ class Prior(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
         d = c.width
-        self.parts = c.parts
+        self.parts, self.groups, self.one_pass = c.parts, len(c.groups), c.masking == 'input+attention'
         self.size = nn.Parameter(torch.zeros(c.anchors, c.latents))        # usual size of each latent, log
         self.embed = Linear(2 * c.latents, d)
         self.mask = nn.Parameter(torch.zeros(d))                           # what enters where source is −1
@@ -268,7 +276,8 @@ class Prior(nn.Module):
             for k, n in enumerate(c.parts[:-1], 1)})
         self.group_bias = nn.Parameter(torch.zeros(len(c.groups), 2 * c.latents))
         self.features, self.log_features, self.narrow = Tap(), Tap(), Tap()
-        group, source = cell_tables(c.groups)
+        group, source = cell_tables(c.groups, coding_order(c.order))
+        source = source if self.one_pass else torch.arange(64)
         self.register_buffer('group', group, persistent=False)
         self.register_buffer('source', source, persistent=False)
 
@@ -282,27 +291,39 @@ class Prior(nn.Module):
         return x.view(b, h // 8, w // 8, 8, 8, -1).transpose(2, 3).reshape(b, h, w, -1)
 
     def masks(self, h, w):
-        """Additive masks of the two kinds of layers: earlier and own groups, and for shifted windows the same piece."""
+        """Additive masks of the two kinds of layers: earlier and own groups if attention is masked, and for shifted windows the same piece."""
         cells = lambda t: self.windows(t[None, :, :, None]).squeeze(-1)
         group = self.group.view(8, 8).repeat(h // 8, w // 8)
         rows, columns = (torch.arange(h) + 4) // 8, (torch.arange(w) + 4) // 8
         piece = rows[:, None] * (w // 8 + 1) + columns
         shift = lambda t: torch.roll(t, (-4, -4), (0, 1))
         g, p = cells(shift(group)), cells(shift(piece))
-        own = self.group[None, :] <= self.group[:, None]
-        shifted = (g[:, None, :] <= g[:, :, None]) & (p[:, None, :] == p[:, :, None])
+        earlier = lambda group: (group[..., None, :] <= group[..., :, None]) | (not self.one_pass)
         additive = lambda seen: torch.where(seen, 0.0, -1e4)
-        return additive(own), additive(shifted)
+        return additive(earlier(self.group)), additive(earlier(g) & (p[:, None, :] == p[:, :, None]))
 
     def forward(self, y, q):
         """y (B, L, H, W) integers, H and W multiples of 8 -> mean (in units of y), log of the scale before the floor"""
+        if self.one_pass:
+            return self.run(y, q)
+        group = self.group.view(8, 8).repeat(y.shape[2] // 8, y.shape[3] // 8)
+        mean, scale = self.run(y, q, torch.zeros(len(y)))
+        for g in range(1, self.groups):
+            step = self.run(y, q, torch.full((len(y),), g))
+            mean, scale = torch.where(group == g, step[0], mean), torch.where(group == g, step[1], scale)
+        return mean, scale
+
+    def run(self, y, q, known=None):
+        """One pass; `known` (B), without a mask in attention: how many groups of each picture are."""
         size = interpolate(self.size, q)[:, None, None, :]
         t = self.features(y.permute(0, 2, 3, 1) * (-size).exp())
         log = self.log_features(torch.log1p(t.abs()))
         b, h, w, _ = t.shape
 
         e = self.embed(self.windows(torch.cat([t, log], -1)))
-        e = torch.where((self.source >= 0)[:, None], (e + self.source_cell)[:, self.source.clamp(min=0)], self.mask) + self.slot
+        enters = self.source >= 0 if known is None else (self.group < known[:, None]).repeat_interleave(h * w // 64, 0)
+        e = e + self.source_cell if self.one_pass else e            # else the source is the slot's own cell
+        e = torch.where(enters[..., None], e[:, self.source.clamp(min=0)], self.mask) + self.slot
         x = self.grid(e, b, h, w) + interpolate(self.q, q)[:, None, None, :]
         own, shifted = self.masks(h, w)
         for i, layer in enumerate(self.layer):

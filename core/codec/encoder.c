@@ -136,16 +136,10 @@ m2t_encoder_free(M2tEncoder *e)
     g_free(e);
 }
 
-/* All latents are known, so the prior needs a single pass. */
 static void
 predict_latents(FrameEncoder *f)
 {
-    M2tCodec *codec = &f->codec;
-    int last = codec->model->prior.groups - 1;
-
-    m2t_prior_run(&codec->prior, &codec->quant, codec->latents, 0, last);
-    for (int part = 0; part < codec->model->prior.parts; part++)
-        m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, 0, last, part);
+    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents);
 }
 
 static void

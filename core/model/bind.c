@@ -313,6 +313,11 @@ bind_source(Binder *binder, M2tPriorWeights *prior)
     for (int cell = 0; prior->source && cell < M2T_CELLS; cell++) {
         int source = prior->source[cell];
 
+        if (prior->masking == M2T_MASKING_INPUT) {
+            if (source != cell)
+                fail(binder, "prior.source", "", "that of cell %d is %d, not the cell itself", cell, source);
+            continue;
+        }
         if (source == -1)
             continue;
         if (source < 0 || source >= M2T_CELLS || prior->group[source] + 1 != prior->group[cell])
@@ -365,6 +370,8 @@ bind_prior(Binder *binder, M2tPriorWeights *prior, int anchors, int latents)
     bind_feature_tables(binder, prior);
     prior->size = take_ints(binder, "prior.size", "", anchors, latents, -OCTAVES_MAX, OCTAVES_MAX);
     prior->embed = take_linear(binder, "prior.embed", d, 2 * latents, NO_BIAS, WIDE_NONE);
+    if (prior->masking == M2T_MASKING_INPUT)
+        prior->mask = take(binder, "prior.mask", "", M2T_I16, 0, d);
     prior->slot = take(binder, "prior.slot", "", M2T_I16, M2T_CELLS, d);
     prior->q = take_ints(binder, "prior.q", "", anchors, d, -G_MAXINT16, G_MAXINT16);
     for (int i = 0; i < prior->layers; i++) {

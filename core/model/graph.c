@@ -148,12 +148,29 @@ read_layers(Graph *graph, JsonObject *object, M2tPriorWeights *prior)
 }
 
 static void
+read_masking(Graph *graph, JsonObject *object, M2tPriorWeights *prior)
+{
+    const char *masking = m2t_json_get_string(object, "masking");
+
+    if (g_strcmp0(masking, "input") == 0)
+        prior->masking = M2T_MASKING_INPUT;
+    else if (g_strcmp0(masking, "input+attention") == 0)
+        prior->masking = M2T_MASKING_INPUT_AND_ATTENTION;
+    else
+        fail(graph, "prior.masking is neither \"input+attention\" nor \"input\"");
+}
+
+static void
 read_prior(Graph *graph, JsonObject *root, int latents, M2tPriorWeights *prior)
 {
-    static const char *const names[] = {"width", "heads", "mlp", "step", "parts", "groups", "layers", "limit", NULL};
+    static const char *const names[] = {"masking", "width", "heads", "mlp", "step", "parts", "groups", "layers", "limit", NULL};
     static const char part[] = "prior.";
-    JsonObject *object = get_object(graph, root, "prior", part, names);
+    JsonObject *object = m2t_json_get_object(root, "prior");
+    gboolean says_masking = object && json_object_has_member(object, "masking"); /* else it is of both, as in all models before there was a choice */
 
+    object = get_object(graph, root, "prior", part, says_masking ? names : names + 1);
+    if (object && says_masking)
+        read_masking(graph, object, prior);
     prior->width = get_int(graph, object, part, "width", 8, WIDTH_MAX, 8);
     prior->heads = get_int(graph, object, part, "heads", 1, prior->width, 1);
     if (prior->width % (8 * prior->heads) != 0)

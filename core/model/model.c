@@ -165,12 +165,14 @@ synthesis_cost(const M2tTransformWeights *synthesis)
            (linear_cost(&synthesis->in) + linear_cost(&synthesis->shortcut)) / TOKEN_SAMPLES;
 }
 
-/* How many keys a query sees on average, in windows that are whole: those of its own group and of the groups before. */
+/* How many keys a query sees on average, in windows that are whole: those of its own group and of the groups before, or all. */
 static double
 average_keys(const M2tPriorWeights *prior)
 {
     double keys = 0;
 
+    if (prior->masking == M2T_MASKING_INPUT)
+        return M2T_CELLS;
     for (int i = 0; i < prior->groups; i++)
         keys += prior->group_size[i] * (prior->group_start[i] + prior->group_size[i]);
     return keys / M2T_CELLS;
@@ -187,6 +189,8 @@ prior_cost(const M2tPriorWeights *prior)
         cost += linear_cost(&layer->qkv) + linear_cost(&layer->out) + linear_cost(&layer->fc1) + linear_cost(&layer->fc2);
         cost += 2 * average_keys(prior) * prior->width; /* logits and values */
     }
+    if (prior->masking == M2T_MASKING_INPUT)
+        cost *= prior->groups;
     for (int k = 0; k < prior->parts; k++)
         cost += linear_cost(&prior->head[k]) + linear_cost(&prior->step_fc1[k]) + linear_cost(&prior->step_fc2[k]);
     return cost / TOKEN_SAMPLES;

@@ -47,6 +47,10 @@ typedef struct {
 
 typedef enum { M2T_LAYER_WINDOW, M2T_LAYER_SHIFTED } M2tLayerKind;
 
+/* What keeps a group from seeing later ones. M2T masks input and attention, so that every slot runs once; MT masks the input only, so that all
+ * slots run again for each group. */
+typedef enum { M2T_MASKING_INPUT_AND_ATTENTION, M2T_MASKING_INPUT } M2tMasking;
+
 typedef struct {
     M2tLayerKind kind;
     const float *norm1, *norm2, *context; /* [width] */
@@ -56,6 +60,7 @@ typedef struct {
 } M2tLayerWeights;
 
 typedef struct {
+    M2tMasking masking;
     int width, heads, mlp, step, layers, groups, parts, limit;
     int part_size[M2T_PARTS_MAX], part_start[M2T_PARTS_MAX];
     int group_size[M2T_GROUPS_MAX], group_start[M2T_GROUPS_MAX]; /* in coding order */
@@ -66,6 +71,7 @@ typedef struct {
     const gint8 *log;        /* [128] */
     const guint8 *exp;       /* [256] */
     M2tLinearWeights embed;
+    const gint16 *mask;      /* [width]: enters where no latents do; NULL if attention is masked: part of slot */
     const gint16 *slot;      /* [64][width] */
     const gint32 *q;         /* [anchors][width] */
     M2tLayerWeights layer[M2T_LAYERS_MAX];

@@ -101,7 +101,8 @@ make_attention(M2tNet *net)
     memcpy(net->exp, prior->exp, M2T_EXP_SIZE);
     for (int group = 0; group < prior->groups; group++)
         for (int i = 0; i < prior->group_size[group]; i++)
-            net->seen[prior->group_start[group] + i] = (guint8) (prior->group_start[group] + prior->group_size[group]);
+            net->seen[prior->group_start[group] + i] =
+                (guint8) (prior->masking == M2T_MASKING_INPUT ? M2T_CELLS : prior->group_start[group] + prior->group_size[group]);
     for (int i = 0; i < prior->layers; i++) {
         const M2tLayerWeights *w = &prior->layer[i];
 

@@ -10,8 +10,9 @@ typedef struct {
     M2tPrior *prior;
     const M2tQuant *quant;
     const gint16 *latents;
-    int first, last;      /* groups */
+    int first, last;      /* groups that run */
     int start;            /* first slot of theirs */
+    int known;            /* groups whose latents may enter */
     int layer, part;
 } PriorRun;
 
@@ -56,6 +57,15 @@ token_features(const PriorRun *run, int token, int channel, int n, gint8 *out)
     p->context->kernels->features(latent, run->quant->feature + channel, p->context->net->model->prior.log, out, out + n, n);
 }
 
+/* No latents enter: there are none to enter there, or it is not their turn yet. */
+static gboolean
+is_masked(const PriorRun *run, const M2tSlot *slot)
+{
+    const M2tPriorWeights *w = &run->prior->context->net->model->prior;
+
+    return slot->source == M2T_SOURCE_MASKED || w->group[w->source[slot->cell]] >= run->known;
+}
+
 /* Slot input: the value that enters, the cell, the quantizer. */
 static void
 embed(const PriorRun *run, M2tScratch *scratch, int first, int m)
@@ -68,15 +78,20 @@ embed(const PriorRun *run, M2tScratch *scratch, int first, int m)
     M2tStore store = m2t_linear_store(scratch, embed, embed->weights->bias, m);
 
     for (int i = 0; i < m; i++)
-        if (p->plan.slot[first + i].source == M2T_SOURCE_MASKED)
+        if (is_masked(run, &p->plan.slot[first + i]))
             memset(scratch->a + (gsize) i * k, 0, k);
         else
             token_features(run, p->plan.slot[first + i].source, 0, p->latents, scratch->a + (gsize) i * k);
     m2t_linear_sums(p->context, scratch, embed, scratch->a, m);
     kernels->to16(&store, p->stream + (gsize) first * w->width);
-    for (int i = 0; i < m; i++)
-        kernels->add_rows(w->slot + (gsize) p->plan.slot[first + i].cell * w->width, run->quant->prior,
-                          p->stream + (gsize) (first + i) * w->width, w->width);
+    for (int i = 0; i < m; i++) {
+        const M2tSlot *slot = &p->plan.slot[first + i];
+        gint16 *stream = p->stream + (gsize) (first + i) * w->width;
+
+        if (w->mask && is_masked(run, slot))
+            memcpy(stream, w->mask, w->width * sizeof *stream);
+        kernels->add_rows(w->slot + (gsize) slot->cell * w->width, run->quant->prior, stream, w->width);
+    }
 }
 
 /* Keys, values and queries of a layer. */
@@ -165,9 +180,15 @@ void
 m2t_prior_run(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last)
 {
     const M2tPriorWeights *prior = &p->context->net->model->prior;
-    PriorRun run = {p, quant, latents, first, last, p->plan.group_start[first], 0, 0};
-    int slots = p->plan.group_start[last + 1] - run.start;
+    PriorRun run = {p, quant, latents, first, last, .known = last};
+    int slots;
 
+    if (prior->masking == M2T_MASKING_INPUT) {
+        run.first = 0;
+        run.last = prior->groups - 1;
+    }
+    run.start = p->plan.group_start[run.first];
+    slots = p->plan.group_start[run.last + 1] - run.start;
     m2t_threads_run(p->context->threads, slots, M2T_CHUNK, enter, &run);
     for (; run.layer < prior->layers; run.layer++) {
         m2t_threads_run(p->context->threads, p->plan.windows[prior->layer[run.layer].kind], WINDOWS, attend, &run);
@@ -235,7 +256,20 @@ run_heads(void *data, int begin, int end, int worker)
 void
 m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, int part)
 {
-    PriorRun run = {p, quant, latents, first, last, p->plan.group_start[first], 0, part};
+    PriorRun run = {p, quant, latents, first, last, p->plan.group_start[first], .part = part};
 
     m2t_threads_run(p->context->threads, p->plan.group_start[last + 1] - run.start, M2T_CHUNK, run_heads, &run);
+}
+
+void
+m2t_prior_predict(M2tPrior *p, const M2tQuant *quant, const gint16 *latents)
+{
+    const M2tPriorWeights *prior = &p->context->net->model->prior;
+    int at_once = prior->masking == M2T_MASKING_INPUT ? 1 : prior->groups;
+
+    for (int first = 0; first < prior->groups; first += at_once) {
+        m2t_prior_run(p, quant, latents, first, first + at_once - 1);
+        for (int part = 0; part < prior->parts; part++)
+            m2t_prior_heads(p, quant, latents, first, first + at_once - 1, part);
+    }
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The M2T prior: what is known so far -> mean and level of every latent that comes next (docs/bitstream.md, section 6.3).
+/* The prior: what is known so far -> mean and level of every latent that comes next (docs/bitstream.md, section 6.3).
  *
- * Slots of a group only see their own and earlier groups, so a decoder calls the functions below group after group, and an encoder, which knows all
- * latents, calls them once for all groups: the numbers are the same. Keys and values of earlier groups stay in memory. */
+ * A decoder calls the functions below group after group. Where attention is masked (M2T), slots of a group only see their own and earlier
+ * groups: keys and values of earlier groups stay in memory, and an encoder, which knows all latents, runs all groups at once; the numbers are the
+ * same. Where only the input is masked (MT), all slots run for each group, with the latents of the groups before it, in both. */
 #ifndef M2T_PRIOR_H
 #define M2T_PRIOR_H
 
@@ -25,10 +26,14 @@ typedef struct {
 
 void m2t_prior_layout(M2tPrior *prior, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);
 
-/* Groups @first...@last through the layers. Reads from @latents ([tokens][latents]) the groups @first - 1...@last - 1. */
+/* Groups @first...@last through the layers. Reads from @latents ([tokens][latents]) the groups @first - 1...@last - 1; where only the input is
+ * masked, @first is @last and all groups before it are read. */
 void m2t_prior_run(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last);
 
 /* Then, part after part: fills in mean and level of the channels of @part for these groups. Reads from @latents the part before, of the same tokens. */
 void m2t_prior_heads(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last, int part);
+
+/* All groups and parts, for an encoder: @latents are all known. */
+void m2t_prior_predict(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents);
 
 #endif

@@ -25,7 +25,7 @@ GRAPH = [  # path, value; None removes
     ("prior.groups", [2, 6, 8, 12, 16, 21]), ("prior.groups", [0, 2, 6, 8, 12, 16, 20]), ("prior.layers", []),
     ("prior.layers", ["window", "global", "window"]), ("prior.layers", ["window"] * 17), ("prior.limit", 16385), ("prior.limit", -1),
     ("prior.limit", True), ("entropy.levels", 0), ("entropy.levels", 65), ("entropy.step", 0), ("entropy.skip", 21), ("entropy.skip", -1),
-    ("entropy.base", 65537),
+    ("entropy.base", 65537), ("prior.masking", "attention"), ("prior.masking", 1), ("prior.masking", "input"),
 ]
 
 
@@ -86,6 +86,18 @@ def header_faults(good):
     yield edit("metadata a number", lambda h: h["__metadata__"].update(date=5))
 
 
+def bad_mt_models(path):
+    """The same for the model that masks the input only."""
+    tensors = make_tiny_model.mt_tensors()
+    source = np.roll(tensors["prior.source"][1], 1)
+    unmasked = {n: t for n, t in tensors.items() if n != "prior.mask"}
+    mt, m2t = make_tiny_model.MT_GRAPH, make_tiny_model.GRAPH
+    for name, graph, changed in (("good mt", mt, tensors), ("mt source", mt, {**tensors, "prior.source": ("I8", source)}),
+                                 ("mt without mask", mt, unmasked), ("mt as m2t", m2t, unmasked)):
+        make_tiny_model.write_model(path, graph, changed, {})
+        yield name, name.startswith("good")
+
+
 def bad_models(path):
     """Writes one after the other to `path`, a good one first, and yields (name, whether it must be accepted)."""
     tensors = make_tiny_model.tiny_tensors()
@@ -108,3 +120,4 @@ def bad_models(path):
     yield "extra tensor", False
     make_tiny_model.write_model(path, make_tiny_model.GRAPH, {n: t for n, t in tensors.items() if n != "prior.norm"}, {})
     yield "missing tensor", False
+    yield from bad_mt_models(path)

@@ -144,10 +144,8 @@ class Codec(unittest.TestCase):
             mean, level = ref.predict_at_once(self.model, quantizer, y)
             prior = ref.Prior(self.model, quantizer, rows, cols)
             grid = prior.grid
-            for cells in grid.groups:
-                state = prior.trunk(cells)
-                here = grid.token[cells] >= 0
-                cells, state = cells[here], state[here]
+            for group in range(len(grid.groups)):
+                cells, state = prior.run_group(group)
                 for k, channels in enumerate(prior.parts):
                     state, part_mean, part_level = prior.predict(k, cells, state)
                     at = np.ix_(grid.token[cells], channels)
@@ -197,6 +195,10 @@ class Codec(unittest.TestCase):
             self.assertTrue(refused(ref.Model, bytes(bad)) or bad[at] in b" \t\n\r", at)
         self.assertTrue(refused(ref.Model, bytes(data[:-1])))
         self.assertTrue(refused(ref.Model, bytes(data + b"\0")))
+
+
+class Mt(Codec):
+    path, sizes = pictures.VECTORS / "mt.m2tw", SIZES[2:5]
 
 
 class Standard(Codec):

@@ -48,13 +48,16 @@ def random_graph(random):
                   "step": width(8, 40, 136), "parts": composition(random, latents, 8, parts),
                   "groups": sorted(composition(random, 64, 1, width(1, 2, 4, 8, 16))),
                   "layers": [str(random.choice(["window", "shifted"])) for _ in range(width(1, 2, 3, 5))],
-                  "limit": width(0, 500, 3000, 16384)},
+                  "limit": width(0, 500, 3000, 16384), **({"masking": "input"} if random.rand() < 0.25 else {})},
         "entropy": {"levels": levels, "base": -4096, "step": max(1, 15000 // levels), "skip": int(random.randint(0, levels // 3 + 1))},
     }
 
 
-def random_source(random, order, groups):
+def random_source(random, order, prior):
     """As the document builds it, with some cells bare, and some fed from a cell that others also take."""
+    groups = prior["groups"]
+    if prior.get("masking") == "input":
+        return range(64)
     source = make_tiny_model.source_table(order, groups)
     group = ref.group_of_cell(np.array(order), groups)
     for cell in range(64):
@@ -91,7 +94,7 @@ def run(m2t, *arguments):
 def compare_round(m2t, random, backend, directory):
     graph = random_graph(random)
     order = random.permutation(64).tolist()
-    tensors = make_tiny_model.make_tensors(graph, random.randint(1 << 30), order, random_source(random, order, graph["prior"]["groups"]))
+    tensors = make_tiny_model.make_tensors(graph, random.randint(1 << 30), order, random_source(random, order, graph["prior"]))
     wild = random.rand() < 0.5
     if wild:
         make_wild(random, tensors)

@@ -32,6 +32,7 @@ LANES = (1, 4, 16)
 PATCH = 96                     # channels of a patch: 64 luma, 16 U, 16 V
 TOKEN = 4 * PATCH
 WIDE = 16319                   # limit of a value of 15 bits, 127 * 128 + 63
+MASKINGS = ("input+attention", "input")    # the first one where a graph does not say
 
 
 class M2tError(Exception):
@@ -79,12 +80,12 @@ def is_count(value, low, high):
 
 def check_graph(graph):
     """Members, types and limits of the graph."""
-    def members(value, names, what):
+    def members(value, names, what, optional=()):
         require(isinstance(value, dict), f"{what}: not an object")
         for name in names:
             require(name in value, f"{what}: {name} is missing")
         for name in value:
-            require(name in names, f"{what}: unknown member {name}")
+            require(name in names or name in optional, f"{what}: unknown member {name}")
 
     def count(value, what, low, high, multiple=1):
         require(is_count(value, low, high) and value % multiple == 0, f"graph: {what} is {value!r}")
@@ -101,7 +102,8 @@ def check_graph(graph):
             count(transform["width" + at], f"{side}.width{at}", 8, 512, 8)
             count(transform["blocks" + at], f"{side}.blocks{at}", 0, 16)
     prior = graph["prior"]
-    members(prior, ("width", "heads", "mlp", "step", "parts", "groups", "layers", "limit"), "graph.prior")
+    members(prior, ("width", "heads", "mlp", "step", "parts", "groups", "layers", "limit"), "graph.prior", ("masking",))
+    require(masking(graph) in MASKINGS, f"graph: prior.masking is {masking(graph)!r}")
     count(prior["width"], "prior.width", 8, 512, 8)
     count(prior["heads"], "prior.heads", 1, prior["width"])
     require(prior["width"] % (8 * prior["heads"]) == 0, "graph: prior.heads does not divide prior.width into multiples of 8")
@@ -124,6 +126,10 @@ def check_graph(graph):
     count(entropy["base"], "entropy.base", -65536, 65536)
     count(entropy["step"], "entropy.step", 1, 65536)
     count(entropy["skip"], "entropy.skip", 0, entropy["levels"])
+
+
+def masking(graph):
+    return graph["prior"].get("masking", MASKINGS[0])
 
 
 def linear_layers(graph):
@@ -175,6 +181,8 @@ def expected_tensors(graph):
                "prior.log": ("I8", [128]), "prior.size": ("I32", [anchors, L]), "prior.slot": ("I16", [64, d]),
                "prior.q": ("I32", [anchors, d]), "prior.norm": ("F32", [d]), "prior.shift": ("I32", [1]),
                "entropy.radius": ("I32", [levels]), "entropy.raw": ("I32", [levels]), "entropy.frequency": ("U16", None)}
+    if masking(graph) == "input":
+        tensors["prior.mask"] = ("I16", [d])
     for name, (n, k, bias_rows, wide) in linear_layers(graph).items():
         tensors[name + ".weight"] = ("I8", [n, k])
         tensors[name + ".scale"] = ("F32", [n])
@@ -304,7 +312,10 @@ class Model:
         within("prior.source", -1, 63)
         group = group_of_cell(self["prior.order"], self.graph["prior"]["groups"])
         for cell, source in enumerate(self["prior.source"]):
-            require(source < 0 or group[source] == group[cell] - 1, "model: prior.source is not in the group before")
+            if masking(self.graph) == "input":
+                require(source == cell, "model: prior.source is not the cell itself")
+            else:
+                require(source < 0 or group[source] == group[cell] - 1, "model: prior.source is not in the group before")
         within("entropy.radius", 1, 127)
         within("entropy.raw", 0, 8)
         within("entropy.frequency", 1, 32767)
@@ -885,13 +896,16 @@ def synthesis(model, quantizer, y, trace=no_trace):
 class Prior:
     """The prior of one frame: its latents so far, and the keys and values of all cells that ran.
 
-    `latents` [cells][L] on the prior grid; whoever uses the prior fills it in. `trunk` runs any set of cells: all at
-    once when all latents are known (encoder), or group after group (decoder); the results are the same.
+    `latents` [cells][L] on the prior grid; whoever uses the prior fills it in. If attention is masked, `trunk` runs any
+    set of cells: all at once when all latents are known (encoder), or group after group (decoder); the results are the
+    same. If only the input is masked, it runs all cells again for each group.
     """
 
     def __init__(self, model, quantizer, rows, cols, trace=no_trace):
         self.model, self.quantizer, self.trace = model, quantizer, trace
         self.graph = model.graph["prior"]
+        self.one_pass = masking(model.graph) != "input"
+        self.known = 0                              # groups whose latents may enter, if only the input is masked
         self.grid = PriorGrid(model, rows, cols)
         self.latents = np.zeros((self.grid.cells, model.graph["latents"]), np.int64)
         layers, heads, width = len(self.graph["layers"]), self.graph["heads"], self.graph["width"]
@@ -911,14 +925,18 @@ class Prior:
         source = self.grid.source[cells]
         every = np.arange(self.latents.shape[1])
         acc = linear(model, "prior.embed", self.features(np.maximum(source, 0), every))
-        entered = np.where(source[:, None] < 0, 0, to16(model, "prior.embed", acc))
+        entered = to16(model, "prior.embed", acc)
+        if self.one_pass:
+            entered = np.where(source[:, None] < 0, 0, entered)
+        else:
+            entered = np.where(self.grid.group[cells][:, None] < self.known, entered, model["prior.mask"])
         return sat16(entered + model["prior.slot"][self.grid.place[cells]] + interp(model["prior.q"], self.quantizer.q4))
 
     def attend(self, layer, cells, query):
         """Step 2 of a layer: query [n][heads][e] -> o [n][d]."""
         model, grid, name = self.model, self.grid, f"prior.layer.{layer}"
         members = grid.members[self.graph["layers"][layer]][cells]                       # [n][64]
-        visible = (members >= 0) & (grid.group[members] <= grid.group[cells][:, None])
+        visible = (members >= 0) & ((grid.group[members] <= grid.group[cells][:, None]) | (not self.one_pass))
         dy = grid.row[cells][:, None] - grid.row[members]
         dx = grid.col[cells][:, None] - grid.col[members]
         offset = np.where(visible, 15 * (dy + 7) + dx + 7, 0)
@@ -955,6 +973,17 @@ class Prior:
             self.trace(f"prior.layer.{layer}", stream)
         return norm16(stream, self.model["prior.norm"])
 
+    def run_group(self, group):
+        """-> cells of the group inside the token grid, H [n][d]. The latents of earlier groups must be there."""
+        cells = self.grid.groups[group]
+        if self.one_pass:
+            state = self.trunk(cells)
+        else:
+            self.known = group
+            state = self.trunk(np.arange(self.grid.cells))[cells]
+        here = self.grid.token[cells] >= 0
+        return cells[here], state[here]
+
     def predict(self, k, cells, state):
         """Part k of the channels of these cells -> the new H [n][d], mean and level [n][channels of the part].
 
@@ -978,18 +1007,23 @@ class Prior:
 
 
 def predict_at_once(model, quantizer, y, trace=no_trace):
-    """One pass over all groups, for an encoder: latents [TH][TW][L] -> mean, level [TH * TW][L]."""
+    """For an encoder, one pass over all groups if attention is masked: latents [TH][TW][L] -> mean, level [TH * TW][L]."""
     rows, cols, latents = y.shape
     prior = Prior(model, quantizer, rows, cols, trace)
     grid = prior.grid
     inside = np.flatnonzero(grid.token >= 0)
     prior.latents[inside] = y.reshape(-1, latents)
-    state = prior.trunk(np.arange(grid.cells))[inside]
     mean = np.empty((rows * cols, latents), np.int64)
     level = np.empty_like(mean)
-    for k, channels in enumerate(prior.parts):
-        state, mean[:, channels], level[:, channels] = prior.predict(k, inside, state)
-        trace(f"prior.state.{k}", state)
+    if prior.one_pass:
+        runs = [(inside, prior.trunk(np.arange(grid.cells))[inside])]
+    else:
+        runs = map(prior.run_group, range(len(grid.groups)))
+    for cells, state in runs:
+        for k, channels in enumerate(prior.parts):
+            at = np.ix_(grid.token[cells], channels)
+            state, mean[at], level[at] = prior.predict(k, cells, state)
+            trace(f"prior.state.{k}", state)
     return mean, level
 
 
@@ -1051,10 +1085,8 @@ def decode_slice(model, quantizer, data, rows, cols, lanes):
     reader = Reader(data, "slice")
     prior.latents[inside] = read_exceptions(reader, rows * cols * latents).reshape(-1, latents)
     rans = RansDecoder(model, data[reader.at:], lanes)
-    for cells in grid.groups:
-        state = prior.trunk(cells)
-        here = grid.token[cells] >= 0
-        cells, state = cells[here], state[here]
+    for group in range(len(grid.groups)):
+        cells, state = prior.run_group(group)
         for k, channels in enumerate(prior.parts):
             state, mean, level = prior.predict(k, cells, state)
             coded = level >= model.graph["entropy"]["skip"]

@@ -3,7 +3,7 @@
 """Writes the conformance streams and their list, tests/vectors/conformance/*.m2tv and conformance.md5.
 
 A line of the list: `<MD5 of the planes Y, U, V of all pictures one after the other>  <file>`. The first word of a
-file's name is its model: tests/vectors/tiny.m2tw or one of models/. Streams of a model that is not there are
+file's name is its model: tests/vectors/tiny.m2tw, mt.m2tw beside it, or one of models/. Streams of a model that is not there are
 left as they are; --model NAME=PATH takes it from elsewhere, --only NAME makes the streams of one model alone.
 
     make_conformance.py [--only NAME] [--model NAME=PATH] [DIRECTORY]
@@ -16,7 +16,8 @@ import m2t_reference as ref
 import pictures
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-MODELS = {"tiny": pictures.VECTORS / "tiny.m2tw", **{name: ROOT / "models" / f"{name}.m2tw" for name in ("standard", "live")}}
+MODELS = {**{name: pictures.VECTORS / f"{name}.m2tw" for name in ("tiny", "mt")},
+          **{name: ROOT / "models" / f"{name}.m2tw" for name in ("standard", "live")}}
 LIST = "conformance.md5"
 
 
@@ -47,6 +48,8 @@ STREAMS = [
     Stream("tiny-finest", "raw bits, escapes, high levels", "photo-176x144", (0,)),
     Stream("tiny-intervals", "frames without sequence header, q changes", (33, 47), (80, 90, 200, 20, 252, 0, 128), key_interval=3),
     Stream("tiny-fields", "all optional fields of the sequence header", (64, 32), (140, 150), fields=ALL_FIELDS),
+    Stream("mt-odd", "input masked only: odd width and height", (35, 19), (0, 100, 252)),
+    Stream("mt-windows", "input masked only: windows both ways, padding", (150, 140), (60, 200), lanes=16),
     Stream("standard-crop", "a photograph, low and high rate", "photo-96x80", (80, 180)),
     Stream("standard-photo", "more than one window both ways, padding", "photo-176x144", (128,)),
     Stream("standard-odd", "odd size, drawn, sixteen lanes", (85, 61), (16, 100, 220), lanes=16),

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Writes tests/vectors/tiny.m2tw: a small model for tests that works roughly, and differs from the standard graph.
+"""Writes tests/vectors/tiny.m2tw: a small model for tests that works roughly, and differs from the standard graph. And mt.m2tw, its like
+with a prior that masks the input only.
 
 The shortcuts are a DCT (24 low frequencies of 16x16 luma and 8x8 chroma), so that decoded pictures resemble the
 input; everything else is seeded noise, scaled so that 8-bit values fill their range and no stream degenerates.
 The prior knows nothing but the usual size of each coefficient, which makes bad rates and good tests: escapes,
 raw bits, exceptions and every level occur.
 
-    make_tiny_model.py [OUT.m2tw]
+    make_tiny_model.py [DIRECTORY]
 """
 import json
 import pathlib
@@ -26,6 +27,7 @@ GRAPH = {
               "layers": ["window", "shifted", "window"], "limit": 3000},
     "entropy": {"levels": 20, "base": -4096, "step": 740, "skip": 3},
 }
+MT_GRAPH = {**GRAPH, "name": "mt", "prior": {**GRAPH["prior"], "masking": "input"}}
 # The order of the usual model, from section 4 of docs/bitstream.md; here rows and columns are swapped.
 USUAL_ORDER = [int(cell) for cell in """
 36 16 5 49 38 18 7 51 32 21 1 54 34 23 3 48 17 6 50 39 19 0 52 33 10 63 43 24 12 57 45 26
@@ -211,6 +213,8 @@ def put_prior(builder, order, source):
     slot = builder.random.normal(0, 700, (64, d))
     slot[13] *= 40                                       # one place where the stream saturates
     builder.put("prior.slot", "I16", np.clip(slot, -32768, 32767))
+    if prior.get("masking") == "input":
+        builder.put("prior.mask", "I16", builder.random.normal(0, OUTPUTS["stream"], d))
     builder.put("prior.q", "I32", builder.random.normal(0, 300, (anchors, d)))
     for i in range(len(prior["layers"])):
         builder.prior_layer(f"prior.layer.{i}", d, prior["heads"], prior["mlp"])
@@ -257,18 +261,26 @@ def make_tensors(graph, seed, order, source):
     return builder.tensors
 
 
+TINY_ORDER = [cell % 8 * 8 + cell // 8 for cell in USUAL_ORDER]
+
+
 def tiny_tensors():
     assert source_table(USUAL_ORDER, USUAL_GROUPS)[:8] == [1, 32, 25, -1, 13, -1, -1, 5]
-    order = [cell % 8 * 8 + cell // 8 for cell in USUAL_ORDER]
-    return make_tensors(GRAPH, 20, order, source_table(order, GRAPH["prior"]["groups"]))
+    return make_tensors(GRAPH, 20, TINY_ORDER, source_table(TINY_ORDER, GRAPH["prior"]["groups"]))
+
+
+def mt_tensors():
+    return make_tensors(MT_GRAPH, 21, TINY_ORDER, range(64))
 
 
 def main():
-    default = pathlib.Path(__file__).parent.parent / "vectors" / "tiny.m2tw"
-    path = sys.argv[1] if len(sys.argv) > 1 else default
-    write_model(path, GRAPH, tiny_tensors(), {"name": "tiny", "purpose": "tests", "licence": "LGPL-2.1-or-later"})
-    model = ref.read_model(path)
-    print(f"{path}: {pathlib.Path(path).stat().st_size} bytes, identity {model.identity.hex()}")
+    default = pathlib.Path(__file__).parent.parent / "vectors"
+    directory = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default
+    for graph, tensors in ((GRAPH, tiny_tensors()), (MT_GRAPH, mt_tensors())):
+        path = directory / (graph["name"] + ".m2tw")
+        write_model(path, graph, tensors, {"name": graph["name"], "purpose": "tests", "licence": "LGPL-2.1-or-later"})
+        model = ref.read_model(path)
+        print(f"{path}: {path.stat().st_size} bytes, identity {model.identity.hex()}")
 
 
 if __name__ == "__main__":

@@ -80,6 +80,22 @@ def stage_vectors(model, out):
         out.data(f"{name}/packet", packet)
 
 
+def mt_vectors(model, out):
+    """The prior that masks the input only."""
+    for width, height, q4, lanes in ((16, 16, 100, 1), (35, 19, 133, 4), (150, 140, 200, 16)):
+        name, planes = f"{width}x{height}-q{q4}", pictures.drawn(width, height, seed=q4)
+        quantizer = ref.Quantizer(model, q4)
+        y = ref.analysis(model, quantizer, ref.planes_to_patches(planes))
+        mean, level = ref.predict_at_once(model, quantizer, y)
+        packet = ref.encode_picture(model, planes, ref.Sequence(model.identity[:16], width, height), 0, q4, lanes)
+        out.case(name, width=width, height=height, q4=q4, md5=ref.md5_of_pictures([ref.Decoder(model).decode(packet)]))
+        for stage, array in (("y", y), ("mean", mean), ("level", level)):
+            out.array(f"{name}/{stage}", DTYPES.get(stage, "I16"), array)
+        for plane, content in zip("yuv", planes):
+            out.array(f"{name}/picture.{plane}", "U8", content)
+        out.data(f"{name}/packet", packet)
+
+
 def quantizer_vectors(model, out):
     for q4 in (0, 1, 83, 84, 85, 167, 168, 251, 252):
         quantizer = ref.Quantizer(model, q4)
@@ -301,8 +317,9 @@ def main():
     directory = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pictures.VECTORS
     model = ref.read_model(pictures.VECTORS / "tiny.m2tw")
     random = np.random.RandomState(11)
-    files = {name: VectorFile(directory / name) for name in ("stages", "layers", "coder", "headers", "refused")}
+    files = {name: VectorFile(directory / name) for name in ("stages", "mt", "layers", "coder", "headers", "refused")}
     stage_vectors(model, files["stages"])
+    mt_vectors(ref.read_model(pictures.VECTORS / "mt.m2tw"), files["mt"])
     quantizer_vectors(model, files["layers"])
     layer_vectors(files["layers"], random)
     coder_vectors(model, files["coder"], random)

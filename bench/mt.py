@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Measures decoding with the priors of models/family/, each beside the transforms of the standard model, and writes a Markdown table: M2T with more
+or fewer groups, and MT, which runs all cells again for each group.
+
+    mt.py [--build build] [--priors m2t-8,mt-8] [--backend openblas] [--threads 1] [--quantizer 32] [--frames 10] [--rounds 5] CLIP...
+
+The first frames of every clip are coded and decoded with every prior, in turn, --rounds times; for each stage the least time counts: other work on the machine only adds.
+"""
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import tempfile
+
+import speed
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def read_tensors(path):
+    """name -> (dtype, shape, bytes)"""
+    raw = pathlib.Path(path).read_bytes()
+    begin = 8 + struct.unpack_from("<Q", raw)[0]
+    header = json.loads(raw[8:begin])
+    header.pop("__metadata__")
+    return {name: (entry["dtype"], entry["shape"], raw[begin + entry["data_offsets"][0]:begin + entry["data_offsets"][1]])
+            for name, entry in header.items()}
+
+
+def identity(tensors):
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        dtype, shape, data = tensors[name]
+        digest.update(name.encode() + b"\0" + dtype.encode() + b"\0" + struct.pack(f"<{1 + len(shape)}I", len(shape), *shape) + data)
+    return digest.hexdigest()
+
+
+def write_model(path, tensors):
+    header, at = {"__metadata__": {"format": "m2t", "identity": identity(tensors)}}, 0
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
+        at += len(data)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(data for _, _, data in tensors.values()))
+
+
+def with_prior(standard, prior, name):
+    """The standard model with another prior -> tensors, and the graph of the prior."""
+    graph = json.loads(standard["graph"][2])
+    graph["name"], graph["prior"] = name, json.loads(prior["graph"][2])["prior"]
+    text = json.dumps(graph).encode()
+    rest = {n: t for n, t in standard.items() if not n.startswith("prior.")}
+    return {**rest, **prior, "graph": ("U8", [len(text)], text)}, graph["prior"]
+
+
+def cost(prior, latents):
+    """Multiply-accumulates for each luma sample, as `m2t models` counts them."""
+    d, groups, parts, known, keys = prior["width"], prior["groups"], prior["parts"], 0, 0
+    again = prior.get("masking") == "input"
+    for size in groups:
+        known += size
+        keys += size * (64 if again else known) / 64
+    trunk = 2 * latents * d + len(prior["layers"]) * (4 * d * d + 2 * d * prior["mlp"] + 2 * keys * d)
+    heads = sum(2 * n * d for n in parts) + sum((d + 2 * n + d) * prior["step"] for n in parts[:-1])
+    return (trunk * (len(groups) if again else 1) + heads) / 256
+
+
+def first_frames(clip, count, folder):
+    path = pathlib.Path(folder) / (pathlib.Path(clip).stem + ".y4m")
+    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", clip, "-frames:v", str(count), "-pix_fmt", "yuv420p", str(path)], check=True)
+    return path
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="+")
+    parser.add_argument("--build", default=ROOT / "build")
+    parser.add_argument("--priors", default="m2t-4,m2t-6,m2t-8,m2t-12,mt-8")
+    parser.add_argument("--anchor", default="m2t-8", help="what times are compared with")
+    parser.add_argument("--backend", default="openblas")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quantizer", type=float, default=32)
+    parser.add_argument("--frames", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
+    program = str(pathlib.Path(args.build) / "bench" / "speed")
+    standard, names, runs, facts = read_tensors(ROOT / "models" / "standard.m2tw"), args.priors.split(","), {}, {}
+    latents = json.loads(standard["graph"][2])["latents"]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            file = ROOT / "models" / "family" / (name + ".prior")
+            tensors, prior = with_prior(standard, read_tensors(file), name)
+            write_model(pathlib.Path(folder) / (name + ".m2tw"), tensors)
+            facts[name] = (len(prior["groups"]), cost(prior, latents) / 1000, file.stat().st_size)
+        clips = [first_frames(clip, args.frames, folder) for clip in args.clips]
+        for _ in range(args.rounds):
+            for clip in clips:
+                for name in names:
+                    setting = (pathlib.Path(folder) / (name + ".m2tw"), args.backend, args.threads, 1, "medium", args.quantizer, clip)
+                    output = subprocess.run([program, *map(str, setting)], check=True, stdout=subprocess.PIPE, env=environment, text=True).stdout
+                    runs.setdefault((clip.stem, name), []).append(json.loads(output))
+    least = lambda group, side: {stage: min(run[side][stage] for run in group) for stage in group[0][side]}
+    chosen = {key: {**group[0], "encode": least(group, "encode"), "decode": least(group, "decode")} for key, group in runs.items()}
+    print(f"{speed.cpu_name()}; {args.backend}, {args.threads} thread{'s' * (args.threads > 1)}; quantizer {args.quantizer:g}; "
+          f"least of {args.rounds} runs; ratios to {args.anchor}\n")
+    print("| clip | prior | groups | prior kMAC/px | bytes of the prior | bytes a frame | decode: prior ms | range coder ms | both: ratio | frame ms | ratio "
+          "| encode: prior ms |")
+    print("|---" * 12 + "|")
+    for (clip, name), run in chosen.items():
+        latent_ms = lambda r: r["decode"]["prior_ms"] + r["decode"]["entropy_ms"]
+        groups, kmac, size = facts[name]
+        d, anchor = run["decode"], chosen.get((clip, args.anchor), run)
+        print(f"| {clip}, {run['width']}×{run['height']} | {name} | {groups} | {kmac:.2f} | {size:,} | {run['bytes'] / run['frames']:.0f} "
+              f"| {d['prior_ms']:.2f} | {d['entropy_ms']:.2f} | {latent_ms(run) / latent_ms(anchor):.2f} | {d['frame_ms']:.2f} "
+              f"| {d['frame_ms'] / anchor['decode']['frame_ms']:.2f} | {run['encode']['prior_ms']:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
