@@ -30,27 +30,46 @@ sat16(gint32 x)
     return (gint16) clamp32(x, -32768, 32767);
 }
 
-/* rnd() of the bitstream document. Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits of the sum. */
+/* rnd() of the bitstream document between two integers: clamping before rounding gives the same as after it with fewer instructions. Adding
+ * 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits of the sum. */
 static inline gint32
-rnd(float x)
+round_within(float x, float low, float high)
 {
     gint32 bits;
 
-    x = x < -2097152.0f ? -2097152.0f : x;
-    x = x > 2097152.0f ? 2097152.0f : x;
+    x = x < low ? low : x;
+    x = x > high ? high : x;
     x += 12582912.0f;
     memcpy(&bits, &x, sizeof bits);
     return bits - 0x4b400000;
 }
 
-#define SCALED(s, row, i) rnd((float) ((s)->sum[(gsize) (row) * (s)->n + (i)] + (s)->bias[i]) * (s)->scale[i])
+static inline gint32
+rnd(float x)
+{
+    return round_within(x, -2097152.0f, 2097152.0f);
+}
+
+static inline gint8
+round8(float x)
+{
+    return (gint8) round_within(x, -127.0f, 127.0f);
+}
+
+static inline gint16
+round16(float x)
+{
+    return (gint16) round_within(x, -32768.0f, 32767.0f);
+}
+
+#define SCALED(s, row, i) ((float) ((s)->sum[(gsize) (row) * (s)->n + (i)] + (s)->bias[i]) * (s)->scale[i])
 
 static void
 to8(const M2tStore *s, gint8 *restrict out)
 {
     for (int r = 0; r < s->m; r++, out += s->n)
         for (int i = 0; i < s->n; i++)
-            out[i] = clamp8(SCALED(s, r, i));
+            out[i] = round8(SCALED(s, r, i));
 }
 
 static void
@@ -58,7 +77,7 @@ relu8(const M2tStore *s, gint8 *restrict out)
 {
     for (int r = 0; r < s->m; r++, out += s->n)
         for (int i = 0; i < s->n; i++)
-            out[i] = clamp8(SCALED(s, r, i) - 127);
+            out[i] = (gint8) (round_within(SCALED(s, r, i), 0.0f, 254.0f) - 127);
 }
 
 static void
@@ -66,7 +85,7 @@ to16(const M2tStore *s, gint16 *restrict out)
 {
     for (int r = 0; r < s->m; r++, out += s->n)
         for (int i = 0; i < s->n; i++)
-            out[i] = sat16(SCALED(s, r, i));
+            out[i] = round16(SCALED(s, r, i));
 }
 
 static void
@@ -74,7 +93,7 @@ add16(const M2tStore *s, gint16 *restrict out)
 {
     for (int r = 0; r < s->m; r++, out += s->n)
         for (int i = 0; i < s->n; i++)
-            out[i] = sat16(out[i] + sat16(SCALED(s, r, i)));
+            out[i] = sat16(out[i] + round16(SCALED(s, r, i)));
 }
 
 static void
@@ -82,7 +101,7 @@ to32(const M2tStore *s, gint32 *restrict out)
 {
     for (int r = 0; r < s->m; r++, out += s->n)
         for (int i = 0; i < s->n; i++)
-            out[i] = SCALED(s, r, i);
+            out[i] = rnd(SCALED(s, r, i));
 }
 
 static void
@@ -143,7 +162,7 @@ depthwise_column(const gint8 *const *tap, int channels, const gint8 *restrict we
     for (int i = 0; i < channels; i++) {
         gint32 sum = PAIR(0, 1) + PAIR(2, 3) + PAIR(4, 5) + PAIR(6, 7) + tap[8][i] * weight[8 * channels + i];
 
-        out[i] = clamp8(rnd((float) (sum + bias[i]) * scale[i]));
+        out[i] = round8((float) (sum + bias[i]) * scale[i]);
     }
 }
 
@@ -189,7 +208,7 @@ row_spread(const gint16 *restrict in, int width, gint32 *sum_out)
     return spread > 0 ? 1.0f / sqrtf((float) spread) : 0.0f;
 }
 
-#define NORMED(i) rnd((float) (width * in[i] - sum) * t * scale[i])
+#define NORMED(i) ((float) (width * in[i] - sum) * t * scale[i])
 
 static void
 norm8(const gint16 *restrict in, const float *restrict scale, gint8 *restrict out, int rows, int width)
@@ -199,7 +218,7 @@ norm8(const gint16 *restrict in, const float *restrict scale, gint8 *restrict ou
         float t = row_spread(in, width, &sum);
 
         for (int i = 0; i < width; i++)
-            out[i] = clamp8(NORMED(i));
+            out[i] = round8(NORMED(i));
     }
 }
 
@@ -211,7 +230,7 @@ norm16(const gint16 *restrict in, const float *restrict scale, gint16 *restrict 
         float t = row_spread(in, width, &sum);
 
         for (int i = 0; i < width; i++)
-            out[i] = sat16(NORMED(i));
+            out[i] = round16(NORMED(i));
     }
 }
 
@@ -220,10 +239,10 @@ quantise(const gint32 *restrict s, const gint32 *restrict t, const float *restri
 {
     for (int i = 0; i < n; i++) {
         float v = (float) (s[i] + t[i]) * gain[i];
-        gint32 y = clamp32(rnd(v), -16383, 16383);
+        gint32 y = round_within(v, -16383.0f, 16383.0f);
 
         out[i] = (gint16) y;
-        rest[i] = (gint8) clamp32(rnd((v - (float) y) * 128.0f), -64, 64);
+        rest[i] = (gint8) round_within((v - (float) y) * 128.0f, -64.0f, 64.0f);
     }
 }
 
@@ -231,14 +250,14 @@ static void
 dequantise(const gint16 *restrict in, const float *restrict gain, gint16 *restrict out, int n)
 {
     for (int i = 0; i < n; i++)
-        out[i] = (gint16) clamp32(rnd((float) in[i] * gain[i]), -16319, 16319);
+        out[i] = (gint16) round_within((float) in[i] * gain[i], -16319.0f, 16319.0f);
 }
 
 static void
 features(const gint16 *restrict latent, const float *restrict feature, const gint8 *restrict log, gint8 *restrict t, gint8 *restrict out_log, int n)
 {
     for (int i = 0; i < n; i++)
-        t[i] = clamp8(rnd((float) latent[i] * feature[i]));
+        t[i] = round8((float) latent[i] * feature[i]);
     for (int i = 0; i < n; i++)
         out_log[i] = log[t[i] < 0 ? -t[i] : t[i]];
 }
@@ -380,7 +399,7 @@ attend(const M2tAttention *a, int head, const gint32 *absent, const gint16 *keys
     t = 1.0f / (float) softmax(a, head, absent, rel + head * M2T_KEYS, seen, count, product, weight);
     multiply_pairs(weight, (seen + 1) / 2, values + 2 * offset, 2 * (gsize) a->width, size, product);
     for (int i = 0; i < size; i++)
-        out[offset + i] = clamp8(rnd((float) product[i] * t * a->context[offset + i]));
+        out[offset + i] = round8((float) product[i] * t * a->context[offset + i]);
 }
 
 static void
@@ -403,12 +422,12 @@ static void
 levels(const M2tLevels *l, const gint32 *restrict sum, const gint32 *restrict bias, const float *restrict mean_scale,
        const float *restrict level_scale, const gint32 *restrict size, gint32 *restrict mean, guint8 *restrict level, int n)
 {
-    float step = (float) l->step;
+    float step = (float) l->step, limit = (float) l->limit;
 
     for (int i = 0; i < n; i++)
-        mean[i] = clamp32(rnd((float) (sum[i] + bias[i]) * mean_scale[i]), -262128, 262128);
+        mean[i] = round_within((float) (sum[i] + bias[i]) * mean_scale[i], -262128.0f, 262128.0f);
     for (int i = 0; i < n; i++) {
-        gint32 v = clamp32(rnd((float) (sum[n + i] + bias[n + i]) * level_scale[i]), -l->limit, l->limit) + size[i] - l->base;
+        gint32 v = round_within((float) (sum[n + i] + bias[n + i]) * level_scale[i], -limit, limit) + size[i] - l->base;
 
         /* Numerator below 2^17: the rounded quotient has the same floor as the exact one. */
         level[i] = (guint8) MIN((gint32) ((float) MAX(v, 0) / step), l->levels - 1);
