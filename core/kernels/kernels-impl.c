@@ -343,20 +343,18 @@ turn_value(const gint8 *value, int width, int j, gint16 *restrict values)
         values[2 * i + j % 2] = value[i];
 }
 
-/* Cells @begin...@end - 1; a cell that is not there is zeros, and so is the one that an odd last one is paired with. */
+/* Cells @begin...@end - 1; a cell that is not there is zeros, and so is the one that stands beside an odd last one. */
 static void
 turn_cells(const gint8 *qkv, int width, const gint32 *slot, int begin, int end, gint16 *keys, gint16 *values)
 {
     static const gint8 nothing[2 * CHANNELS_MAX];
 
-    for (int j = begin; j < end; j++) {
-        const gint8 *key = slot[j] >= 0 ? qkv + slot[j] * 3 * (gsize) width + width : nothing;
+    for (int j = begin; j < end + (end & 1); j++) {
+        const gint8 *key = j < end && slot[j] >= 0 ? qkv + slot[j] * 3 * (gsize) width + width : nothing;
 
         turn_key(key, width, j, keys);
         turn_value(key + width, width, j, values);
     }
-    if (end & 1)
-        turn_value(nothing, width, end, values);
 }
 
 /* From products to weights; returns their sum. @count is a multiple of 8, what is not seen is absent. */
