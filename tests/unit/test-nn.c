@@ -18,19 +18,23 @@ random_matrix(int rows, int columns, int low, int high)
     return values;
 }
 
+/* @wide: weights of 15 bits, for backends that take them whole. */
 static void
-check_product(const M2tGemm *gemm, int m, int n, int k)
+check_product(const M2tGemm *gemm, int m, int n, int k, gboolean wide)
 {
-    g_autofree gint8 *in = random_matrix(m, k, -127, 127), *weight = random_matrix(n, k, -127, 127);
+    g_autofree gint8 *in = random_matrix(m, k, -127, 127), *weight = random_matrix(n, k, -127, 127), *low = random_matrix(n, k, -64, 63);
     g_autofree gint32 *sum = g_new(gint32, (gsize) (m + M2T_GEMM_ROWS) * n);
-    gpointer packed = gemm->pack(weight, n, k), scratch = gemm->scratch_new(m, n, k);
+    gpointer packed = wide ? gemm->pack_wide(weight, low, n, k) : gemm->pack(weight, n, k), scratch = gemm->scratch_new(m, n, k);
 
     gemm->run(packed, in, m, n, k, sum, scratch);
     for (int i = 0; i < m * n; i++) {
         gint32 expected = 0;
 
-        for (int j = 0; j < k; j++)
-            expected += in[i / n * k + j] * weight[i % n * k + j];
+        for (int j = 0; j < k; j++) {
+            int at = i % n * k + j;
+
+            expected += in[i / n * k + j] * (wide ? 128 * weight[at] + low[at] : weight[at]);
+        }
         g_assert_cmpint(sum[i], ==, expected);
     }
     gemm->scratch_free(scratch);
@@ -45,27 +49,7 @@ test_products(void)
     g_assert_nonnull(gemm[0]);
     for (int i = 0; gemm[i]; i++)
         for (int turn = 0; turn < 60; turn++)
-            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 600) : 1536);
-}
-
-/* Weights of 15 bits, where a backend takes them whole: within the limits of a layer that is valid. */
-static void
-check_wide_product(const M2tGemm *gemm, int m, int n, int k)
-{
-    g_autofree gint8 *in = random_matrix(m, k, -127, 127), *weight = random_matrix(n, k, -127, 127), *low = random_matrix(n, k, -64, 63);
-    g_autofree gint32 *sum = g_new(gint32, (gsize) (m + M2T_GEMM_ROWS) * n);
-    gpointer packed = gemm->pack_wide(weight, low, n, k), scratch = gemm->scratch_new(m, n, k);
-
-    gemm->run(packed, in, m, n, k, sum, scratch);
-    for (int i = 0; i < m * n; i++) {
-        gint32 expected = 0;
-
-        for (int j = 0; j < k; j++)
-            expected += in[i / n * k + j] * (128 * weight[i % n * k + j] + low[i % n * k + j]);
-        g_assert_cmpint(sum[i], ==, expected);
-    }
-    gemm->scratch_free(scratch);
-    gemm->free(packed);
+            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 600) : 1536, FALSE);
 }
 
 static void
@@ -76,7 +60,7 @@ test_wide_products(void)
 
     for (int i = 0; gemm[i]; i++)
         for (int turn = 0; gemm[i]->pack_wide && turn < 60; turn++) {
-            check_wide_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 512) : 512);
+            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 512) : 512, TRUE);
             any = TRUE;
         }
     if (!any)
