@@ -39,7 +39,7 @@ def draw(axis, lines, side):
     axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axis.set_ylabel(f"{side}, frames/s")
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="lower left")
 
 
 def main():
