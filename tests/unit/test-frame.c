@@ -340,7 +340,7 @@ check_refused_header(guint8 flags, const char *rest, gsize size, M2tError code, 
     check[0] = crc & 255;
     check[1] = crc >> 8 & 255;
     g_byte_array_append(frame, check, 2);
-    g_byte_array_append(frame, (const guint8 *) "\0\0\0\0", 4);
+    g_byte_array_append(frame, (const guint8 *) "\0\0\0\0", 5);
     check_refused(frame->data, frame->len, code, word);
 }
 
@@ -353,11 +353,11 @@ test_refusals(void)
     check_refused_header(0, "\x00", 1, M2T_ERROR_STREAM, "slices");
     check_refused_header(0, many_slices, sizeof many_slices, M2T_ERROR_UNSUPPORTED, "slices");
     check_refused_header(0, "\xff\xff\xff\xff\x0f", 5, M2T_ERROR_STREAM, "length");
-    check_refused_header(4, "\x00\x01\x00", 3, M2T_ERROR_STREAM, "sequence header: version");
-    check_refused_header(4, "\x04\x01zzz\x01\x00", 7, M2T_ERROR_STREAM, "sequence header: model");
+    check_refused_header(4, "\x00\x01\x01", 3, M2T_ERROR_STREAM, "sequence header: version");
+    check_refused_header(4, "\x04\x01zzz\x01\x01", 7, M2T_ERROR_STREAM, "sequence header: model");
     check_refused_header(4, "\xff\xff\xff\xff\x0f", 5, M2T_ERROR_STREAM, "sequence");
-    check_refused_header(8, "\x01x\x01\x00", 4, M2T_ERROR_UNSUPPORTED, "extension");
-    check_refused_header(8, "\x7fx\x01\x00", 4, M2T_ERROR_STREAM, "extension");
+    check_refused_header(8, "\x01x\x01\x01", 4, M2T_ERROR_UNSUPPORTED, "extension");
+    check_refused_header(8, "\x7fx\x01\x01", 4, M2T_ERROR_STREAM, "extension");
 }
 
 static void
