@@ -5,8 +5,8 @@
  * of a buffer from downstream's pool. By default nothing is held back, the latency is zero; with max-frame-delay several frames are
  * decoded at the same time, and all but one are held. Frames are pushed from the streaming thread only, in order, and nothing is pushed,
  * dropped or negotiated before those that are held.
- * What is damaged or lost is asked for as a key frame. Until it comes, frames are shown as far as they are there: slices that are missing, or
- * lean on what is, show what was there before, and the frame is flagged as corrupted. Only a missing model or memory is an error. */
+ * After damage or loss a key frame is asked for. Until it comes nothing is shown, or, where the picture is made of slices, what is there: slices that are
+ * missing, or lean on what is, show what was there before, and the frame is flagged as corrupted. Only a missing model or memory is an error. */
 /**
  * SECTION:element-m2tdec
  * @title: m2tdec
@@ -430,6 +430,8 @@ gst_m2t_dec_decode(GstM2tDec *self, Held *held)
     }
     if (gst_m2t_dec_is_loss(self, frame->input_buffer, &info)) {
         GST_INFO_OBJECT(self, "frames were lost before frame %u", frame->system_frame_number);
+        if (info.slices == 1)
+            return FLOW_DAMAGED;
         gst_m2t_dec_ask_for_key(self, frame);
     }
     if (!self->started)

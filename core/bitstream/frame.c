@@ -478,6 +478,7 @@ m2t_frame_info_read(const void *data, gsize size, M2tFrameInfo *info, GError **e
         return FALSE;
     info->key = info->has_sequence = header.has_sequence;
     info->inter = header.inter;
+    info->slices = header.slices;
     info->number = header.number;
     info->quantizer = header.q / 4.0;
     memcpy(info->identity, header.model, sizeof info->identity);

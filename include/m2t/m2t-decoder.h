@@ -23,6 +23,7 @@ typedef struct {
     gboolean key;                                  /* carries a sequence header */
     gboolean inter;                                /* leans on the frame before */
     guint8 number;                                 /* frame counter modulo 256 */
+    guint slices;                                  /* bands that can be decoded without the others */
     double quantizer;
     guint8 identity[M2T_MODEL_IDENTITY_SIZE];      /* of the model; valid if has_sequence */
     gboolean has_sequence;                         /* @video and @identity are valid: they were in this frame,
