@@ -397,3 +397,25 @@ test_run(void)
     gst_deinit();
     return result;
 }
+
+/* Only the picture's own samples: what lies between rows is nobody's. */
+void
+assert_same_picture(GstBuffer *a, GstBuffer *b, guint width, guint height)
+{
+    GstVideoInfo info;
+    GstVideoFrame fa, fb;
+
+    gst_video_info_set_format(&info, GST_VIDEO_FORMAT_I420, width, height);
+    g_assert_true(gst_video_frame_map(&fa, &info, a, GST_MAP_READ));
+    g_assert_true(gst_video_frame_map(&fb, &info, b, GST_MAP_READ));
+    for (guint p = 0; p < 3; p++) {
+        for (gint y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT(&fa, p); y++) {
+            const guint8 *ra = (guint8 *) GST_VIDEO_FRAME_PLANE_DATA(&fa, p) + y * GST_VIDEO_FRAME_PLANE_STRIDE(&fa, p);
+            const guint8 *rb = (guint8 *) GST_VIDEO_FRAME_PLANE_DATA(&fb, p) + y * GST_VIDEO_FRAME_PLANE_STRIDE(&fb, p);
+
+            g_assert_cmpint(memcmp(ra, rb, (gsize) GST_VIDEO_FRAME_COMP_WIDTH(&fa, p)), ==, 0);
+        }
+    }
+    gst_video_frame_unmap(&fa);
+    gst_video_frame_unmap(&fb);
+}

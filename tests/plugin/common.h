@@ -33,12 +33,14 @@ void harness_free(GstHarness *h);
 /* The first error on the bus: its code if it is in @domain, else -1. */
 gint posted_error(GstHarness *h, GQuark domain);
 
-/* @count frames coded by m2tenc, framed, key frames every @key_int_max (0: all); elements are GstBuffers. */
+/* @count frames coded by m2tenc, framed, key frames every @key_int_max (as its property says); elements are GstBuffers. */
 GPtrArray *coded_frames(guint width, guint height, guint count, guint key_int_max);
 GPtrArray *coded_frames_of(const char *raw, const char *properties, guint count);
 
 /* The same as the bytes of an .m2tv file. */
 GBytes *coded_file(guint count, guint key_int_max);
+
+void assert_same_picture(GstBuffer *a, GstBuffer *b, guint width, guint height);
 
 M2tFrameInfo frame_info(GstBuffer *coded);
 gboolean is_delta(GstBuffer *buffer);

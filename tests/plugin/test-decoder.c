@@ -79,28 +79,6 @@ decoded_by_library(GstBuffer *coded, guint width, guint height)
     return buffer;
 }
 
-/* Only the picture's own samples: what lies between rows is nobody's. */
-static void
-assert_same_picture(GstBuffer *a, GstBuffer *b, guint width, guint height)
-{
-    GstVideoInfo info;
-    GstVideoFrame fa, fb;
-
-    gst_video_info_set_format(&info, GST_VIDEO_FORMAT_I420, width, height);
-    g_assert_true(gst_video_frame_map(&fa, &info, a, GST_MAP_READ));
-    g_assert_true(gst_video_frame_map(&fb, &info, b, GST_MAP_READ));
-    for (guint p = 0; p < 3; p++) {
-        for (gint y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT(&fa, p); y++) {
-            const guint8 *ra = (guint8 *) GST_VIDEO_FRAME_PLANE_DATA(&fa, p) + y * GST_VIDEO_FRAME_PLANE_STRIDE(&fa, p);
-            const guint8 *rb = (guint8 *) GST_VIDEO_FRAME_PLANE_DATA(&fb, p) + y * GST_VIDEO_FRAME_PLANE_STRIDE(&fb, p);
-
-            g_assert_cmpint(memcmp(ra, rb, (gsize) GST_VIDEO_FRAME_COMP_WIDTH(&fa, p)), ==, 0);
-        }
-    }
-    gst_video_frame_unmap(&fa);
-    gst_video_frame_unmap(&fb);
-}
-
 static void
 accept_caps(void)
 {
@@ -620,6 +598,61 @@ loss(void)
     }
 }
 
+/* The same frame as a transport hands it on that lost @slice. */
+static GstBuffer *
+without_slice(GstBuffer *coded, guint slice)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    const guint8 *parts[M2T_SLICES_MAX];
+    M2tFrameLayout layout;
+    GstBuffer *rest;
+    GstMapInfo map;
+    gsize at;
+
+    gst_buffer_map(coded, &map, GST_MAP_READ);
+    g_assert_true(m2t_frame_layout_read(map.data, map.size, &layout, NULL));
+    at = layout.header_size;
+    for (guint i = 0; i < layout.slices; at += layout.slice_size[i++])
+        parts[i] = i == slice ? NULL : map.data + at;
+    m2t_frame_assemble(out, map.data, &layout, parts);
+    gst_buffer_unmap(coded, &map);
+    rest = gst_buffer_new_memdup(out->data, out->len);
+    gst_buffer_copy_into(rest, coded, GST_BUFFER_COPY_METADATA, 0, -1);
+    GST_BUFFER_FLAG_SET(rest, GST_BUFFER_FLAG_CORRUPTED);
+    return rest;
+}
+
+/* A lost slice costs its band, and is asked for; whole frames that are lost cost nothing but themselves. */
+static void
+lost_slices(void)
+{
+    g_autofree char *caps = raw_caps(64, 96, NULL);
+    g_autoptr(GPtrArray) coded = coded_frames_of(caps, "slices=3 key-int-max=6", 8);
+    GstHarness *h = decoder("");
+
+    for (guint i = 0; i < 8; i++) {
+        if (i == 4)
+            continue;
+        if (i == 2)
+            g_assert_cmpint(gst_harness_push(h, without_slice(coded->pdata[i], 1)), ==, GST_FLOW_OK);
+        else
+            push_ok(h, coded->pdata[i]);
+    }
+    g_assert_cmpuint(received(h), ==, 7);
+    g_assert_cmpuint(requests_for_key_frames(h), ==, 1);
+    for (guint i = 0; i < 7; i++) {
+        g_autoptr(GstBuffer) shown = gst_harness_pull(h);
+        gboolean damaged = GST_BUFFER_FLAG_IS_SET(shown, GST_BUFFER_FLAG_CORRUPTED);
+
+        if (i < 2 || i >= 5)
+            g_assert_false(damaged);
+        if (i == 2)
+            g_assert_true(damaged);
+    }
+    assert_none_pending(h);
+    harness_free(h);
+}
+
 static void
 skipped_key_frames_are_no_loss(void)
 {
@@ -1037,6 +1070,7 @@ main(int argc, char **argv)
     g_test_add_func("/decoder/B25 B26 B29 damage", damage_costs_frames_up_to_the_next_key);
     g_test_add_func("/decoder/B25 max-errors", max_errors);
     g_test_add_func("/decoder/B27 loss", loss);
+    g_test_add_func("/decoder/B27 lost slices", lost_slices);
     g_test_add_func("/decoder/B27 skipped frames before a key frame are no loss", skipped_key_frames_are_no_loss);
     g_test_add_func("/decoder/B28 joins late", joins_late);
     g_test_add_func("/decoder/B30 fuzz", fuzz);

@@ -1031,6 +1031,120 @@ stress(void)
     harness_free(h);
 }
 
+/* --- streams whose frames depend on each other --- */
+
+/* Bytes of @count frames from @first on, which move. */
+static gsize
+bytes_of(GstHarness *h, guint first, guint count, guint width, guint height)
+{
+    gsize bytes = 0;
+
+    for (guint i = first; i < first + count; i++) {
+        g_autoptr(GstBuffer) coded = NULL;
+
+        g_assert_cmpint(gst_harness_push(h, raw_frame(width, height, i)), ==, GST_FLOW_OK);
+        coded = gst_harness_pull(h);
+        bytes += gst_buffer_get_size(coded);
+    }
+    return bytes;
+}
+
+/* FRAME_TIME is 1/25 s: 150 kbit/s are 750 bytes a frame. In two seconds half a buffer is an eighth. */
+static void
+bitrate_while_playing(void)
+{
+    const guint bitrates[] = {300, 150, 600};
+    g_autofree char *caps = raw_caps(208, 144, NULL);
+    const char *modes[] = {"cbr", "vbr max-bitrate=1200"};
+
+    for (guint mode = 0; mode < G_N_ELEMENTS(modes); mode++) {
+        g_autofree char *launch = g_strdup_printf("m2tenc model-file=live key-int-max=1 bitrate=300 rate-control=%s", modes[mode]);
+        GstHarness *h = harness(launch, caps, FRAMED_CAPS);
+
+        for (guint i = 0; i < G_N_ELEMENTS(bitrates); i++) {
+            gsize bytes;
+
+            g_object_set(h->element, "bitrate", bitrates[i], NULL);
+            bytes_of(h, 60 * i, 3, 208, 144); /* that it may take */
+            bytes = bytes_of(h, 60 * i + 3, 50, 208, 144);
+            g_test_message("%s, %u kbit/s: %" G_GSIZE_FORMAT " bytes in 2 s", modes[mode], bitrates[i], bytes);
+            g_assert_cmpuint(bytes, >, bitrates[i] * 125 * 2 * 8 / 10);
+            g_assert_cmpuint(bytes, <, bitrates[i] * 125 * 2 * 12 / 10);
+        }
+        harness_free(h);
+    }
+}
+
+static void
+rate_control_without_time(void)
+{
+    GstHarness *h = harness("m2tenc rate-control=cbr bitrate=50", "video/x-raw, format=I420, width=64, height=48, framerate=0/1", FRAMED_CAPS);
+
+    for (guint i = 0; i < 20; i++) {
+        GstBuffer *raw = raw_frame(WIDTH, HEIGHT, i);
+        g_autoptr(GstBuffer) coded = NULL;
+
+        GST_BUFFER_PTS(raw) = GST_BUFFER_DURATION(raw) = GST_CLOCK_TIME_NONE;
+        g_assert_cmpint(gst_harness_push(h, raw), ==, GST_FLOW_OK);
+        coded = gst_harness_pull(h);
+        g_assert_cmpuint(gst_buffer_get_size(coded), <, 1000);
+    }
+    harness_free(h);
+}
+
+/* What does not change costs a header; a key frame all of it. */
+static void
+still_picture(void)
+{
+    GstHarness *h = harness("m2tenc", RAW_CAPS, FRAMED_CAPS), *every = encoder("");
+    GstHarness *decoder = harness("m2tdec", FRAMED_CAPS, NULL);
+    g_autoptr(GstBuffer) first = NULL;
+    gsize whole = 0;
+
+    for (guint i = 0; i < 60; i++) {
+        GstBuffer *raw = raw_frame(WIDTH, HEIGHT, 0);
+        g_autoptr(GstBuffer) coded = NULL, shown = NULL, key = NULL;
+
+        GST_BUFFER_PTS(raw) = i * FRAME_TIME;
+        g_assert_cmpint(gst_harness_push(every, gst_buffer_ref(raw)), ==, GST_FLOW_OK);
+        g_assert_cmpint(gst_harness_push(h, raw), ==, GST_FLOW_OK);
+        coded = gst_harness_pull(h);
+        key = gst_harness_pull(every);
+        whole = i == 0 ? gst_buffer_get_size(coded) : whole;
+        g_assert_false(is_delta(key));
+        g_assert_cmpint(is_delta(coded), ==, i != 0 && i != 50); /* two seconds */
+        if (is_delta(coded))
+            g_assert_cmpuint(gst_buffer_get_size(coded), <, whole / 10);
+        g_assert_cmpint(gst_harness_push(decoder, gst_buffer_ref(coded)), ==, GST_FLOW_OK);
+        shown = gst_harness_pull(decoder);
+        g_assert_false(GST_BUFFER_FLAG_IS_SET(shown, GST_BUFFER_FLAG_CORRUPTED));
+        if (first)
+            assert_same_picture(first, shown, WIDTH, HEIGHT);
+        else
+            first = g_steal_pointer(&shown);
+    }
+    harness_free(decoder);
+    harness_free(every);
+    harness_free(h);
+}
+
+/* More than there is room for is lowered with a warning, also when a new size has less. */
+static void
+slices(void)
+{
+    GstHarness *h = harness("m2tenc slices=4", RAW_CAPS, FRAMED_CAPS);
+    g_autoptr(GstBuffer) small = NULL, large = NULL;
+
+    g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, HEIGHT, 0)), ==, GST_FLOW_OK);
+    small = gst_harness_pull(h);
+    g_assert_cmpuint(frame_info(small).slices, ==, 3);
+    gst_harness_set_src_caps_str(h, "video/x-raw, format=I420, width=64, height=96, framerate=25/1");
+    g_assert_cmpint(gst_harness_push(h, raw_frame(WIDTH, 96, 1)), ==, GST_FLOW_OK);
+    large = gst_harness_pull(h);
+    g_assert_cmpuint(frame_info(large).slices, ==, 4);
+    harness_free(h);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1080,6 +1194,10 @@ main(int argc, char **argv)
     g_test_add_func("/encoder/B31 refused frames are let go", refused_frames_are_let_go);
     g_test_add_func("/encoder/B33 stops with held frames", stops_with_held_frames);
     g_test_add_func("/encoder/C9 speed presets", speed_presets);
+    g_test_add_func("/encoder/C9 C10 U2 bitrate while playing", bitrate_while_playing);
+    g_test_add_func("/encoder/B13 B14 rate control without time", rate_control_without_time);
+    g_test_add_func("/encoder/C9 still pictures", still_picture);
+    g_test_add_func("/encoder/C9 slices", slices);
     g_test_add_func("/encoder/L1 stress", stress);
     return test_run();
 }
