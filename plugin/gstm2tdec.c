@@ -69,6 +69,7 @@ struct _GstM2tDec {
     gboolean format_stale; /* the output state does not follow @input_state yet */
     M2tVideoInfo header;   /* that the output state was made from */
     gboolean started;      /* a key frame has been opened */
+    gboolean refreshed;    /* slices are refreshed in turn, damage goes away by itself */
     gboolean has_number;   /* @number is the counter of the frame before */
     guint8 number;
     Held held[M2T_FRAMES_MAX]; /* a ring; as many as are pending in @decoder */
@@ -221,7 +222,8 @@ gst_m2t_dec_give_up(GstM2tDec *self, GstVideoCodecFrame *frame, GstFlowReturn re
 static void
 gst_m2t_dec_ask_for_key(GstM2tDec *self, GstVideoCodecFrame *frame)
 {
-    gst_video_decoder_request_sync_point(GST_VIDEO_DECODER(self), frame, (GstVideoDecoderRequestSyncPointFlags) 0);
+    if (!self->refreshed)
+        gst_video_decoder_request_sync_point(GST_VIDEO_DECODER(self), frame, (GstVideoDecoderRequestSyncPointFlags) 0);
 }
 
 /* Waits for the oldest frame that is held and pushes it. */
@@ -415,6 +417,20 @@ gst_m2t_dec_decode_into(GstM2tDec *self, Held *held)
     return gst_m2t_dec_refuse(self, error);
 }
 
+/* Later frames may lean on the one that is open, although nobody will see it. */
+static GstFlowReturn
+gst_m2t_dec_decode_unseen(GstM2tDec *self)
+{
+    GstFlowReturn ret = gst_m2t_dec_drain(GST_VIDEO_DECODER(self));
+    g_autoptr(GError) error = NULL;
+
+    if (ret != GST_FLOW_OK)
+        return ret;
+    if (!m2t_decoder_start(self->decoder, NULL, &error) || !m2t_decoder_finish(self->decoder, &error))
+        return gst_m2t_dec_refuse(self, error);
+    return FLOW_SKIP;
+}
+
 /* From coded bytes on, until the frame is in the decoder's hands. */
 static GstFlowReturn
 gst_m2t_dec_decode(GstM2tDec *self, Held *held)
@@ -437,12 +453,14 @@ gst_m2t_dec_decode(GstM2tDec *self, Held *held)
     if (!self->started)
         gst_m2t_dec_report_start(self);
     self->started = TRUE;
+    if (info.key)
+        self->refreshed = info.inter;
     self->has_number = TRUE;
     self->number = info.number;
 
     if (gst_m2t_dec_is_too_late(self, frame)) {
         GST_DEBUG_OBJECT(self, "frame %u is too late to be shown", frame->system_frame_number);
-        return FLOW_SKIP;
+        return gst_m2t_dec_decode_unseen(self);
     }
     ret = gst_m2t_dec_follow_format(self, &info.video);
     if (ret == GST_FLOW_OK)

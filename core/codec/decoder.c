@@ -21,6 +21,7 @@ typedef struct {
     M2tFrameHeader header;
     M2tSliceBytes slice[M2T_SLICES_MAX]; /* behind their heads; without data where all tokens are kept */
     M2tPicture picture;
+    gboolean shown;
     guint damaged;             /* slices that are not what the encoder meant */
     gint broken;               /* slices whose data turned out to be none */
 } FrameDecoder;
@@ -334,7 +335,9 @@ decode_picture(FrameDecoder *f)
         f->broken = 1;
         return;
     }
-    m2t_synthesis_run(&f->synthesis, f->codec.latents, f->codec.kept, &f->codec.quant, &f->picture);
+    m2t_synthesis_take(&f->synthesis, f->codec.latents, f->codec.kept, &f->codec.quant);
+    if (f->shown)
+        m2t_synthesis_run(&f->synthesis, &f->codec.quant, &f->picture);
     m2t_profile_end(&f->codec.profile, M2T_STAGE_SYNTHESIS);
 }
 
@@ -425,7 +428,7 @@ m2t_decoder_start(M2tDecoder *d, const M2tPicture *picture, GError **error)
     gboolean leans;
     FrameDecoder *f;
 
-    g_return_val_if_fail(d && picture && m2t_jobs_pending(d->jobs) < d->settings.frames, FALSE);
+    g_return_val_if_fail(d && m2t_jobs_pending(d->jobs) < d->settings.frames, FALSE);
     if (!d->open) {
         g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "no frame is open");
         return FALSE;
@@ -438,7 +441,8 @@ m2t_decoder_start(M2tDecoder *d, const M2tPicture *picture, GError **error)
         return FALSE;
     }
     f->header = d->header;
-    f->picture = *picture;
+    f->shown = picture != NULL;
+    f->picture = picture ? *picture : (M2tPicture) {0};
     if (leans && d->last != f)
         m2t_synthesis_keep(&f->synthesis, &d->last->synthesis, f->codec.kept);
     d->last = f;

@@ -9,6 +9,11 @@ typedef struct {
     const gint16 *latents;
     const guint8 *kept;
     const M2tQuant *quant;
+} TakeRun;
+
+typedef struct {
+    M2tSynthesis *synthesis;
+    const M2tQuant *quant;
     M2tPicture *picture;
 } SynthesisRun;
 
@@ -42,6 +47,26 @@ m2t_synthesis_keep(M2tSynthesis *s, const M2tSynthesis *before, const guint8 *ke
 }
 
 static void
+take(void *data, int begin, int end, int worker)
+{
+    const TakeRun *run = data;
+    gsize latents = run->synthesis->context->net->model->latents;
+
+    for (int token = begin; token < end; token++)
+        if (!run->kept[token])
+            run->synthesis->context->kernels->dequantise(run->latents + token * latents, run->quant->igain, run->synthesis->values + token * latents,
+                                                         (int) latents);
+}
+
+void
+m2t_synthesis_take(M2tSynthesis *s, const gint16 *latents, const guint8 *kept, const M2tQuant *quant)
+{
+    TakeRun run = {s, latents, kept, quant};
+
+    m2t_threads_run(s->context->threads, s->geometry.token_rows * s->geometry.token_columns, M2T_CHUNK, take, &run);
+}
+
+static void
 enter(void *data, int begin, int end, int worker)
 {
     const SynthesisRun *run = data;
@@ -52,11 +77,8 @@ enter(void *data, int begin, int end, int worker)
     int m = end - begin, latents = net->weights->in.k, c = s->stage16.channels;
     int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, net->weights->between_shift);
     M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->synthesis_bias, m);
-    gint16 *values = s->values + (gsize) begin * latents;
+    const gint16 *values = s->values + (gsize) begin * latents;
 
-    for (int i = 0; i < m; i++)
-        if (!run->kept[begin + i])
-            context->kernels->dequantise(run->latents + (gsize) (begin + i) * latents, run->quant->igain, values + (gsize) i * latents, latents);
     context->kernels->split(values, scratch->hi, scratch->lo, (gsize) m * latents);
     m2t_linear_sums_wide(context, scratch, &net->in, m);
     context->kernels->to16(&store, s->stage16.stream + (gsize) begin * c);
@@ -152,12 +174,12 @@ leave(void *data, int begin, int end, int worker)
 }
 
 void
-m2t_synthesis_run(M2tSynthesis *s, const gint16 *latents, const guint8 *kept, const M2tQuant *quant, M2tPicture *picture)
+m2t_synthesis_run(M2tSynthesis *s, const M2tQuant *quant, M2tPicture *picture)
 {
     const M2tContext *context = s->context;
     const M2tTransform *net = &context->net->synthesis;
     int tokens = s->geometry.token_rows * s->geometry.token_columns;
-    SynthesisRun run = {s, latents, kept, quant, picture};
+    SynthesisRun run = {s, quant, picture};
 
     m2t_threads_run(context->threads, tokens, M2T_CHUNK, enter, &run);
     m2t_stage_run(&s->stage16, context, net->block16, net->weights->blocks16, net->weights->between_shift);

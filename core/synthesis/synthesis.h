@@ -22,7 +22,10 @@ void m2t_synthesis_clear(M2tSynthesis *synthesis);
 /* Takes the values of the tokens in @kept over from the frame before. */
 void m2t_synthesis_keep(M2tSynthesis *synthesis, const M2tSynthesis *before, const guint8 *kept);
 
-/* @latents: [token_rows][token_columns][latents]. Tokens in @kept have the values that they had. */
-void m2t_synthesis_run(M2tSynthesis *synthesis, const gint16 *latents, const guint8 *kept, const M2tQuant *quant, M2tPicture *picture);
+/* Dequantises @latents ([token_rows][token_columns][latents]); tokens in @kept have the values that they had. */
+void m2t_synthesis_take(M2tSynthesis *synthesis, const gint16 *latents, const guint8 *kept, const M2tQuant *quant);
+
+/* The picture of the values. */
+void m2t_synthesis_run(M2tSynthesis *synthesis, const M2tQuant *quant, M2tPicture *picture);
 
 #endif

@@ -55,7 +55,8 @@ M2T_API gboolean m2t_decoder_open_frame(M2tDecoder *decoder, const void *data, g
 M2T_API gboolean m2t_decoder_decode(M2tDecoder *decoder, M2tPicture *picture, GError **error);
 
 /* Begins to decode the packet just opened, in a thread of the decoder; with one frame in flight it is done on return. @picture is copied; the planes
- * it points to, and the packet, must stay until the frame is finished. A caller's mistake: as many frames as there can be are pending.
+ * it points to, and the packet, must stay until the frame is finished. NULL: the frame is not to be shown, and only what later ones may lean on is
+ * decoded, in about half the time. A caller's mistake: as many frames as there can be are pending.
  * Returns: TRUE, and the frame is pending; FALSE with M2T_ERROR_STREAM if no frame is open. */
 M2T_API gboolean m2t_decoder_start(M2tDecoder *decoder, const M2tPicture *picture, GError **error);
 
