@@ -8,6 +8,8 @@
 #include "gstm2tenc.h"
 #include "gstm2tparse.h"
 #include "gstm2ttypefind.h"
+#include "gstrtpm2tdepay.h"
+#include "gstrtpm2tpay.h"
 
 static gboolean
 plugin_init(GstPlugin *plugin)
@@ -16,6 +18,8 @@ plugin_init(GstPlugin *plugin)
 
     ok &= GST_ELEMENT_REGISTER(m2tdec, plugin);
     ok &= GST_ELEMENT_REGISTER(m2tparse, plugin);
+    ok &= GST_ELEMENT_REGISTER(rtpm2tpay, plugin);
+    ok &= GST_ELEMENT_REGISTER(rtpm2tdepay, plugin);
     ok &= GST_TYPE_FIND_REGISTER(m2t, plugin);
     return ok;
 }

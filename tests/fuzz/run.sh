@@ -4,7 +4,7 @@
 #
 # Usage: tests/fuzz/run.sh SECONDS [TARGET...]
 #
-#   TARGET   model, stream, decode (default: all)
+#   TARGET   model, stream, decode, depay (default: all)
 #
 # Works in build-fuzz (or $FUZZ_BUILD): found inputs go to corpus-TARGET there, what broke a target to crash-TARGET-*. An input
 # that broke one belongs into tests/fuzz/corpus/TARGET, once it is fixed. The exit status is 0 if nothing broke.
@@ -12,10 +12,10 @@ set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:?how many seconds for each target}
 shift
-[ $# -gt 0 ] || set -- model stream decode
+[ $# -gt 0 ] || set -- model stream decode depay
 build=${FUZZ_BUILD:-build-fuzz}
 
-[ -f "$build/build.ninja" ] || CC=clang meson setup "$build" --buildtype=debugoptimized -Dfuzz=true -Dgstreamer=disabled \
+[ -f "$build/build.ninja" ] || CC=clang meson setup "$build" --buildtype=debugoptimized -Dfuzz=true \
     -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link
 targets=()
 for target in "$@"; do targets+=("tests/fuzz/fuzz-$target"); done

@@ -28,7 +28,7 @@ check() { # NAME COMMAND...
 show() {
     {
         gst-inspect-1.0 m2t
-        for element in m2tenc m2tdec m2tparse; do
+        for element in m2tenc m2tdec m2tparse rtpm2tpay rtpm2tdepay; do
             gst-inspect-1.0 $element
         done
     } | grep -v -e '^  Filename ' -e '^  Version ' -e '^ *$'
@@ -54,7 +54,7 @@ if [ "$update" = --update ]; then
     cp "$work/text" "$golden"
     exit
 fi
-echo 1..10
+echo 1..12
 if gst-inspect-1.0 --version | grep -q 'version 1\.22'; then
     check "L8 the text of gst-inspect-1.0" text_is_golden
 else
@@ -62,7 +62,7 @@ else
     echo "ok 1 - L8 the text of gst-inspect-1.0 # SKIP other base classes"
 fi
 check "L11 nothing on stderr" silent
-for element in m2tenc m2tdec m2tparse; do
+for element in m2tenc m2tdec m2tparse rtpm2tpay rtpm2tdepay; do
     check "L8 $element exists" exists $element
 done
 check "L8 nothing is blacklisted" none_blacklisted

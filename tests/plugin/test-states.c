@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const char *elements[] = {"m2tenc", "m2tdec", "m2tparse"};
+static const char *elements[] = {"m2tenc", "m2tdec", "m2tparse", "rtpm2tpay", "rtpm2tdepay"};
 
 static void
 features(void)
@@ -16,10 +16,12 @@ features(void)
         {"m2tenc", "Codec/Encoder/Video", GST_RANK_PRIMARY},
         {"m2tdec", "Codec/Decoder/Video", GST_RANK_PRIMARY},
         {"m2tparse", "Codec/Parser/Converter/Video", GST_RANK_PRIMARY + 1},
+        {"rtpm2tpay", "Codec/Payloader/Network/RTP", GST_RANK_MARGINAL},
+        {"rtpm2tdepay", "Codec/Depayloader/Network/RTP", GST_RANK_MARGINAL},
     };
     GList *all = gst_registry_get_feature_list_by_plugin(gst_registry_get(), "m2t");
 
-    g_assert_cmpuint(g_list_length(all), ==, 4);
+    g_assert_cmpuint(g_list_length(all), ==, 6);
     gst_plugin_feature_list_free(all);
     for (guint i = 0; i < G_N_ELEMENTS(expected); i++) {
         GstElementFactory *factory = gst_element_factory_find(expected[i].name);

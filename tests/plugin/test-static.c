@@ -7,7 +7,7 @@ void gst_plugin_m2t_register(void);
 int
 main(int argc, char **argv)
 {
-    const char *elements[] = {"m2tenc", "m2tdec", "m2tparse"};
+    const char *elements[] = {"m2tenc", "m2tdec", "m2tparse", "rtpm2tpay", "rtpm2tdepay"};
 
     gst_init(&argc, &argv);
     g_assert_null(gst_element_factory_find(elements[0]));
