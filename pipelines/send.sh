@@ -26,7 +26,8 @@ check_numbers port
 find_plugin
 live_source
 live_encoder
-exec gst-launch-1.0 -q -e rtpbin name=rtp rtp-profile=avpf \
+# Without -e: rtpbin 1.22 often never passes on the EOS that this would send.
+exec gst-launch-1.0 -q rtpbin name=rtp rtp-profile=avpf \
     "${raw[@]}" ! "${encoder[@]}" ! rtpm2tpay pt=96 ! \
     rtprtxsend "payload-type-map=application/x-rtp-pt-map,96=(uint)97" max-size-time=1000 max-size-packets=0 ! rtp.send_rtp_sink_0 \
     rtp.send_rtp_src_0 ! udpsink "host=$host" "port=$port" sync=false async=false \
