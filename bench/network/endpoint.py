@@ -34,7 +34,8 @@ class Endpoint:
 
     def probe(self, element, pad, function):
         def called(_pad, info):
-            return function(info.get_buffer()) or Gst.PadProbeReturn.OK
+            result = function(info.get_buffer())
+            return Gst.PadProbeReturn.OK if result is None else result      # DROP is 0
         self.pipeline.get_by_name(element).get_static_pad(pad).add_probe(Gst.PadProbeType.BUFFER, called)
 
     def run(self):
