@@ -43,9 +43,9 @@ esac
 # The parts of an rtpbin: rtprtxreceive, which puts what is sent again in its place, has to stand between two of them.
 exec "${launch[@]}" rtpsession name=rtp rtp-profile=avpf \
     udpsrc "address=$group" "port=$port" buffer-size=1000000 \
-    caps="application/x-rtp,media=video,clock-rate=90000,encoding-name=M2T,payload=96" ! rtp.recv_rtp_sink \
+    caps="application/x-rtp,media=video,clock-rate=90000,encoding-name=M2T,payload=96,rtcp-fb-nack-pli=true" ! rtp.recv_rtp_sink \
     rtp.recv_rtp_src ! rtprtxreceive "payload-type-map=application/x-rtp-pt-map,96=(uint)97" ! rtpssrcdemux ! \
-    rtpjitterbuffer do-lost=true "latency=$latency" "do-retransmission=$retransmission" ! \
+    rtpjitterbuffer do-lost=true "latency=$latency" "do-retransmission=$retransmission" ! rtpptdemux ! \
     rtpm2tdepay request-keyframe=true wait-for-keyframe=true ! "${end[@]}" \
     udpsrc "address=$group" "port=$((port + 1))" ! rtp.recv_rtcp_sink \
     rtp.send_rtcp_src ! udpsink "host=$sender" "port=$((port + 3))" sync=false async=false

@@ -137,11 +137,11 @@ def send(settings):
 def receiver_line(settings):
     codec = CODECS[settings["codec"]]
     port, feedback = settings["port"], settings["port"] + 3 if settings["feedback"] else 9      # 9: the port that discards
-    caps = f"application/x-rtp,media=video,clock-rate={CLOCK_RATE},encoding-name={codec.encoding_name},payload=96"
+    caps = f"application/x-rtp,media=video,clock-rate={CLOCK_RATE},encoding-name={codec.encoding_name},payload=96,rtcp-fb-nack-pli=true"
     return f"""rtpsession name=rtp rtp-profile=avpf
         udpsrc port={port} buffer-size=1000000 caps="{caps}" ! rtp.recv_rtp_sink
         rtp.recv_rtp_src ! rtprtxreceive payload-type-map=application/x-rtp-pt-map,96=(uint)97 ! rtpssrcdemux !
-        rtpjitterbuffer do-lost=true latency={settings['latency']} do-retransmission={settings['retransmission']} !
+        rtpjitterbuffer do-lost=true latency={settings['latency']} do-retransmission={settings['retransmission']} ! rtpptdemux !
         identity name=packets ! {codec.depayloader} ! identity name=received ! {codec.decoder} !
         videoconvert ! video/x-raw,format=I420 ! fakesink name=sink sync=true
         udpsrc port={port + 1} ! rtp.recv_rtcp_sink
