@@ -5,7 +5,8 @@
  * of a buffer from downstream's pool. By default nothing is held back, the latency is zero; with max-frame-delay several frames are
  * decoded at the same time, and all but one are held. Frames are pushed from the streaming thread only, in order, and nothing is pushed,
  * dropped or negotiated before those that are held.
- * Damage and loss cost the frames up to the next key frame, which is asked for; only a missing model or memory is an error. */
+ * After damage or loss a key frame is asked for. Until it comes nothing is shown, or, where the picture is made of slices, what is there: slices that are
+ * missing, or lean on what is, show what was there before, and the frame is flagged as corrupted. Only a missing model or memory is an error. */
 /**
  * SECTION:element-m2tdec
  * @title: m2tdec
@@ -216,6 +217,13 @@ gst_m2t_dec_give_up(GstM2tDec *self, GstVideoCodecFrame *frame, GstFlowReturn re
     return ret;
 }
 
+/* What can be decoded meanwhile is. */
+static void
+gst_m2t_dec_ask_for_key(GstM2tDec *self, GstVideoCodecFrame *frame)
+{
+    gst_video_decoder_request_sync_point(GST_VIDEO_DECODER(self), frame, (GstVideoDecoderRequestSyncPointFlags) 0);
+}
+
 /* Waits for the oldest frame that is held and pushes it. */
 static GstFlowReturn
 gst_m2t_dec_push_oldest(GstM2tDec *self)
@@ -229,6 +237,11 @@ gst_m2t_dec_push_oldest(GstM2tDec *self)
                        GST_TIME_ARGS(gst_util_get_timestamp() - held->began));
     if (!ok)
         return gst_m2t_dec_give_up(self, held->frame, gst_m2t_dec_refuse(self, error));
+    if (m2t_decoder_damaged(self->decoder) > 0) {
+        GST_DEBUG_OBJECT(self, "frame %u: %u slices are damaged", held->frame->system_frame_number, m2t_decoder_damaged(self->decoder));
+        GST_BUFFER_FLAG_SET(held->frame->output_buffer, GST_BUFFER_FLAG_CORRUPTED);
+        gst_m2t_dec_ask_for_key(self, held->frame);
+    }
     return gst_video_decoder_finish_frame(GST_VIDEO_DECODER(self), held->frame);
 }
 
@@ -417,7 +430,9 @@ gst_m2t_dec_decode(GstM2tDec *self, Held *held)
     }
     if (gst_m2t_dec_is_loss(self, frame->input_buffer, &info)) {
         GST_INFO_OBJECT(self, "frames were lost before frame %u", frame->system_frame_number);
-        return FLOW_DAMAGED;
+        if (info.slices == 1)
+            return FLOW_DAMAGED;
+        gst_m2t_dec_ask_for_key(self, frame);
     }
     if (!self->started)
         gst_m2t_dec_report_start(self);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* m2tenc: raw frames in, one coded frame out for each, in the form that downstream takes.
  *
- * start() opens the model, set_format() makes the encoder. handle_frame() hands a frame over to the encoder, which codes as many at the
- * same time as it has threads, and pushes whatever is coded by then; when all threads have work it waits for the oldest. So all but one
- * of these frames are held, which is the latency; with tune=zerolatency or threads=1 none is. Frames are pushed from the streaming
- * thread only, in order, and nothing is pushed or dropped before those that are held. */
+ * start() opens the model, set_format() makes the encoder. handle_frame() hands a frame over to the encoder and pushes what is coded by then. Where
+ * frames have nothing to do with each other (key-int-max=1, constant quantizer), as many are coded at the same time as there are threads, and
+ * all but one of these are held, which is the latency; with tune=zerolatency or threads=1, and everywhere else, none is. Frames are pushed from the
+ * streaming thread only, in order, and nothing is pushed or dropped before those that are held. */
 /**
  * SECTION:element-m2tenc
  * @title: m2tenc
@@ -17,6 +17,7 @@
  * gst-launch-1.0 videotestsrc num-buffers=50 ! m2tenc quantizer=30 ! filesink location=test.m2tv
  * gst-launch-1.0 -e videotestsrc num-buffers=50 ! m2tenc ! mp4mux ! filesink location=test.mp4
  * gst-launch-1.0 videotestsrc is-live=true ! m2tenc tune=zerolatency speed-preset=fast ! m2tdec ! videoconvert ! autovideosink
+ * gst-launch-1.0 v4l2src ! videoconvert ! m2tenc rate-control=cbr bitrate=1000 slices=3 ! rtpm2tpay ! udpsink host=192.168.1.2 port=5004
  * ]|
  */
 #ifdef HAVE_CONFIG_H
@@ -35,6 +36,15 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_enc_perf);
 #define DEFAULT_THREADS 0
 #define DEFAULT_TUNE 0
 #define DEFAULT_SPEED_PRESET M2T_SPEED_PRESET_MEDIUM
+#define DEFAULT_RATE_CONTROL M2T_RATE_CONTROL_CQP
+#define DEFAULT_BITRATE 0
+#define DEFAULT_MAX_BITRATE 0
+#define DEFAULT_VBV_BUF_CAPACITY M2T_VBV_DEFAULT
+#define DEFAULT_SLICES 0
+#define DEFAULT_INTRA_REFRESH FALSE
+#define BITRATE_MAX 2000000 /* kbit/s */
+#define VBV_BUF_CAPACITY_MAX 10000
+#define DURATION_MAX GST_SECOND /* of a frame; a longer pause is no reason for a huge frame */
 
 typedef enum {
     TUNE_ZEROLATENCY = 1 << 0,
@@ -42,8 +52,14 @@ typedef enum {
 
 enum {
     PROP_0,
+    PROP_RATE_CONTROL,
+    PROP_BITRATE,
+    PROP_MAX_BITRATE,
+    PROP_VBV_BUF_CAPACITY,
     PROP_QUANTIZER,
     PROP_KEY_INT_MAX,
+    PROP_INTRA_REFRESH,
+    PROP_SLICES,
     PROP_SPEED_PRESET,
     PROP_TUNE,
     PROP_THREADS,
@@ -61,8 +77,13 @@ struct _GstM2tEnc {
     GstVideoEncoder parent;
 
     /* Properties, under the object lock. */
+    gint rate_control;
+    guint bitrate, max_bitrate;
+    guint vbv_buf_capacity;
     guint quantizer;
     guint key_int_max;
+    gboolean intra_refresh;
+    guint slices;
     gint speed_preset;
     guint tune;
     guint threads;
@@ -264,6 +285,24 @@ gst_m2t_enc_post_open_error(GstM2tEnc *self, const GError *error)
         GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS, ("The M2T encoder cannot be set up."), ("%s", error->message));
 }
 
+/* Frames that depend on the one before cannot be coded at the same time, so there is no sense in holding any. */
+static gboolean
+gst_m2t_enc_may_hold(const GstM2tEnc *self)
+{
+    return !(self->tune & TUNE_ZEROLATENCY) && self->key_int_max == 1 && self->rate_control == M2T_RATE_CONTROL_CQP;
+}
+
+/* As many as the picture has room for. */
+static guint
+gst_m2t_enc_slices(GstM2tEnc *self, const M2tVideoInfo *info)
+{
+    guint most = (info->height + 15) / 16;
+
+    if (self->slices > most)
+        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS, ("The picture is cut into fewer slices than were asked for."), ("%u of %u", most, self->slices));
+    return MIN(self->slices, most);
+}
+
 /* A new encoder starts with a key frame, which carries the new header. */
 static gboolean
 gst_m2t_enc_open(GstM2tEnc *self, const M2tVideoInfo *info)
@@ -273,8 +312,17 @@ gst_m2t_enc_open(GstM2tEnc *self, const M2tVideoInfo *info)
 
     m2t_encoder_settings_init(&settings);
     settings.threads = self->threads;
-    settings.frames = self->tune & TUNE_ZEROLATENCY ? 1 : 0;
     settings.speed_preset = (M2tSpeedPreset) self->speed_preset;
+    settings.slices = gst_m2t_enc_slices(self, info);
+    GST_OBJECT_LOCK(self);
+    settings.frames = gst_m2t_enc_may_hold(self) ? 0 : 1;
+    settings.key_interval = self->key_int_max;
+    settings.intra_refresh = self->intra_refresh;
+    settings.rate_control = (M2tRateControl) self->rate_control;
+    settings.bitrate = self->bitrate;
+    settings.max_bitrate = self->max_bitrate;
+    settings.vbv_buf_capacity = self->vbv_buf_capacity;
+    GST_OBJECT_UNLOCK(self);
     g_clear_pointer(&self->encoder, m2t_encoder_free);
     self->encoder = m2t_encoder_new(self->model, info, &settings, &error);
     if (self->encoder == NULL) {
@@ -298,6 +346,8 @@ gst_m2t_enc_announce_tags(GstM2tEnc *self)
     guint version = M2T_VERSION_MAJOR * 1000000 + M2T_VERSION_MINOR * 1000 + M2T_VERSION_MICRO;
 
     gst_tag_list_add(tags, GST_TAG_MERGE_REPLACE, GST_TAG_ENCODER_VERSION, version, NULL);
+    if (self->rate_control != M2T_RATE_CONTROL_CQP && self->bitrate > 0)
+        gst_tag_list_add(tags, GST_TAG_MERGE_REPLACE, GST_TAG_NOMINAL_BITRATE, self->bitrate * 1000, NULL);
     gst_video_encoder_merge_tags(GST_VIDEO_ENCODER(self), tags, GST_TAG_MERGE_REPLACE);
     gst_tag_list_unref(tags);
 }
@@ -409,7 +459,20 @@ gst_m2t_enc_apply_settings(GstM2tEnc *self)
     GST_OBJECT_LOCK(self);
     m2t_encoder_set_quantizer(self->encoder, self->quantizer);
     m2t_encoder_set_key_interval(self->encoder, self->key_int_max);
+    m2t_encoder_set_bitrate(self->encoder, self->bitrate, self->max_bitrate, self->vbv_buf_capacity);
     GST_OBJECT_UNLOCK(self);
+}
+
+/* How long a frame lasts is known when the next one comes; until then, as long as the one before. */
+static void
+gst_m2t_enc_set_duration(GstM2tEnc *self, const GstVideoCodecFrame *frame)
+{
+    gboolean comes_after = GST_CLOCK_TIME_IS_VALID(self->last_pts) && GST_CLOCK_TIME_IS_VALID(frame->pts) && frame->pts > self->last_pts;
+
+    if (comes_after)
+        m2t_encoder_set_duration(self->encoder, MIN(frame->pts - self->last_pts, DURATION_MAX));
+    else
+        m2t_encoder_set_duration(self->encoder, GST_CLOCK_TIME_IS_VALID(frame->duration) ? MIN(frame->duration, DURATION_MAX) : 0);
 }
 
 static void
@@ -475,6 +538,7 @@ gst_m2t_enc_handle_frame(GstVideoEncoder *base, GstVideoCodecFrame *frame)
     }
 
     gst_m2t_enc_apply_settings(self);
+    gst_m2t_enc_set_duration(self, frame);
     gst_m2t_enc_check_pts(self, frame->pts);
     if (!gst_m2t_enc_hold(self, frame))
         return gst_m2t_enc_drop_in_order(self, frame, GST_FLOW_ERROR);
@@ -500,11 +564,29 @@ static void
 gst_m2t_enc_assign(GstM2tEnc *self, guint id, const GValue *value, GParamSpec *pspec)
 {
     switch (id) {
+    case PROP_RATE_CONTROL:
+        self->rate_control = g_value_get_enum(value);
+        break;
+    case PROP_BITRATE:
+        self->bitrate = g_value_get_uint(value);
+        break;
+    case PROP_MAX_BITRATE:
+        self->max_bitrate = g_value_get_uint(value);
+        break;
+    case PROP_VBV_BUF_CAPACITY:
+        self->vbv_buf_capacity = g_value_get_uint(value);
+        break;
     case PROP_QUANTIZER:
         self->quantizer = g_value_get_uint(value);
         break;
     case PROP_KEY_INT_MAX:
         self->key_int_max = g_value_get_uint(value);
+        break;
+    case PROP_INTRA_REFRESH:
+        self->intra_refresh = g_value_get_boolean(value);
+        break;
+    case PROP_SLICES:
+        self->slices = g_value_get_uint(value);
         break;
     case PROP_SPEED_PRESET:
         self->speed_preset = g_value_get_enum(value);
@@ -542,11 +624,29 @@ gst_m2t_enc_get_property(GObject *object, guint id, GValue *value, GParamSpec *p
 
     GST_OBJECT_LOCK(self);
     switch (id) {
+    case PROP_RATE_CONTROL:
+        g_value_set_enum(value, self->rate_control);
+        break;
+    case PROP_BITRATE:
+        g_value_set_uint(value, self->bitrate);
+        break;
+    case PROP_MAX_BITRATE:
+        g_value_set_uint(value, self->max_bitrate);
+        break;
+    case PROP_VBV_BUF_CAPACITY:
+        g_value_set_uint(value, self->vbv_buf_capacity);
+        break;
     case PROP_QUANTIZER:
         g_value_set_uint(value, self->quantizer);
         break;
     case PROP_KEY_INT_MAX:
         g_value_set_uint(value, self->key_int_max);
+        break;
+    case PROP_INTRA_REFRESH:
+        g_value_set_boolean(value, self->intra_refresh);
+        break;
+    case PROP_SLICES:
+        g_value_set_uint(value, self->slices);
         break;
     case PROP_SPEED_PRESET:
         g_value_set_enum(value, self->speed_preset);
@@ -595,6 +695,26 @@ gst_m2t_enc_tune_get_type(void)
 }
 
 static GType
+gst_m2t_enc_rate_control_get_type(void)
+{
+    static const GEnumValue values[] = {
+        {M2T_RATE_CONTROL_CQP, "Constant quantizer", "cqp"},
+        {M2T_RATE_CONTROL_VBR, "Variable bitrate", "vbr"},
+        {M2T_RATE_CONTROL_CBR, "Constant bitrate", "cbr"},
+        {0, NULL, NULL},
+    };
+    static GType type = 0;
+
+    if (g_once_init_enter(&type)) {
+        GType registered = g_enum_register_static("GstM2tEncRateControl", values);
+
+        gst_type_mark_as_plugin_api(registered, 0);
+        g_once_init_leave(&type, registered);
+    }
+    return type;
+}
+
+static GType
 gst_m2t_enc_speed_preset_get_type(void)
 {
     static const GEnumValue values[] = {
@@ -620,14 +740,41 @@ gst_m2t_enc_install_properties(GObjectClass *class)
     const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
     g_object_class_install_property(
+        class, PROP_RATE_CONTROL,
+        g_param_spec_enum("rate-control", "Rate control", "What chooses the quantizer of a frame", gst_m2t_enc_rate_control_get_type(),
+                          DEFAULT_RATE_CONTROL, ready));
+    g_object_class_install_property(
+        class, PROP_BITRATE,
+        g_param_spec_uint("bitrate", "Bitrate", "Bitrate in kbit/s for rate-control vbr and cbr (0 = 0.15 bits for each pixel)", 0, BITRATE_MAX,
+                          DEFAULT_BITRATE, playing));
+    g_object_class_install_property(
+        class, PROP_MAX_BITRATE,
+        g_param_spec_uint("max-bitrate", "Maximum bitrate", "Bitrate in kbit/s that rate-control=vbr keeps to over vbv-buf-capacity (0 = twice bitrate)", 0,
+                          BITRATE_MAX, DEFAULT_MAX_BITRATE, playing));
+    g_object_class_install_property(
+        class, PROP_VBV_BUF_CAPACITY,
+        g_param_spec_uint("vbv-buf-capacity", "VBV buffer capacity", "Size of the VBV buffer in milliseconds of the (maximum) bitrate", 1,
+                          VBV_BUF_CAPACITY_MAX, DEFAULT_VBV_BUF_CAPACITY, playing));
+    g_object_class_install_property(
         class, PROP_QUANTIZER,
-        g_param_spec_uint("quantizer", "Quantizer", "Coarseness of the quantization (0 = finest, 63 = fewest bits)", 0,
+        g_param_spec_uint("quantizer", "Quantizer", "Coarseness of the quantization with rate-control=cqp (0 = finest, 63 = fewest bits)", 0,
                           (guint) M2T_QUANTIZER_MAX, DEFAULT_QUANTIZER, playing));
     g_object_class_install_property(
         class, PROP_KEY_INT_MAX,
         g_param_spec_uint("key-int-max", "Key frame interval",
-                          "Frames from one key frame to the next, counted from the last one sent (0 = automatic: every frame)", 0,
-                          G_MAXINT, DEFAULT_KEY_INT_MAX, playing));
+                          "Frames from one key frame to the next at most, counted from the last one sent (0 = automatic: two seconds, and every "
+                          "frame of which nothing is taken over from the one before; 1 = every frame, nothing is ever taken over)",
+                          0, G_MAXINT, DEFAULT_KEY_INT_MAX, playing));
+    g_object_class_install_property(
+        class, PROP_INTRA_REFRESH,
+        g_param_spec_boolean("intra-refresh", "Intra refresh",
+                             "Code one slice after the other without reference, all within key-int-max frames, instead of key frames",
+                             DEFAULT_INTRA_REFRESH, ready));
+    g_object_class_install_property(
+        class, PROP_SLICES,
+        g_param_spec_uint("slices", "Slices",
+                          "Bands of the picture that can be decoded without the others (0 = automatic: 1, with intra-refresh one for each 128 rows)", 0,
+                          M2T_SLICES_MAX, DEFAULT_SLICES, ready));
     g_object_class_install_property(
         class, PROP_SPEED_PRESET,
         g_param_spec_enum("speed-preset", "Speed preset", "How much time to spend on fewer bits",
@@ -635,8 +782,8 @@ gst_m2t_enc_install_properties(GObjectClass *class)
     g_object_class_install_property(
         class, PROP_TUNE,
         g_param_spec_flags("tune", "Tune",
-                           "What to optimise for (0 = throughput: as many frames at the same time as there are threads, 8 at most, "
-                           "all but one of them held back; zerolatency = one after the other, none held back)",
+                           "What to optimise for (0 = throughput: with key-int-max=1 and rate-control=cqp as many frames at the same time as there "
+                           "are threads, 8 at most, all but one of them held back; zerolatency = one after the other, none held back)",
                            gst_m2t_enc_tune_get_type(), DEFAULT_TUNE, ready));
     g_object_class_install_property(class, PROP_THREADS,
                                     g_param_spec_uint("threads", "Threads", "Number of threads to encode with (0 = automatic)", 0,
@@ -677,6 +824,12 @@ gst_m2t_enc_class_init(GstM2tEncClass *class)
 static void
 gst_m2t_enc_init(GstM2tEnc *self)
 {
+    self->rate_control = DEFAULT_RATE_CONTROL;
+    self->bitrate = DEFAULT_BITRATE;
+    self->max_bitrate = DEFAULT_MAX_BITRATE;
+    self->vbv_buf_capacity = DEFAULT_VBV_BUF_CAPACITY;
+    self->intra_refresh = DEFAULT_INTRA_REFRESH;
+    self->slices = DEFAULT_SLICES;
     self->quantizer = DEFAULT_QUANTIZER;
     self->key_int_max = DEFAULT_KEY_INT_MAX;
     self->speed_preset = DEFAULT_SPEED_PRESET;

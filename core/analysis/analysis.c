@@ -4,7 +4,6 @@
 
 typedef struct {
     M2tAnalysis *analysis;
-    const M2tPicture *picture;
     const M2tQuant *quant;
     gint16 *latents;
     gint8 *rest;
@@ -22,6 +21,29 @@ m2t_analysis_layout(M2tAnalysis *a, M2tArena *arena, const M2tContext *context, 
     a->patches = m2t_arena_take(arena, (gsize) g->patch_rows * g->patch_columns * M2T_PATCH_CHANNELS, sizeof *a->patches);
 }
 
+typedef struct {
+    M2tAnalysis *analysis;
+    const M2tPicture *picture;
+} LoadRun;
+
+static void
+load(void *data, int begin, int end, int worker)
+{
+    const LoadRun *run = data;
+    const M2tAnalysis *a = run->analysis;
+
+    for (int row = begin; row < end; row++)
+        m2t_patch_load_row(&a->geometry, run->picture, row, a->patches + (gsize) row * a->geometry.patch_columns * M2T_PATCH_CHANNELS);
+}
+
+void
+m2t_analysis_load(M2tAnalysis *a, const M2tPicture *picture)
+{
+    LoadRun run = {a, picture};
+
+    m2t_threads_run(a->context->threads, a->geometry.patch_rows, 1, load, &run);
+}
+
 /* First layer on rows of patches. */
 static void
 enter(void *data, int begin, int end, int worker)
@@ -34,8 +56,7 @@ enter(void *data, int begin, int end, int worker)
     int columns = a->geometry.patch_columns, c = a->stage8.channels;
     int shift = m2t_stage_first_shift(net->block8, net->weights->blocks8, net->weights->between_shift);
 
-    for (int row = begin; row < end; row++) {
-        m2t_patch_load_row(&a->geometry, run->picture, row, a->patches + (gsize) row * columns * M2T_PATCH_CHANNELS);
+    for (int row = begin; row < end; row++)
         for (int column = 0; column < columns; column += M2T_CHUNK) {
             gsize at = (gsize) row * columns + column;
             int m = MIN(M2T_CHUNK, columns - column);
@@ -45,7 +66,6 @@ enter(void *data, int begin, int end, int worker)
             context->kernels->to16(&store, a->stage8.stream + at * c);
             context->kernels->narrow(a->stage8.stream + at * c, shift, m2t_stage_narrow(&a->stage8, at), (gsize) m * c);
         }
-    }
 }
 
 /* unshuffle: the four patches of tokens first...first + m - 1, channels interleaved by place. */
@@ -112,12 +132,12 @@ leave(void *data, int begin, int end, int worker)
 }
 
 void
-m2t_analysis_run(M2tAnalysis *a, const M2tPicture *picture, const M2tQuant *quant, gint16 *latents, gint8 *rest)
+m2t_analysis_run(M2tAnalysis *a, const M2tQuant *quant, gint16 *latents, gint8 *rest)
 {
     const M2tContext *context = a->context;
     const M2tTransform *net = &context->net->analysis;
     int tokens = a->geometry.token_rows * a->geometry.token_columns;
-    AnalysisRun run = {a, picture, quant, latents, rest};
+    AnalysisRun run = {a, quant, latents, rest};
 
     m2t_threads_run(context->threads, a->geometry.patch_rows, 1, enter, &run);
     m2t_stage_run(&a->stage8, context, net->block8, net->weights->blocks8, net->weights->between_shift);

@@ -16,7 +16,10 @@ typedef struct {
 
 void m2t_analysis_layout(M2tAnalysis *analysis, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);
 
-/* @latents: [token_rows][token_columns][latents], rounded to the nearest integer; @rest: the same shape, what rounding took away, in 1/128. */
-void m2t_analysis_run(M2tAnalysis *analysis, const M2tPicture *picture, const M2tQuant *quant, gint16 *latents, gint8 *rest);
+/* Takes the picture in: analysis->patches. What outlives the picture is there. */
+void m2t_analysis_load(M2tAnalysis *analysis, const M2tPicture *picture);
+
+/* Of the picture that was loaded. @latents: [token_rows][token_columns][latents], rounded to the nearest integer; @rest: the same shape, what rounding took away, in 1/128. */
+void m2t_analysis_run(M2tAnalysis *analysis, const M2tQuant *quant, gint16 *latents, gint8 *rest);
 
 #endif

@@ -13,9 +13,11 @@
 #include <string.h>
 
 #define Q_MAX 252
+#define SLICE_CRC_SIZE 4
 
 enum { /* flags of a frame */
     FLAG_TYPE = 3,
+    FLAG_TYPE_INTER = 1,
     FLAG_SEQUENCE = 1 << 2,
     FLAG_EXTENSION = 1 << 3,
     FLAG_LANES_SHIFT = 4,
@@ -121,24 +123,41 @@ put_sized_sequence(GByteArray *out, const M2tFrameHeader *header)
     out->data[start] = out->len - start - 1;
 }
 
+static void
+put_slices(GByteArray *out, const M2tSliceBytes *slice, guint slices)
+{
+    m2t_varint_write(out, slices);
+    for (guint i = 0; i < slices; i++)
+        m2t_varint_write(out, (guint32) slice[i].size);
+}
+
+/* Ends the header that began at @start. */
+static void
+put_check(GByteArray *out, guint start)
+{
+    put_u16(out, m2t_crc32c(out->data + start, out->len - start) & 0xFFFF);
+}
+
 void
-m2t_frame_write(GByteArray *out, const M2tFrameHeader *header, const guint8 *slice, gsize slice_size)
+m2t_frame_write(GByteArray *out, const M2tFrameHeader *header, const M2tSliceBytes *slice)
 {
     guint start = out->len;
 
-    g_assert(header->q <= Q_MAX && header->lanes >= 0 && header->lanes <= 2 && slice_size <= G_MAXUINT32);
+    g_assert(header->q <= Q_MAX && header->lanes >= 0 && header->lanes <= 2 && header->slices >= 1 && header->slices <= M2T_SLICES_MAX);
     g_assert(!header->has_sequence || m2t_video_info_problem(&header->video) == NULL);
 
-    put_u8(out, (header->has_sequence ? FLAG_SEQUENCE : 0) | header->lanes << FLAG_LANES_SHIFT);
+    put_u8(out, (header->inter ? FLAG_TYPE_INTER : 0) | (header->has_sequence ? FLAG_SEQUENCE : 0) | header->lanes << FLAG_LANES_SHIFT);
     put_u8(out, header->number);
     put_u8(out, header->q);
     if (header->has_sequence)
         put_sized_sequence(out, header);
-    m2t_varint_write(out, 1);
-    m2t_varint_write(out, (guint32) slice_size);
-    put_u16(out, m2t_crc32c(out->data + start, out->len - start) & 0xFFFF);
-    put_u32(out, m2t_crc32c(slice, slice_size));
-    g_byte_array_append(out, slice, slice_size);
+    put_slices(out, slice, header->slices);
+    put_check(out, start);
+    for (guint i = 0; i < header->slices; i++) {
+        g_assert(slice[i].size > 0 && slice[i].size <= G_MAXUINT32);
+        put_u32(out, slice[i].crc);
+        g_byte_array_append(out, slice[i].data, slice[i].size);
+    }
 }
 
 /* ---- reading ---- */
@@ -300,8 +319,8 @@ typedef struct {
     guint flags, number, q;
     const guint8 *sequence;
     guint32 sequence_size, slices;
-    guint32 slice_size, slice_crc;
-    const guint8 *slice;
+    const guint8 *lengths;              /* where they begin */
+    guint32 slice_size[M2T_SLICES_MAX];
 } Outer;
 
 static void
@@ -314,7 +333,7 @@ check_header(Cursor *cursor, const guint8 *start)
         fail(cursor, M2T_ERROR_STREAM, "check: the header's checksum is 0x%04x, it says 0x%04x", expected, check);
 }
 
-/* From the flags to the check. With more slices than one the lengths are stepped over. */
+/* From the flags to the check. The lengths of more slices than there can be are stepped over. */
 static void
 read_outer_header(Cursor *cursor, Outer *outer)
 {
@@ -330,8 +349,9 @@ read_outer_header(Cursor *cursor, Outer *outer)
     if (outer->flags & FLAG_EXTENSION)
         get_bytes(cursor, get_varint(cursor, "extension"), "extension");
     outer->slices = get_varint(cursor, "slices");
+    outer->lengths = cursor->at;
     for (guint32 i = 0; i < outer->slices && !cursor->error; i++)
-        outer->slice_size = get_varint(cursor, "length");
+        outer->slice_size[MIN(i, M2T_SLICES_MAX - 1)] = get_varint(cursor, "length");
     check_header(cursor, start);
 }
 
@@ -339,7 +359,7 @@ read_outer_header(Cursor *cursor, Outer *outer)
 static void
 check_outer_values(Cursor *cursor, const Outer *outer)
 {
-    if (outer->flags & FLAG_TYPE)
+    if ((outer->flags & FLAG_TYPE) > FLAG_TYPE_INTER)
         fail(cursor, M2T_ERROR_UNSUPPORTED, "flags: frame type %u is not known to this version", outer->flags & FLAG_TYPE);
     if (outer->flags & FLAG_RESERVED)
         fail(cursor, M2T_ERROR_UNSUPPORTED, "flags: reserved bits are set");
@@ -351,47 +371,100 @@ check_outer_values(Cursor *cursor, const Outer *outer)
         fail(cursor, M2T_ERROR_STREAM, "q: %u, the largest is %d", outer->q, Q_MAX);
     if (outer->slices == 0)
         fail(cursor, M2T_ERROR_STREAM, "slices: none");
-    if (outer->slices > 1)
-        fail(cursor, M2T_ERROR_UNSUPPORTED, "slices: %u, this version reads 1", outer->slices);
+    if (outer->slices > M2T_SLICES_MAX)
+        fail(cursor, M2T_ERROR_UNSUPPORTED, "slices: %u, this version reads at most %d", outer->slices, M2T_SLICES_MAX);
 }
 
 static void
-read_slice(Cursor *cursor, Outer *outer)
+read_slices(Cursor *cursor, const Outer *outer, M2tSliceBytes *slice)
 {
-    outer->slice_crc = get_u32(cursor, "slice checksum");
-    outer->slice = get_bytes(cursor, outer->slice_size, "slice");
+    for (guint i = 0; i < outer->slices && !cursor->error; i++) {
+        slice[i] = (M2tSliceBytes) {.size = outer->slice_size[i]};
+        if (slice[i].size > 0) {
+            slice[i].crc = get_u32(cursor, "slice checksum");
+            slice[i].data = get_bytes(cursor, slice[i].size, "slice");
+        }
+    }
     if (cursor->at < cursor->end)
-        fail(cursor, M2T_ERROR_STREAM, "%" G_GSIZE_FORMAT " bytes too many after the slice", (gsize) (cursor->end - cursor->at));
+        fail(cursor, M2T_ERROR_STREAM, "%" G_GSIZE_FORMAT " bytes too many after the last slice", (gsize) (cursor->end - cursor->at));
+}
+
+static Cursor
+frame_cursor(const guint8 *data, gsize size)
+{
+    static const guint8 none; /* where @data may be NULL */
+
+    return (Cursor) {size ? data : &none, size ? data + size : &none, "frame", NULL};
 }
 
 gboolean
-m2t_frame_read(const guint8 *data, gsize size, M2tFrameHeader *header, const guint8 **slice, gsize *slice_size,
-               guint32 *slice_crc, GError **error)
+m2t_frame_read(const guint8 *data, gsize size, M2tFrameHeader *header, M2tSliceBytes *slice, GError **error)
 {
-    static const guint8 none; /* where @data may be NULL */
-    Cursor cursor = {size ? data : &none, size ? data + size : &none, "frame", NULL};
+    Cursor cursor = frame_cursor(data, size);
+    M2tSliceBytes unused[M2T_SLICES_MAX];
     Outer outer = {0};
 
     read_outer_header(&cursor, &outer);
     check_outer_values(&cursor, &outer);
-    read_slice(&cursor, &outer);
+    read_slices(&cursor, &outer, slice ? slice : unused);
     if (cursor.error) {
         g_propagate_error(error, cursor.error);
         return FALSE;
     }
 
     memset(header, 0, sizeof *header);
+    header->inter = (outer.flags & FLAG_TYPE) == FLAG_TYPE_INTER;
     header->has_sequence = outer.sequence != NULL;
     header->number = outer.number;
     header->q = outer.q;
     header->lanes = outer.flags >> FLAG_LANES_SHIFT & 3;
-    if (slice)
-        *slice = outer.slice;
-    if (slice_size)
-        *slice_size = outer.slice_size;
-    if (slice_crc)
-        *slice_crc = outer.slice_crc;
+    header->slices = outer.slices;
     return !header->has_sequence || read_sequence(outer.sequence, outer.sequence_size, header, error);
+}
+
+gboolean
+m2t_frame_layout_read(const void *data, gsize size, M2tFrameLayout *layout, GError **error)
+{
+    Cursor cursor = frame_cursor(data, size);
+    const guint8 *start = cursor.at;
+    Outer outer = {0};
+
+    g_return_val_if_fail((data != NULL || size == 0) && layout != NULL, FALSE);
+
+    read_outer_header(&cursor, &outer);
+    check_outer_values(&cursor, &outer);
+    if (cursor.error) {
+        g_propagate_error(error, cursor.error);
+        return FALSE;
+    }
+    *layout = (M2tFrameLayout) {.key = outer.sequence != NULL, .inter = (outer.flags & FLAG_TYPE) == FLAG_TYPE_INTER,
+                                .number = outer.number, .header_size = cursor.at - start, .slices = outer.slices};
+    for (guint i = 0; i < outer.slices; i++)
+        layout->slice_size[i] = outer.slice_size[i] ? (gsize) outer.slice_size[i] + SLICE_CRC_SIZE : 0;
+    return TRUE;
+}
+
+/* All up to the number of slices stays, the lengths and the check are new. */
+void
+m2t_frame_assemble(GByteArray *out, const void *header, const M2tFrameLayout *layout, const guint8 *const *slice)
+{
+    Cursor cursor = frame_cursor(header, layout->header_size);
+    const guint8 *first = cursor.at;
+    guint start = out->len;
+    Outer outer = {0};
+
+    g_return_if_fail(out && header && layout && slice && layout->slices <= M2T_SLICES_MAX);
+    read_outer_header(&cursor, &outer);
+    g_clear_error(&cursor.error);
+    g_return_if_fail(outer.lengths != NULL && outer.slices == layout->slices);
+
+    g_byte_array_append(out, first, outer.lengths - first);
+    for (guint i = 0; i < layout->slices; i++)
+        m2t_varint_write(out, slice[i] ? outer.slice_size[i] : 0);
+    put_check(out, start);
+    for (guint i = 0; i < layout->slices; i++)
+        if (slice[i])
+            g_byte_array_append(out, slice[i], layout->slice_size[i]);
 }
 
 gboolean
@@ -401,9 +474,11 @@ m2t_frame_info_read(const void *data, gsize size, M2tFrameInfo *info, GError **e
 
     g_return_val_if_fail((data != NULL || size == 0) && info != NULL, FALSE);
 
-    if (!m2t_frame_read(data, size, &header, NULL, NULL, NULL, error))
+    if (!m2t_frame_read(data, size, &header, NULL, error))
         return FALSE;
     info->key = info->has_sequence = header.has_sequence;
+    info->inter = header.inter;
+    info->slices = header.slices;
     info->number = header.number;
     info->quantizer = header.q / 4.0;
     memcpy(info->identity, header.model, sizeof info->identity);

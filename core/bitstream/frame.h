@@ -6,23 +6,31 @@
 #include <m2t/m2t-error.h>
 #include <m2t/m2t-model.h>
 #include <m2t/m2t-picture.h>
+#include <m2t/m2t-stream.h>
 
 typedef struct {
+    gboolean inter;           /* leans on the frame before */
     gboolean has_sequence;
     guint8 model[M2T_MODEL_IDENTITY_SIZE];
     M2tVideoInfo video;
     guint8 number;
     guint8 q;                 /* quarter steps, 0...252 */
     int lanes;                /* code, 0...2 */
+    guint slices;             /* 1...M2T_SLICES_MAX */
 } M2tFrameHeader;
 
-/* Appends the whole frame: headers, check, checksum and slice. */
-void m2t_frame_write(GByteArray *out, const M2tFrameHeader *header, const guint8 *slice, gsize slice_size);
+typedef struct {
+    const guint8 *data;       /* NULL: the slice is missing */
+    gsize size;
+    guint32 crc;              /* that @data have, or should have */
+} M2tSliceBytes;
 
-/* Reads and checks the headers only. @slice, @slice_size and @slice_crc (all may be NULL) receive where the payload is and the checksum it should have.
+/* Appends the whole frame: headers, check, and each of header->slices slices behind its checksum. */
+void m2t_frame_write(GByteArray *out, const M2tFrameHeader *header, const M2tSliceBytes *slice);
+
+/* Reads and checks the headers only. @slice ([M2T_SLICES_MAX], or NULL) receives where the slices are and the checksums they should have.
  * The whole frame must be there: a byte too few or too many is an error. FALSE: M2T_ERROR_STREAM or _UNSUPPORTED, with the field's name. */
-gboolean m2t_frame_read(const guint8 *data, gsize size, M2tFrameHeader *header, const guint8 **slice, gsize *slice_size,
-                        guint32 *slice_crc, GError **error);
+gboolean m2t_frame_read(const guint8 *data, gsize size, M2tFrameHeader *header, M2tSliceBytes *slice, GError **error);
 
 /* CRC-32C of @size bytes. */
 guint32 m2t_crc32c(const guint8 *data, gsize size);

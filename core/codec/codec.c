@@ -11,19 +11,20 @@ lay_out(M2tCodec *codec, M2tLayout layout, gpointer stage)
     gsize tokens = (gsize) codec->geometry.token_rows * codec->geometry.token_columns;
 
     codec->latents = m2t_arena_take(&codec->arena, tokens * codec->model->latents, sizeof *codec->latents);
+    codec->kept = m2t_arena_take(&codec->arena, tokens, sizeof *codec->kept);
     m2t_prior_layout(&codec->prior, &codec->arena, &codec->context, &codec->geometry);
     layout(codec, stage);
 }
 
 gboolean
-m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint threads, int width, int height, M2tLayout layout, gpointer stage,
-               GError **error)
+m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint threads, int width, int height, int slices, M2tLayout layout,
+               gpointer stage, GError **error)
 {
     memset(codec, 0, sizeof *codec);
     codec->model = m2t_model_ref(model);
     codec->net = m2t_net_acquire(model, gemm);
     codec->tables = m2t_entropy_tables_new(&model->entropy);
-    m2t_geometry_init(&codec->geometry, width, height);
+    m2t_geometry_init(&codec->geometry, width, height, slices);
     m2t_context_init(&codec->context, codec->net, (int) threads, codec->geometry.patch_columns);
     m2t_quant_init(&codec->quant, model);
 
@@ -34,6 +35,7 @@ m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint thre
         return FALSE;
     }
     lay_out(codec, layout, stage);
+    memset(codec->kept, 0, (gsize) codec->geometry.token_rows * codec->geometry.token_columns);
     m2t_plan_make(&codec->prior.plan, &model->prior, &codec->geometry);
     return TRUE;
 }
@@ -57,7 +59,19 @@ m2t_codec_position(const M2tCodec *codec, int slot)
 {
     int token = codec->prior.plan.slot[slot].token;
 
-    return token < 0 ? -1 : (gint64) token * codec->model->latents;
+    return token < 0 || codec->kept[token] ? -1 : (gint64) token * codec->model->latents;
+}
+
+gsize
+m2t_codec_slice_position(const M2tCodec *codec, int slice)
+{
+    return (gsize) m2t_geometry_slice_token(&codec->geometry, slice) * codec->model->latents;
+}
+
+gsize
+m2t_codec_slice_latents(const M2tCodec *codec, int slice)
+{
+    return m2t_codec_slice_position(codec, slice + 1) - m2t_codec_slice_position(codec, slice);
 }
 
 gboolean

@@ -23,6 +23,7 @@ typedef struct {
     M2tQuant quant;
     M2tPrior prior;
     gint16 *latents;      /* [token_rows][token_columns][latents] */
+    guint8 *kept;         /* [token_rows][token_columns]: 1 if the token is taken over from the frame before */
     M2tProfile profile;   /* of the last frame */
 } M2tCodec;
 
@@ -30,12 +31,16 @@ typedef struct {
 typedef void (*M2tLayout)(M2tCodec *codec, gpointer stage);
 
 /* Takes its own reference on @model. @threads: at least one. FALSE with M2T_ERROR_MEMORY. */
-gboolean m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint threads, int width, int height, M2tLayout layout,
+gboolean m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint threads, int width, int height, int slices, M2tLayout layout,
                         gpointer stage, GError **error);
 void m2t_codec_clear(M2tCodec *codec); /* of zeros is allowed */
 
-/* Position of the first latent of a slot among all latents, or -1 outside the token grid. */
+/* Position of the first latent of a slot among all latents, or -1 if it is not coded: outside the token grid, or kept. */
 gint64 m2t_codec_position(const M2tCodec *codec, int slot);
+
+/* Latents of a slice, and the position of the first one. */
+gsize m2t_codec_slice_latents(const M2tCodec *codec, int slice);
+gsize m2t_codec_slice_position(const M2tCodec *codec, int slice);
 
 /* The settings that encoder and decoder share, made definite. */
 typedef struct {

@@ -7,6 +7,7 @@
 #include "bitstream/frame.h"
 #include "codec/codec.h"
 #include "codec/jobs.h"
+#include "inter/kept.h"
 #include "synthesis/synthesis.h"
 
 #include <m2t/m2t-encoder.h>
@@ -16,13 +17,20 @@
 typedef struct {
     M2tCodec codec;            /* for the model and size of the sequence; zeros before the first */
     M2tSynthesis synthesis;
-    M2tSliceReader *reader;
+    M2tSliceReader *reader[M2T_SLICES_MAX];
     M2tFrameHeader header;
-    const guint8 *slice;
-    gsize slice_size;
+    M2tSliceBytes slice[M2T_SLICES_MAX]; /* behind their heads; without data where all tokens are kept */
     M2tPicture picture;
-    gboolean good;             /* how it ended */
+    guint damaged;             /* slices that are not what the encoder meant */
+    gint broken;               /* slices whose data turned out to be none */
 } FrameDecoder;
+
+/* What the next frame can lean on, slice by slice. */
+typedef struct {
+    gboolean known;            /* a slice was decoded here, its checksum was @crc */
+    guint32 crc;
+    gboolean damaged;          /* something is missing in it, or in what it leans on */
+} SliceState;
 
 struct _M2tDecoder {
     M2tModel *model;           /* the only one allowed, or NULL */
@@ -31,12 +39,15 @@ struct _M2tDecoder {
 
     M2tFrameHeader sequence;   /* of the last key frame, if it has_sequence */
     FrameDecoder *frame;       /* [settings.frames] */
+    FrameDecoder *last;        /* that was started, NULL if none was since the memory was taken */
+    SliceState state[M2T_SLICES_MAX];
     M2tJobs *jobs;
     M2tProfile profile;
+    guint damaged;             /* slices of the frame finished last */
 
-    M2tFrameHeader header;     /* of the frame that is open, */
-    const guint8 *slice;       /* if there is one */
-    gsize slice_size;
+    gboolean open;             /* there is a frame that is open: */
+    M2tFrameHeader header;
+    M2tSliceBytes slice[M2T_SLICES_MAX];
 };
 
 void
@@ -73,8 +84,10 @@ static void
 close_codecs(M2tDecoder *d)
 {
     m2t_jobs_settle(d->jobs);
+    d->last = NULL;
     for (guint i = 0; i < d->settings.frames; i++) {
-        g_clear_pointer(&d->frame[i].reader, m2t_slice_reader_free);
+        for (int slice = 0; slice < M2T_SLICES_MAX; slice++)
+            g_clear_pointer(&d->frame[i].reader[slice], m2t_slice_reader_free);
         m2t_codec_clear(&d->frame[i].codec);
     }
 }
@@ -98,18 +111,21 @@ layout_synthesis(M2tCodec *codec, gpointer stage)
 }
 
 static gboolean
-open_codecs(M2tDecoder *d, M2tModel *model, const M2tVideoInfo *video, GError **error)
+open_codecs(M2tDecoder *d, M2tModel *model, const M2tVideoInfo *video, guint slices, GError **error)
 {
     for (guint i = 0; i < d->settings.frames; i++) {
         FrameDecoder *f = &d->frame[i];
 
         if (!m2t_codec_init(&f->codec, model, d->settings.gemm, m2t_codec_share(&d->settings, i), (int) video->width, (int) video->height,
-                            layout_synthesis, &f->synthesis, error)) {
+                            (int) slices, layout_synthesis, &f->synthesis, error)) {
             close_codecs(d);
             return FALSE;
         }
-        f->reader = m2t_slice_reader_new(f->codec.tables);
+        for (guint slice = 0; slice < slices; slice++)
+            f->reader[slice] = m2t_slice_reader_new(f->codec.tables);
+        m2t_synthesis_clear(&f->synthesis);
     }
+    memset(d->state, 0, sizeof d->state);
     return TRUE;
 }
 
@@ -139,6 +155,17 @@ find_model(const M2tDecoder *d, const guint8 *identity, GError **error)
     return NULL;
 }
 
+static gboolean
+check_slices(const M2tFrameHeader *header, GError **error)
+{
+    guint rows = (header->video.height + 15) / 16;
+
+    if (header->slices <= rows)
+        return TRUE;
+    g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "%u slices in a picture of %u rows of tokens", header->slices, rows);
+    return FALSE;
+}
+
 /* Memory and weights for the sequence that this header opens, unless they are there already. */
 static gboolean
 open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
@@ -152,13 +179,16 @@ open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
                     video->height, d->max_samples);
         return FALSE;
     }
+    if (!check_slices(header, error))
+        return FALSE;
     model = find_model(d, header->model, error);
     if (!model)
         return FALSE;
-    if (codec->model != model || codec->geometry.width != (int) video->width || codec->geometry.height != (int) video->height) {
+    if (codec->model != model || codec->geometry.width != (int) video->width || codec->geometry.height != (int) video->height ||
+        codec->geometry.slices != (int) header->slices) {
         close_codecs(d);
         d->sequence.has_sequence = FALSE;
-        if (!open_codecs(d, model, video, error))
+        if (!open_codecs(d, model, video, header->slices, error))
             return FALSE;
     }
     d->sequence = *header;
@@ -168,34 +198,104 @@ open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
 static void
 fill_info(const M2tDecoder *d, M2tFrameInfo *info)
 {
-    *info = (M2tFrameInfo) {.key = d->header.has_sequence, .number = d->header.number, .quantizer = d->header.q / 4.0, .has_sequence = TRUE,
+    *info = (M2tFrameInfo) {.key = d->header.has_sequence, .inter = d->header.inter, .number = d->header.number, .slices = d->header.slices, .quantizer = d->header.q / 4.0, .has_sequence = TRUE,
                             .video = d->sequence.video};
     memcpy(info->identity, d->sequence.model, sizeof info->identity);
+}
+
+/* Slices that were damaged on the way are missing from here on. FALSE if that is all of them. */
+static gboolean
+check_slice_data(M2tDecoder *d, GError **error)
+{
+    guint good = 0;
+
+    for (guint i = 0; i < d->header.slices; i++) {
+        M2tSliceBytes *slice = &d->slice[i];
+
+        if (slice->data && m2t_crc32c(slice->data, slice->size) != slice->crc)
+            *slice = (M2tSliceBytes) {0};
+        good += slice->data != NULL;
+    }
+    if (good == 0)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "checksum of the slice does not match%s", d->header.slices > 1 ? ", in none of them" : "");
+    return good > 0;
+}
+
+/* A frame that opens a sequence, or belongs to the one that is open. */
+static gboolean
+check_sequence(M2tDecoder *d, GError **error)
+{
+    if (d->header.has_sequence)
+        return open_sequence(d, &d->header, error);
+    if (!d->sequence.has_sequence)
+        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_NO_HEADER, "a frame without sequence header came before any key frame");
+    else if (d->header.slices != d->sequence.slices)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "a frame of %u slices in a sequence of %u", d->header.slices, d->sequence.slices);
+    return d->sequence.has_sequence && d->header.slices == d->sequence.slices;
 }
 
 gboolean
 m2t_decoder_open_frame(M2tDecoder *d, const void *data, gsize size, M2tFrameInfo *info, GError **error)
 {
-    guint32 crc;
-
     g_return_val_if_fail(d && (data || !size), FALSE);
-    d->slice = NULL;
-    if (!m2t_frame_read(data, size, &d->header, &d->slice, &d->slice_size, &crc, error))
-        return d->slice = NULL, FALSE;
-    if (m2t_crc32c(d->slice, d->slice_size) != crc) {
-        d->slice = NULL;
-        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "checksum of the slice does not match");
-        return FALSE;
-    }
-    if (d->header.has_sequence ? !open_sequence(d, &d->header, error) : !d->sequence.has_sequence) {
-        d->slice = NULL;
-        if (!d->header.has_sequence)
-            g_set_error_literal(error, M2T_ERROR, M2T_ERROR_NO_HEADER, "a frame without sequence header came before any key frame");
-        return FALSE;
-    }
-    if (info)
+    d->open = m2t_frame_read(data, size, &d->header, d->slice, error) && check_slice_data(d, error) && check_sequence(d, error);
+    if (d->open && info)
         fill_info(d, info);
-    return TRUE;
+    return d->open;
+}
+
+/* A worker's share of one step: the latents of a part of a group, or the beginning, in some slices. */
+typedef struct {
+    FrameDecoder *frame;
+    int group, part;
+} SliceStep;
+
+static void
+begin_slices(void *data, int begin, int end, int worker)
+{
+    const SliceStep *step = data;
+    FrameDecoder *f = step->frame;
+    M2tCodec *codec = &f->codec;
+
+    for (int i = begin; i < end; i++) {
+        gint16 *latents = codec->latents + m2t_codec_slice_position(codec, i);
+        gsize count = m2t_codec_slice_latents(codec, i);
+
+        if (!f->slice[i].data)
+            memset(latents, 0, count * sizeof *latents);
+        else if (!m2t_slice_reader_begin(f->reader[i], f->slice[i].data, f->slice[i].size, f->header.lanes, latents, count))
+            g_atomic_int_inc(&f->broken);
+    }
+}
+
+static void
+read_slices(void *data, int begin, int end, int worker)
+{
+    const SliceStep *step = data;
+    const FrameDecoder *f = step->frame;
+    const M2tCodec *codec = &f->codec;
+    const M2tPrior *prior = &codec->prior;
+    const M2tPriorWeights *w = &codec->model->prior;
+    int channel = w->part_start[step->part];
+
+    for (int i = begin; i < end; i++)
+        for (int slot = m2t_plan_slot(&prior->plan, step->group, i); f->slice[i].data && slot < m2t_plan_slot(&prior->plan, step->group, i + 1); slot++) {
+            gint64 position = m2t_codec_position(codec, slot);
+            gsize at = (gsize) slot * prior->latents + channel;
+
+            if (position >= 0)
+                m2t_slice_reader_get(f->reader[i], prior->mean + at, prior->level + at, codec->latents + position + channel, w->part_size[step->part]);
+        }
+}
+
+static gboolean
+end_slices(const FrameDecoder *f)
+{
+    gboolean complete = TRUE;
+
+    for (guint i = 0; i < f->header.slices; i++)
+        complete = complete && (!f->slice[i].data || m2t_slice_reader_end(f->reader[i]));
+    return complete;
 }
 
 /* Group after group, part after part: what is decoded tells the prior what to expect next. */
@@ -203,41 +303,39 @@ static gboolean
 decode_latents(FrameDecoder *f)
 {
     M2tCodec *codec = &f->codec;
-    M2tPrior *prior = &codec->prior;
     const M2tPriorWeights *w = &codec->model->prior;
-    gsize count = (gsize) codec->geometry.token_rows * codec->geometry.token_columns * codec->model->latents;
+    SliceStep step = {f, 0, 0};
 
-    if (!m2t_slice_reader_begin(f->reader, f->slice, f->slice_size, f->header.lanes, codec->latents, count))
-        return FALSE;
+    m2t_threads_run(codec->context.threads, codec->geometry.slices, 1, begin_slices, &step);
     m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
-    for (int group = 0; group < w->groups; group++) {
-        m2t_prior_run(prior, &codec->quant, codec->latents, group, group);
-        for (int part = 0; part < w->parts; part++) {
-            m2t_prior_heads(prior, &codec->quant, codec->latents, group, group, part);
+    if (f->broken)
+        return FALSE;
+    if (m2t_kept_all(codec->kept, codec->geometry.token_rows * codec->geometry.token_columns))
+        return TRUE;
+    for (step.group = 0; step.group < w->groups; step.group++) {
+        m2t_prior_run(&codec->prior, &codec->quant, codec->latents, step.group, step.group);
+        for (step.part = 0; step.part < w->parts; step.part++) {
+            m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, step.group, step.group, step.part);
             m2t_profile_end(&codec->profile, M2T_STAGE_PRIOR);
-            for (int slot = prior->plan.group_start[group]; slot < prior->plan.group_start[group + 1]; slot++) {
-                gsize at = (gsize) slot * prior->latents + w->part_start[part];
-
-                if (prior->plan.slot[slot].token >= 0)
-                    m2t_slice_reader_get(f->reader, prior->mean + at, prior->level + at,
-                                         codec->latents + m2t_codec_position(codec, slot) + w->part_start[part], w->part_size[part]);
-            }
+            m2t_threads_run(codec->context.threads, codec->geometry.slices, 1, read_slices, &step);
             m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
         }
     }
-    return m2t_slice_reader_end(f->reader);
+    return end_slices(f);
 }
 
-static gboolean
+static void
 decode_picture(FrameDecoder *f)
 {
     m2t_profile_begin(&f->codec.profile);
     m2t_quant_set(&f->codec.quant, f->header.q);
-    if (!decode_latents(f))
-        return FALSE;
-    m2t_synthesis_run(&f->synthesis, f->codec.latents, &f->codec.quant, &f->picture);
+    f->broken = 0;
+    if (!decode_latents(f)) {
+        f->broken = 1;
+        return;
+    }
+    m2t_synthesis_run(&f->synthesis, f->codec.latents, f->codec.kept, &f->codec.quant, &f->picture);
     m2t_profile_end(&f->codec.profile, M2T_STAGE_SYNTHESIS);
-    return TRUE;
 }
 
 static void
@@ -247,26 +345,103 @@ run_frame(gpointer data)
     const M2tGemm *gemm = f->codec.net->gemm;
 
     gemm->begin();
-    f->good = decode_picture(f);
+    decode_picture(f);
     gemm->end();
+}
+
+/* Reads the head of slice @i, if there is one, and fills in which of its tokens are kept; what is missing is kept as well. */
+static gboolean
+open_slice(const M2tDecoder *d, FrameDecoder *f, guint i, M2tKeptHead *head, GError **error)
+{
+    int first = m2t_geometry_slice_token(&f->codec.geometry, (int) i), tokens = m2t_geometry_slice_token(&f->codec.geometry, (int) i + 1) - first;
+    M2tSliceBytes *slice = &f->slice[i];
+    guint8 *kept = f->codec.kept + first;
+    const guint8 *at = d->slice[i].data;
+
+    *head = (M2tKeptHead) {FALSE, 0};
+    *slice = d->slice[i];
+    memset(kept, at == NULL, tokens);
+    if (!at || !d->header.inter)
+        return TRUE;
+    if (!m2t_kept_read(&at, at + slice->size, kept, tokens, head)) {
+        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "slice %u: the list of its tokens is damaged", i);
+        return FALSE;
+    }
+    slice->size -= at - slice->data;
+    slice->data = at;
+    if (!m2t_kept_all(kept, tokens))
+        return TRUE;
+    if (slice->size > 0)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "slice %u: %" G_GSIZE_FORMAT " bytes too many", i, slice->size);
+    slice->data = NULL;
+    return slice->size == 0;
+}
+
+/* A slice is as it should be if it stands alone, or if what it leans on is what the encoder had. */
+static SliceState
+follow_state(SliceState before, const M2tSliceBytes *slice, const M2tKeptHead *head)
+{
+    gboolean same = before.known && (before.crc & 0xFFFF) == head->reference;
+
+    if (!slice->data)
+        return (SliceState) {.damaged = TRUE};
+    return (SliceState) {TRUE, slice->crc, head->leans && (before.damaged || !same)};
+}
+
+static gboolean
+open_slices(M2tDecoder *d, FrameDecoder *f, GError **error)
+{
+    f->damaged = 0;
+    for (guint i = 0; i < d->header.slices; i++) {
+        M2tKeptHead head;
+
+        if (!open_slice(d, f, i, &head, error))
+            return FALSE;
+        d->state[i] = follow_state(d->state[i], &d->slice[i], &head);
+        f->damaged += d->state[i].damaged;
+    }
+    return TRUE;
+}
+
+/* The frame before must be there, and whole, before anything is taken over from it. */
+static gboolean
+await_reference(M2tDecoder *d)
+{
+    gboolean needed = d->header.inter;
+
+    for (guint i = 0; i < d->header.slices; i++)
+        needed = needed || !d->slice[i].data;
+    if (!needed || !d->last)
+        return FALSE;
+    m2t_jobs_settle(d->jobs);
+    if (d->last->broken)
+        memset(d->state, 0, sizeof d->state);
+    return TRUE;
 }
 
 gboolean
 m2t_decoder_start(M2tDecoder *d, const M2tPicture *picture, GError **error)
 {
+    gboolean leans;
     FrameDecoder *f;
 
     g_return_val_if_fail(d && picture && m2t_jobs_pending(d->jobs) < d->settings.frames, FALSE);
-    if (!d->slice) {
+    if (!d->open) {
         g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "no frame is open");
         return FALSE;
     }
+    d->open = FALSE;
     f = &d->frame[m2t_jobs_next(d->jobs)];
+    leans = await_reference(d);
+    if (!open_slices(d, f, error)) {
+        memset(d->state, 0, sizeof d->state);
+        return FALSE;
+    }
     f->header = d->header;
-    f->slice = d->slice;
-    f->slice_size = d->slice_size;
     f->picture = *picture;
-    d->slice = NULL;
+    if (leans && d->last != f)
+        m2t_synthesis_keep(&f->synthesis, &d->last->synthesis, f->codec.kept);
+    d->last = f;
     m2t_jobs_start(d->jobs);
     return TRUE;
 }
@@ -279,9 +454,16 @@ m2t_decoder_finish(M2tDecoder *d, GError **error)
     g_return_val_if_fail(d && m2t_jobs_pending(d->jobs) > 0, FALSE);
     f = &d->frame[m2t_jobs_finish(d->jobs)];
     m2t_profile_add(&d->profile, &f->codec.profile);
-    if (!f->good)
+    d->damaged = f->damaged;
+    if (f->broken)
         g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "entropy coded data are damaged");
-    return f->good;
+    return !f->broken;
+}
+
+guint
+m2t_decoder_damaged(const M2tDecoder *d)
+{
+    return d->damaged;
 }
 
 gboolean
@@ -310,7 +492,8 @@ m2t_decoder_reset(M2tDecoder *d)
     while (m2t_jobs_pending(d->jobs) > 0)
         m2t_jobs_finish(d->jobs);
     d->sequence.has_sequence = FALSE;
-    d->slice = NULL;
+    d->open = FALSE;
+    memset(d->state, 0, sizeof d->state);
 }
 
 const char *

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The encoder: encode_picture() is the list of the stages. What depends on the order of frames is settled when one is started, everything else
- * happens in the frame's own memory, so that several can be coded at the same time. */
+/* The encoder: encode_picture() is the list of the stages. With every frame a key frame and a constant quantizer, what depends on the order of frames is
+ * settled when one is started, everything else happens in the frame's own memory, so that several can be coded at the same time. Otherwise frames run in
+ * a chain: what they leave to the next one is the encoder's, and only the frame that is being coded touches it. */
 #include <m2t/m2t-encoder.h>
 
 #include "analysis/analysis.h"
@@ -8,7 +9,10 @@
 #include "bitstream/video-info.h"
 #include "codec/codec.h"
 #include "codec/jobs.h"
+#include "inter/kept.h"
+#include "inter/still.h"
 #include "quant/choose.h"
+#include "rate/rate.h"
 
 #include <m2t/m2t-stream.h>
 #include <string.h>
@@ -16,26 +20,54 @@
 /* So that it fits a unit of a byte stream even if every third byte has to be escaped. */
 #define PACKET_MAX (M2T_STREAM_UNIT_MAX / 4 * 3)
 
+#define BITS_PER_SAMPLE 0.15     /* where no bitrate is given */
+#define RATE_UNKNOWN 30.0        /* frames per second */
+#define KEY_SECONDS 2            /* between key frames that are not asked for */
+#define KEPT_SHARE 8             /* less than one token in so many: not worth a frame that leans on another */
+
+/* What a frame leaves to the next one. */
+typedef struct {
+    M2tRate rate;
+    M2tStill still;
+    guint32 slice_crc[M2T_SLICES_MAX];
+    guint since_key;
+    int q;                 /* that was asked for, see prepare_frame() */
+} M2tChain;
+
 /* One frame in flight. */
 typedef struct {
     M2tCodec codec;
     M2tAnalysis analysis;
     gint8 *rest;           /* of the latents, see analysis.h */
-    M2tSliceWriter *writer;
-    GByteArray *slice, *packet;
+    float *gain;           /* [latents]: that they were rounded with, if they are to be rounded again */
+    M2tSliceWriter *writer[M2T_SLICES_MAX];
+    GByteArray *slice[M2T_SLICES_MAX];
+    M2tSliceBytes bytes[M2T_SLICES_MAX];
+    GByteArray *packet;
     M2tSpeedPreset preset;
     M2tPicture picture;
     M2tFrameHeader header;
+    M2tChain *chain;       /* NULL: the frame has nothing to do with others */
+    gboolean alone;        /* nothing may be taken over */
+    guint refresh_begin, refresh_end; /* slices of which nothing may be */
+    gboolean key_if_alone; /* make it a key frame if nothing is */
+    double duration;       /* seconds */
 } FrameEncoder;
 
 struct _M2tEncoder {
     M2tCodecSettings settings;
     FrameEncoder *frame;   /* [settings.frames] */
+    M2tChain chain;
     M2tJobs *jobs;
     M2tProfile profile;
     M2tVideoInfo info;
     int q;                 /* quarter steps */
-    guint key_interval, since_key;
+    guint slices;
+    guint key_interval;
+    gboolean intra_refresh;
+    M2tRateControl rate_control;
+    guint bitrate, max_bitrate, vbv_buf_capacity;
+    guint64 duration;
     gboolean started;
     guint8 number;
 };
@@ -44,7 +76,8 @@ void
 m2t_encoder_settings_init(M2tEncoderSettings *settings)
 {
     g_return_if_fail(settings);
-    *settings = (M2tEncoderSettings) {.quantizer = 32, .frames = 1, .speed_preset = M2T_SPEED_PRESET_MEDIUM};
+    *settings = (M2tEncoderSettings) {.quantizer = 32, .frames = 1, .speed_preset = M2T_SPEED_PRESET_MEDIUM,
+                                      .vbv_buf_capacity = M2T_VBV_DEFAULT};
 }
 
 static void
@@ -55,6 +88,7 @@ layout_encoder(M2tCodec *codec, gpointer stage)
     m2t_analysis_layout(&f->analysis, &codec->arena, &codec->context, &codec->geometry);
     f->rest = m2t_arena_take(&codec->arena, (gsize) codec->geometry.token_rows * codec->geometry.token_columns * codec->model->latents,
                              sizeof *f->rest);
+    f->gain = m2t_arena_take(&codec->arena, codec->model->latents, sizeof *f->gain);
 }
 
 static gboolean
@@ -69,27 +103,62 @@ check_info(const M2tVideoInfo *info, GError **error)
 
 /* Memory for the size, and for its symbols. */
 static gboolean
-open_frame(FrameEncoder *f, M2tModel *model, const M2tGemm *gemm, guint threads, const M2tVideoInfo *info, GError **error)
+open_frame(FrameEncoder *f, M2tModel *model, const M2tGemm *gemm, guint threads, const M2tVideoInfo *info, guint slices, GError **error)
 {
-    const M2tGeometry *geometry = &f->codec.geometry;
+    gboolean ok = TRUE;
 
-    f->slice = g_byte_array_new();
     f->packet = g_byte_array_new();
-    if (!m2t_codec_init(&f->codec, model, gemm, threads, (int) info->width, (int) info->height, layout_encoder, f, error))
+    if (!m2t_codec_init(&f->codec, model, gemm, threads, (int) info->width, (int) info->height, (int) slices, layout_encoder, f, error))
         return FALSE;
-    f->writer = m2t_slice_writer_new(f->codec.tables, (gsize) geometry->token_rows * geometry->token_columns * model->latents);
-    if (!f->writer)
+    for (guint i = 0; i < slices; i++) {
+        f->slice[i] = g_byte_array_new();
+        f->writer[i] = m2t_slice_writer_new(f->codec.tables, m2t_codec_slice_latents(&f->codec, (int) i));
+        ok = ok && f->writer[i];
+    }
+    if (!ok)
         g_set_error(error, M2T_ERROR, M2T_ERROR_MEMORY, "no memory for the symbols of %ux%u", info->width, info->height);
-    return f->writer != NULL;
+    return ok;
 }
 
 static void
 close_frame(FrameEncoder *f)
 {
     m2t_codec_clear(&f->codec);
-    m2t_slice_writer_free(f->writer);
-    g_clear_pointer(&f->slice, g_byte_array_unref);
+    for (int i = 0; i < M2T_SLICES_MAX; i++) {
+        m2t_slice_writer_free(f->writer[i]);
+        g_clear_pointer(&f->slice[i], g_byte_array_unref);
+    }
     g_clear_pointer(&f->packet, g_byte_array_unref);
+}
+
+/* @asked: 0 for a number that suits; intra refresh needs several. FALSE with M2T_ERROR_SETTINGS. */
+static gboolean
+choose_slices(guint asked, gboolean intra_refresh, const M2tVideoInfo *info, guint *slices, GError **error)
+{
+    guint rows = (info->height + 15) / 16, windows = (rows + M2T_WINDOW - 1) / M2T_WINDOW;
+
+    *slices = asked ? asked : intra_refresh ? windows : 1;
+    if (*slices <= MIN(rows, M2T_SLICES_MAX))
+        return TRUE;
+    g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "%u slices of a picture of %u rows: at most %u", *slices, info->height, MIN(rows, M2T_SLICES_MAX));
+    return FALSE;
+}
+
+static double
+frame_rate(const M2tVideoInfo *info)
+{
+    return info->has_rate && info->rate_n ? (double) info->rate_n / info->rate_d : RATE_UNKNOWN;
+}
+
+static M2tRateLimits
+rate_limits(const M2tEncoder *e)
+{
+    M2tRateLimits limits = {.mode = e->rate_control};
+
+    limits.bitrate = e->bitrate ? e->bitrate * 1000.0 : BITS_PER_SAMPLE * e->info.width * e->info.height * frame_rate(&e->info);
+    limits.peak = limits.mode == M2T_RATE_CONTROL_CBR ? limits.bitrate : e->max_bitrate ? MAX(e->max_bitrate * 1000.0, limits.bitrate) : 2 * limits.bitrate;
+    limits.capacity = limits.peak * MAX(e->vbv_buf_capacity, 1) / 1000;
+    return limits;
 }
 
 static void run_frame(gpointer data);
@@ -99,7 +168,9 @@ m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSetti
 {
     M2tEncoderSettings defaults;
     M2tCodecSettings common;
+    M2tRateLimits limits;
     M2tEncoder *e;
+    guint slices;
 
     g_return_val_if_fail(model && info, NULL);
     m2t_encoder_settings_init(&defaults);
@@ -107,20 +178,34 @@ m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSetti
     if (!m2t_codec_settings(&common, settings->backend, settings->threads, settings->frames, error) || !check_info(info, error))
         return NULL;
 
+    if (!choose_slices(settings->slices, settings->intra_refresh, info, &slices, error))
+        return NULL;
+
     e = g_new0(M2tEncoder, 1);
     e->settings = common;
     e->info = *info;
+    e->slices = slices;
     e->frame = g_new0(FrameEncoder, common.frames);
     for (guint i = 0; i < common.frames; i++) {
         e->frame[i].preset = settings->speed_preset;
-        if (!open_frame(&e->frame[i], model, common.gemm, m2t_codec_share(&common, i), info, error)) {
+        if (!open_frame(&e->frame[i], model, common.gemm, m2t_codec_share(&common, i), info, slices, error)) {
             m2t_encoder_free(e);
             return NULL;
         }
     }
+    if (!m2t_still_init(&e->chain.still, &e->frame->codec.geometry)) {
+        g_set_error(error, M2T_ERROR, M2T_ERROR_MEMORY, "no memory to compare pictures of %ux%u", info->width, info->height);
+        m2t_encoder_free(e);
+        return NULL;
+    }
     e->jobs = m2t_jobs_new(common.frames, run_frame, e->frame, sizeof *e->frame);
-    m2t_encoder_set_quantizer(e, settings->quantizer);
     e->key_interval = settings->key_interval;
+    e->intra_refresh = settings->intra_refresh;
+    e->rate_control = settings->rate_control;
+    m2t_encoder_set_quantizer(e, settings->quantizer);
+    m2t_encoder_set_bitrate(e, settings->bitrate, settings->max_bitrate, settings->vbv_buf_capacity);
+    limits = rate_limits(e);
+    m2t_rate_init(&e->chain.rate, &limits);
     return e;
 }
 
@@ -132,6 +217,7 @@ m2t_encoder_free(M2tEncoder *e)
     m2t_jobs_free(e->jobs);
     for (guint i = 0; i < e->settings.frames; i++)
         close_frame(&e->frame[i]);
+    m2t_still_clear(&e->chain.still);
     g_free(e->frame);
     g_free(e);
 }
@@ -158,27 +244,76 @@ choose_latents(void *data, int begin, int end, int worker)
     }
 }
 
-/* Symbols are queued in the order in which a decoder will ask for them. Returns the code for the number of lanes. */
 static int
-write_latents(FrameEncoder *f)
+slice_tokens(const FrameEncoder *f, int slice)
 {
-    M2tCodec *codec = &f->codec;
+    const M2tGeometry *g = &f->codec.geometry;
+
+    return m2t_geometry_slice_token(g, slice + 1) - m2t_geometry_slice_token(g, slice);
+}
+
+static const guint8 *
+slice_kept(const FrameEncoder *f, int slice)
+{
+    return f->codec.kept + m2t_geometry_slice_token(&f->codec.geometry, slice);
+}
+
+/* Symbols are queued in the order in which a decoder will ask for them. */
+static void
+queue_slices(void *data, int begin, int end, int worker)
+{
+    FrameEncoder *f = data;
+    const M2tCodec *codec = &f->codec;
     const M2tPrior *prior = &codec->prior;
     const M2tPriorWeights *w = &codec->model->prior;
 
-    m2t_slice_writer_begin(f->writer);
-    for (int group = 0; group < w->groups; group++)
-        for (int part = 0; part < w->parts; part++)
-            for (int slot = prior->plan.group_start[group]; slot < prior->plan.group_start[group + 1]; slot++) {
-                gint64 position = m2t_codec_position(codec, slot) + w->part_start[part];
-                gsize at = (gsize) slot * prior->latents + w->part_start[part];
+    for (int slice = begin; slice < end; slice++) {
+        gsize first = m2t_codec_slice_position(codec, slice);
 
-                if (prior->plan.slot[slot].token >= 0)
-                    m2t_slice_writer_put(f->writer, (guint32) position, prior->mean + at, prior->level + at, codec->latents + position,
-                                         w->part_size[part]);
-            }
-    g_byte_array_set_size(f->slice, 0);
-    return m2t_slice_writer_end(f->writer, f->slice);
+        m2t_slice_writer_begin(f->writer[slice]);
+        for (int group = 0; group < w->groups; group++)
+            for (int part = 0; part < w->parts; part++)
+                for (int slot = m2t_plan_slot(&prior->plan, group, slice); slot < m2t_plan_slot(&prior->plan, group, slice + 1); slot++) {
+                    gint64 position = m2t_codec_position(codec, slot);
+                    gsize at = (gsize) slot * prior->latents + w->part_start[part];
+
+                    if (position >= 0)
+                        m2t_slice_writer_put(f->writer[slice], (guint32) (position - first + w->part_start[part]), prior->mean + at, prior->level + at,
+                                             codec->latents + position + w->part_start[part], w->part_size[part]);
+                }
+    }
+}
+
+static void
+finish_slices(void *data, int begin, int end, int worker)
+{
+    FrameEncoder *f = data;
+
+    for (int i = begin; i < end; i++) {
+        GByteArray *slice = f->slice[i];
+
+        g_byte_array_set_size(slice, 0);
+        if (f->header.inter)
+            m2t_kept_write(slice, slice_kept(f, i), slice_tokens(f, i), f->chain->slice_crc[i] & 0xFFFF);
+        if (!m2t_kept_all(slice_kept(f, i), slice_tokens(f, i)))
+            m2t_slice_writer_end(f->writer[i], f->header.lanes, slice);
+        f->bytes[i] = (M2tSliceBytes) {slice->data, slice->len, m2t_crc32c(slice->data, slice->len)};
+    }
+}
+
+static void
+write_packet(FrameEncoder *f)
+{
+    M2tThreads *threads = f->codec.context.threads;
+    int slices = f->codec.geometry.slices;
+
+    m2t_threads_run(threads, slices, 1, queue_slices, f);
+    f->header.lanes = 0;
+    for (int i = 0; i < slices; i++)
+        f->header.lanes = MAX(f->header.lanes, m2t_slice_writer_lanes(f->writer[i]));
+    m2t_threads_run(threads, slices, 1, finish_slices, f);
+    g_byte_array_set_size(f->packet, 0);
+    m2t_frame_write(f->packet, &f->header, f->bytes);
 }
 
 /* The first prediction tells what latents will cost, the second one what those that were chosen do. */
@@ -217,22 +352,138 @@ choose(FrameEncoder *f)
     }
 }
 
+static int
+count_tokens(const FrameEncoder *f)
+{
+    return f->codec.geometry.token_rows * f->codec.geometry.token_columns;
+}
+
+/* What does not change between two frames is taken over from the first, where that is allowed and worth it. */
+static void
+choose_kept(FrameEncoder *f, int q)
+{
+    int kept = 0;
+
+    memset(f->codec.kept, 0, count_tokens(f));
+    if (f->chain && !f->alone) {
+        kept = m2t_still_find(&f->chain->still, f->analysis.patches, q, f->codec.context.threads, f->codec.kept);
+        for (guint i = f->refresh_begin; i < f->refresh_end; i++)
+            memset(f->codec.kept + m2t_geometry_slice_token(&f->codec.geometry, (int) i), 0, slice_tokens(f, (int) i));
+    }
+    f->header.inter = kept > 0 && kept >= count_tokens(f) / KEPT_SHARE;
+    if (!f->header.inter)
+        memset(f->codec.kept, 0, count_tokens(f));
+    f->header.has_sequence = f->header.has_sequence || (f->key_if_alone && !f->header.inter);
+}
+
+/* A later frame of the chain may be one that nothing has to be coded for. */
+static void
+keep_all(FrameEncoder *f)
+{
+    memset(f->codec.kept, 1, count_tokens(f));
+    f->header.inter = TRUE;
+    f->header.has_sequence = f->header.has_sequence && !f->key_if_alone;
+}
+
+static int
+count_coded(const FrameEncoder *f)
+{
+    int coded = 0;
+
+    for (int i = 0; i < count_tokens(f); i++)
+        coded += !f->codec.kept[i];
+    return coded;
+}
+
+/* From rounded latents to a packet. */
+static void
+code_latents(FrameEncoder *f)
+{
+    M2tProfile *profile = &f->codec.profile;
+    gsize latents = f->codec.model->latents;
+
+    for (int token = 0; token < count_tokens(f); token++)
+        if (f->codec.kept[token])
+            memset(f->codec.latents + token * latents, 0, latents * sizeof *f->codec.latents);
+    if (!m2t_kept_all(f->codec.kept, count_tokens(f))) {
+        choose(f);
+        predict_latents(f);
+        m2t_profile_end(profile, M2T_STAGE_PRIOR);
+    }
+    write_packet(f);
+    m2t_profile_end(profile, M2T_STAGE_ENTROPY);
+}
+
+/* The same frame with another quantizer; the analysis is not repeated. */
+static void
+change_quantizer(FrameEncoder *f, int q)
+{
+    M2tQuant *quant = &f->codec.quant;
+    int latents = f->codec.model->latents;
+
+    memcpy(f->gain, quant->gain, latents * sizeof *f->gain);
+    f->header.q = (guint8) q;
+    m2t_quant_set(quant, q);
+    for (int token = 0; token < count_tokens(f); token++)
+        m2t_quant_again(quant, f->gain, f->codec.latents + (gsize) token * latents, f->rest + (gsize) token * latents, latents);
+}
+
+/* Codes the frame until its size is right: once or twice. Where even that is too much for the buffer, the frame before is shown again. */
+static void
+code_to_rate(FrameEncoder *f)
+{
+    M2tRate *rate = &f->chain->rate;
+    int q = f->header.q;
+
+    code_latents(f);
+    while (m2t_rate_again(rate, 8.0 * f->packet->len, &q)) {
+        change_quantizer(f, q);
+        code_latents(f);
+    }
+    if (!m2t_rate_fits(rate, 8.0 * f->packet->len) && f->chain->still.valid && !f->alone) {
+        keep_all(f);
+        code_latents(f);
+    }
+    m2t_rate_end(rate, 8.0 * f->packet->len, f->header.q);
+}
+
+static gboolean
+has_rate(const FrameEncoder *f)
+{
+    return f->chain && f->chain->rate.limits.mode != M2T_RATE_CONTROL_CQP;
+}
+
+/* Leaves to the next frame what it may need. */
+static void
+leave_to_next(FrameEncoder *f)
+{
+    if (!f->chain)
+        return;
+    m2t_still_store(&f->chain->still, f->analysis.patches, f->header.q, f->codec.kept);
+    for (int i = 0; i < f->codec.geometry.slices; i++)
+        f->chain->slice_crc[i] = f->bytes[i].crc;
+    f->chain->since_key = f->header.has_sequence ? 0 : f->chain->since_key + 1;
+}
+
 static void
 encode_picture(FrameEncoder *f)
 {
     M2tProfile *profile = &f->codec.profile;
 
     m2t_profile_begin(profile);
+    m2t_analysis_load(&f->analysis, &f->picture);
+    choose_kept(f, has_rate(f) ? f->chain->rate.q : f->header.q);
+    if (has_rate(f))
+        f->header.q = (guint8) m2t_rate_begin(&f->chain->rate, f->duration, count_coded(f));
     m2t_quant_set(&f->codec.quant, f->header.q);
-    m2t_analysis_run(&f->analysis, &f->picture, &f->codec.quant, f->codec.latents, f->rest);
+    if (!m2t_kept_all(f->codec.kept, count_tokens(f)))
+        m2t_analysis_run(&f->analysis, &f->codec.quant, f->codec.latents, f->rest);
     m2t_profile_end(profile, M2T_STAGE_ANALYSIS);
-    choose(f);
-    predict_latents(f);
-    m2t_profile_end(profile, M2T_STAGE_PRIOR);
-    f->header.lanes = write_latents(f);
-    g_byte_array_set_size(f->packet, 0);
-    m2t_frame_write(f->packet, &f->header, f->slice->data, f->slice->len);
-    m2t_profile_end(profile, M2T_STAGE_ENTROPY);
+    if (has_rate(f))
+        code_to_rate(f);
+    else
+        code_latents(f);
+    leave_to_next(f);
 }
 
 static void
@@ -246,10 +497,54 @@ run_frame(gpointer data)
     gemm->end();
 }
 
+/* Frames between two that decoding can start with, at most. */
+static guint
+key_interval(const M2tEncoder *e)
+{
+    return e->key_interval ? e->key_interval : (guint) MAX(1, KEY_SECONDS * frame_rate(&e->info) + 0.5);
+}
+
+/* Which part of the picture stands alone in the frame after @since_key others. */
+static void
+set_refresh(const M2tEncoder *e, FrameEncoder *f)
+{
+    guint interval = key_interval(e), turn = f->header.has_sequence ? 0 : e->chain.since_key + 1;
+
+    f->refresh_begin = f->refresh_end = 0;
+    if (e->intra_refresh) {
+        f->refresh_begin = turn * e->slices / interval;
+        f->refresh_end = MIN((turn + 1) * e->slices / interval, e->slices);
+    }
+}
+
+/* Frames that lean on others, or whose size counts, are coded one after the other. */
+static gboolean
+is_chained(const M2tEncoder *e)
+{
+    return e->key_interval != 1 || e->rate_control != M2T_RATE_CONTROL_CQP;
+}
+
+static void
+prepare_frame(M2tEncoder *e, FrameEncoder *f, const M2tPicture *picture, gboolean force_key)
+{
+    gboolean key = force_key || !e->started || e->chain.since_key + 1 >= key_interval(e);
+    gboolean changed = e->rate_control == M2T_RATE_CONTROL_CQP && e->q != e->chain.q; /* is to be seen everywhere at once */
+
+    f->header = (M2tFrameHeader) {.has_sequence = key, .video = e->info, .number = e->number++, .q = (guint8) e->q, .slices = e->slices};
+    memcpy(f->header.model, m2t_model_identity(f->codec.model), sizeof f->header.model);
+    f->picture = *picture;
+    f->chain = is_chained(e) ? &e->chain : NULL;
+    f->alone = !e->started || force_key || changed || e->key_interval == 1 || (key && !e->intra_refresh);
+    e->chain.q = e->q;
+    f->key_if_alone = e->key_interval == 0 && !e->intra_refresh;
+    f->duration = e->duration ? e->duration / 1e9 : 1 / frame_rate(&e->info);
+    set_refresh(e, f);
+}
+
 gboolean
 m2t_encoder_start(M2tEncoder *e, const M2tPicture *picture, gboolean force_key, GError **error)
 {
-    M2tFrameHeader header = {0};
+    M2tRateLimits limits;
     FrameEncoder *f;
 
     g_return_val_if_fail(e && picture && m2t_jobs_pending(e->jobs) < e->settings.frames, FALSE);
@@ -258,16 +553,17 @@ m2t_encoder_start(M2tEncoder *e, const M2tPicture *picture, gboolean force_key, 
             g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "picture without plane %d", i);
             return FALSE;
         }
+    if (is_chained(e))
+        m2t_jobs_settle(e->jobs);
+    limits = rate_limits(e);
+    m2t_rate_set(&e->chain.rate, &limits);
     f = &e->frame[m2t_jobs_next(e->jobs)];
-    header.has_sequence = force_key || !e->started || e->since_key + 1 >= e->key_interval;
-    header.video = e->info;
-    memcpy(header.model, m2t_model_identity(f->codec.model), sizeof header.model);
-    header.number = e->number++;
-    header.q = (guint8) e->q;
+    prepare_frame(e, f, picture, force_key);
+    if (!f->chain) {
+        e->chain.still.valid = FALSE;
+        e->chain.since_key = 0;
+    }
     e->started = TRUE;
-    e->since_key = header.has_sequence ? 0 : e->since_key + 1;
-    f->picture = *picture;
-    f->header = header;
     m2t_jobs_start(e->jobs);
     return TRUE;
 }
@@ -283,11 +579,10 @@ m2t_encoder_finish(M2tEncoder *e, M2tPacket *packet, GError **error)
     if (f->packet->len > PACKET_MAX) {
         g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "frame of %u bytes, more than the %u that a stream can hold: raise the quantizer", f->packet->len,
                     PACKET_MAX);
-        if (f->header.has_sequence)
-            e->started = FALSE;
+        e->started = FALSE; /* nothing may lean on it */
         return FALSE;
     }
-    *packet = (M2tPacket) {f->packet->data, f->packet->len, f->header.has_sequence, f->header.number};
+    *packet = (M2tPacket) {f->packet->data, f->packet->len, f->header.has_sequence, f->header.q / 4.0, f->header.number};
     return TRUE;
 }
 
@@ -322,6 +617,22 @@ m2t_encoder_set_key_interval(M2tEncoder *e, guint frames)
 {
     g_return_if_fail(e);
     e->key_interval = frames;
+}
+
+void
+m2t_encoder_set_bitrate(M2tEncoder *e, guint bitrate, guint max_bitrate, guint vbv_buf_capacity)
+{
+    g_return_if_fail(e);
+    e->bitrate = bitrate;
+    e->max_bitrate = max_bitrate;
+    e->vbv_buf_capacity = vbv_buf_capacity;
+}
+
+void
+m2t_encoder_set_duration(M2tEncoder *e, guint64 duration)
+{
+    g_return_if_fail(e);
+    e->duration = duration;
 }
 
 void

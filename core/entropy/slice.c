@@ -253,16 +253,16 @@ code_queue(M2tSliceWriter *writer, guint32 *state, int lanes)
 }
 
 /* A lane costs two bytes: four of its state, of which the coding uses two. More lanes let a decoder work on more symbols at once. */
-static int
-choose_lanes(gsize symbols)
+int
+m2t_slice_writer_lanes(const M2tSliceWriter *writer)
 {
-    return symbols < 1024 ? 0 : symbols < 32768 ? 1 : 2;
+    return writer->count < 1024 ? 0 : writer->count < 32768 ? 1 : 2;
 }
 
-int
-m2t_slice_writer_end(M2tSliceWriter *writer, GByteArray *out)
+void
+m2t_slice_writer_end(M2tSliceWriter *writer, int code, GByteArray *out)
 {
-    int code = choose_lanes(writer->count), lanes = 1 << 2 * code;
+    int lanes = 1 << 2 * code;
     const guint8 *words;
     guint32 state[LANES_MAX];
 
@@ -276,7 +276,6 @@ m2t_slice_writer_end(M2tSliceWriter *writer, GByteArray *out)
         g_byte_array_append(out, (const guint8 *) &bytes, 4);
     }
     g_byte_array_append(out, words, (const guint8 *) (writer->symbols + writer->count) - words);
-    return code;
 }
 
 /* ---- reader ---- */

@@ -26,8 +26,11 @@ void m2t_slice_writer_begin(M2tSliceWriter *writer);
 void m2t_slice_writer_put(M2tSliceWriter *writer, guint32 position, const gint32 *mean, const guint8 *level,
                           const gint16 *latent, int n);
 
-/* Chooses the number of lanes by the number of symbols (its code for the frame header is returned), appends the slice to @out. */
-int m2t_slice_writer_end(M2tSliceWriter *writer, GByteArray *out);
+/* The number of lanes that suits the symbols so far, as its code for the frame header. */
+int m2t_slice_writer_lanes(const M2tSliceWriter *writer);
+
+/* Appends the slice to @out. */
+void m2t_slice_writer_end(M2tSliceWriter *writer, int lanes, GByteArray *out);
 
 typedef struct _M2tSliceReader M2tSliceReader;
 

@@ -9,7 +9,7 @@ typedef struct {
 } PlaneLayout;
 
 void
-m2t_geometry_init(M2tGeometry *g, int width, int height)
+m2t_geometry_init(M2tGeometry *g, int width, int height, int slices)
 {
     g->width = width;
     g->height = height;
@@ -17,6 +17,7 @@ m2t_geometry_init(M2tGeometry *g, int width, int height)
     g->token_rows = (height + 15) / 16;
     g->patch_columns = 2 * g->token_columns;
     g->patch_rows = 2 * g->token_rows;
+    g->slices = slices;
 }
 
 static PlaneLayout

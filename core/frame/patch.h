@@ -10,9 +10,24 @@ typedef struct {
     int width, height;                 /* luma samples of the picture */
     int patch_columns, patch_rows;     /* of the padded picture, even */
     int token_columns, token_rows;     /* half of that */
+    int slices;                        /* at most token_rows */
 } M2tGeometry;
 
-void m2t_geometry_init(M2tGeometry *geometry, int width, int height);
+void m2t_geometry_init(M2tGeometry *geometry, int width, int height, int slices);
+
+/* The row of tokens where a slice begins; slice number @slices begins where the last one ends. */
+static inline int
+m2t_geometry_slice_row(const M2tGeometry *geometry, int slice)
+{
+    return slice * geometry->token_rows / geometry->slices;
+}
+
+/* The same as an index of a token. */
+static inline int
+m2t_geometry_slice_token(const M2tGeometry *geometry, int slice)
+{
+    return m2t_geometry_slice_row(geometry, slice) * geometry->token_columns;
+}
 
 /* Patches of one row of the grid, [patch_columns][96]; what lies outside the picture repeats its edge. */
 void m2t_patch_load_row(const M2tGeometry *geometry, const M2tPicture *picture, int row, gint8 *patches);

@@ -7,6 +7,8 @@
 #include "frame/patch.h"
 #include "model/model.h"
 
+#include <m2t/m2t-stream.h>
+
 /* One slot, in the order in which the slots of the frame run: by group, then by window, then by place in the coding order. */
 typedef struct {
     gint32 token;      /* raster index of the token it predicts, -1 outside the token grid */
@@ -19,6 +21,7 @@ enum { M2T_SOURCE_MASKED = -1, M2T_SOURCE_OUTSIDE = -2 };
 
 typedef struct {
     int rows, columns;              /* of the prior grid */
+    int slice_row[M2T_SLICES_MAX + 1]; /* of the prior grid, where a slice begins */
     int slots;
     M2tSlot *slot;                  /* [slots] */
     gint32 *slot_at;                /* [rows][columns]: index into slot */
@@ -31,5 +34,14 @@ void m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prio
 
 /* Fills in what the layout made room for. */
 void m2t_plan_make(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *geometry);
+
+/* The first slot of a slice in a group; the slice after the last begins where the group ends. */
+static inline int
+m2t_plan_slot(const M2tPlan *plan, int group, int slice)
+{
+    gint64 slots = plan->group_start[group + 1] - plan->group_start[group];
+
+    return plan->group_start[group] + (int) (slots * plan->slice_row[slice] / plan->rows);
+}
 
 #endif

@@ -97,3 +97,15 @@ m2t_quant_set(M2tQuant *quant, int q)
     interpolate(quant, model->synthesis.in.bias, quant->synthesis_bias, model->synthesis.in.n);
     interpolate(quant, model->prior.q, quant->prior, model->prior.width);
 }
+
+void
+m2t_quant_again(const M2tQuant *quant, const float *gain, gint16 *latent, gint8 *rest, int n)
+{
+    for (int i = 0; i < n; i++) {
+        float value = (float) (128 * latent[i] + rest[i]) * (quant->gain[i] / gain[i]) * (1 / 128.0f);
+        float rounded = CLAMP(rintf(value), -16383, 16383);
+
+        latent[i] = (gint16) rounded;
+        rest[i] = (gint8) CLAMP(rintf((value - rounded) * 128), -64, 64);
+    }
+}

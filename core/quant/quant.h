@@ -21,4 +21,7 @@ void m2t_quant_init(M2tQuant *quant, const M2tModel *model);
 void m2t_quant_clear(M2tQuant *quant);
 void m2t_quant_set(M2tQuant *quant, int q);
 
+/* n latents that were rounded by @gain, with what was taken away from them (@rest, in 1/128), as they would have been rounded by quant->gain. */
+void m2t_quant_again(const M2tQuant *quant, const float *gain, gint16 *latent, gint8 *rest, int n);
+
 #endif

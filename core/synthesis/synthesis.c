@@ -2,9 +2,12 @@
 /* Synthesis: dequantise and enter at 1/16, go up to 1/8, leave as samples. Mirror of analysis.c. */
 #include "synthesis/synthesis.h"
 
+#include <string.h>
+
 typedef struct {
     M2tSynthesis *synthesis;
     const gint16 *latents;
+    const guint8 *kept;
     const M2tQuant *quant;
     M2tPicture *picture;
 } SynthesisRun;
@@ -21,6 +24,23 @@ m2t_synthesis_layout(M2tSynthesis *s, M2tArena *arena, const M2tContext *context
     s->values = m2t_arena_take(arena, (gsize) g->token_rows * g->token_columns * context->net->model->latents, sizeof *s->values);
 }
 
+void
+m2t_synthesis_clear(M2tSynthesis *s)
+{
+    memset(s->values, 0, (gsize) s->geometry.token_rows * s->geometry.token_columns * s->context->net->model->latents * sizeof *s->values);
+}
+
+void
+m2t_synthesis_keep(M2tSynthesis *s, const M2tSynthesis *before, const guint8 *kept)
+{
+    int tokens = s->geometry.token_rows * s->geometry.token_columns;
+    gsize latents = s->context->net->model->latents;
+
+    for (int token = 0; token < tokens; token++)
+        if (kept[token])
+            memcpy(s->values + token * latents, before->values + token * latents, latents * sizeof *s->values);
+}
+
 static void
 enter(void *data, int begin, int end, int worker)
 {
@@ -35,7 +55,8 @@ enter(void *data, int begin, int end, int worker)
     gint16 *values = s->values + (gsize) begin * latents;
 
     for (int i = 0; i < m; i++)
-        context->kernels->dequantise(run->latents + (gsize) (begin + i) * latents, run->quant->igain, values + (gsize) i * latents, latents);
+        if (!run->kept[begin + i])
+            context->kernels->dequantise(run->latents + (gsize) (begin + i) * latents, run->quant->igain, values + (gsize) i * latents, latents);
     context->kernels->split(values, scratch->hi, scratch->lo, (gsize) m * latents);
     m2t_linear_sums_wide(context, scratch, &net->in, m);
     context->kernels->to16(&store, s->stage16.stream + (gsize) begin * c);
@@ -131,12 +152,12 @@ leave(void *data, int begin, int end, int worker)
 }
 
 void
-m2t_synthesis_run(M2tSynthesis *s, const gint16 *latents, const M2tQuant *quant, M2tPicture *picture)
+m2t_synthesis_run(M2tSynthesis *s, const gint16 *latents, const guint8 *kept, const M2tQuant *quant, M2tPicture *picture)
 {
     const M2tContext *context = s->context;
     const M2tTransform *net = &context->net->synthesis;
     int tokens = s->geometry.token_rows * s->geometry.token_columns;
-    SynthesisRun run = {s, latents, quant, picture};
+    SynthesisRun run = {s, latents, kept, quant, picture};
 
     m2t_threads_run(context->threads, tokens, M2T_CHUNK, enter, &run);
     m2t_stage_run(&s->stage16, context, net->block16, net->weights->blocks16, net->weights->between_shift);

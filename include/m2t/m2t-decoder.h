@@ -21,7 +21,9 @@ typedef struct {
 /* What the headers of a frame say. */
 typedef struct {
     gboolean key;                                  /* carries a sequence header */
+    gboolean inter;                                /* leans on the frame before */
     guint8 number;                                 /* frame counter modulo 256 */
+    guint slices;                                  /* bands that can be decoded without the others */
     double quantizer;
     guint8 identity[M2T_MODEL_IDENTITY_SIZE];      /* of the model; valid if has_sequence */
     gboolean has_sequence;                         /* @video and @identity are valid: they were in this frame,
@@ -43,6 +45,7 @@ M2T_API M2tDecoder *m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *s
 /* Checks the next packet: headers, checksums, model. Where the size or the model is new, frames that are pending are waited for
  * (they still have to be finished), and all memory for it is taken: for each of the frames in flight about 45 bytes for each luma sample of the padded
  * picture. @data must stay as it is until the frame is decoded, or finished, or another one opened in its place.
+ * Slices that are missing or damaged do not matter as long as one is good, see m2t_decoder_damaged().
  * Returns: TRUE with @info filled in (it may be NULL). FALSE, with @error set, leaves the decoder usable: M2T_ERROR_STREAM,
  * _NO_HEADER, _UNSUPPORTED, _WRONG_MODEL (names both identities), _MODEL, _MEMORY. */
 M2T_API gboolean m2t_decoder_open_frame(M2tDecoder *decoder, const void *data, gsize size, M2tFrameInfo *info, GError **error);
@@ -59,6 +62,10 @@ M2T_API gboolean m2t_decoder_start(M2tDecoder *decoder, const M2tPicture *pictur
 /* Waits for the frame that was started first. A caller's mistake: none is pending.
  * Returns: FALSE with M2T_ERROR_STREAM if its payload is damaged; its picture is then not written. */
 M2T_API gboolean m2t_decoder_finish(M2tDecoder *decoder, GError **error);
+
+/* How many slices of the frame finished last are not what the encoder meant: missing, or leaning on something that is. They show what was there
+ * before, where that is known. Its other slices are good. */
+M2T_API guint m2t_decoder_damaged(const M2tDecoder *decoder);
 
 M2T_API guint m2t_decoder_pending(const M2tDecoder *decoder);    /* frames started and not yet finished */
 M2T_API gboolean m2t_decoder_ready(const M2tDecoder *decoder);   /* one is pending, and m2t_decoder_finish() would not wait for it */

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 #define M2T_QUANTIZER_MAX 63.0
 #define M2T_THREADS_MAX 64
 #define M2T_FRAMES_MAX 8
+#define M2T_VBV_DEFAULT 500
 
 typedef struct _M2tEncoder M2tEncoder;
 
@@ -21,12 +22,29 @@ typedef enum {
     M2T_SPEED_PRESET_MEDIUM, /* predicts twice, in between latents are rounded to what is cheaper */
 } M2tSpeedPreset;
 
+typedef enum {
+    M2T_RATE_CONTROL_CQP,    /* constant quantizer */
+    M2T_RATE_CONTROL_VBR,    /* variable bitrate: the mean over some seconds is bitrate, the buffer (VBV) is never exceeded at max_bitrate */
+    M2T_RATE_CONTROL_CBR,    /* constant bitrate: the buffer is never exceeded at bitrate. Nothing is padded: where the finest quantizer
+                              * takes less, less is sent. */
+} M2tRateControl;
+
 typedef struct {
     double quantizer;     /* 0 (finest) ... M2T_QUANTIZER_MAX, in steps of 1/4; default 32 */
-    guint key_interval;   /* frames from one key frame to the next; 0 (default): every frame is one */
+    guint key_interval;   /* frames from one key frame to the next, at most. 1: every frame is one, nothing is taken over from the frame before.
+                           * 0 (default): two seconds, and every frame of which no part is taken over is one as well. */
+    gboolean intra_refresh; /* no key frames after the first, unless they are forced: one slice after the other stands alone instead, all of them
+                           * within key_interval frames */
+    guint slices;         /* bands that can be decoded without the others: 1 ... M2T_SLICES_MAX, at most one for each 16 rows; 0 (default): 1, with
+                           * intra_refresh one for each 128 rows */
+    M2tRateControl rate_control; /* default M2T_RATE_CONTROL_CQP; the others choose the quantizer themselves */
+    guint bitrate;        /* kbit/s; 0 (default): 0.15 bits for each luma sample, at 30 frames/s if the rate is unknown */
+    guint max_bitrate;    /* kbit/s, for variable bitrate; 0 (default): twice bitrate */
+    guint vbv_buf_capacity; /* milliseconds that the buffer holds at the bitrate it drains with; default M2T_VBV_DEFAULT */
     guint threads;        /* 1 ... M2T_THREADS_MAX; 0 (default): the processors at hand */
     guint frames;         /* in flight, coded at the same time: 1 (default) ... M2T_FRAMES_MAX; 0: one for each thread, as far as
-                           * that goes. Threads are shared out among them, each has at least one. */
+                           * that goes. Threads are shared out among them, each has at least one. Frames that depend on the one before wait
+                           * for it, so that more than 1 only pays with a key_interval of 1 and a constant quantizer. */
     M2tSpeedPreset speed_preset; /* default M2T_SPEED_PRESET_MEDIUM */
     const char *backend;  /* of the matrix products: "c", "avx2", "openblas", "onednn"; NULL (default): the fastest that works here.
                            * The bits do not depend on it. */
@@ -36,7 +54,8 @@ typedef struct {
 typedef struct {
     const guint8 *data;
     gsize size;
-    gboolean key;         /* decoding can start here */
+    gboolean key;         /* decoding can start here; with intra_refresh the picture may be whole only later */
+    double quantizer;     /* it was coded with */
     guint8 number;        /* frame counter modulo 256 */
 } M2tPacket;
 
@@ -51,6 +70,12 @@ M2T_API M2tEncoder *m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, c
 /* From the next frame that is started on; values are clamped to the range and rounded to 1/4. */
 M2T_API void m2t_encoder_set_quantizer(M2tEncoder *encoder, double quantizer);
 M2T_API void m2t_encoder_set_key_interval(M2tEncoder *encoder, guint frames);
+
+/* From the next frame that is started on; as in M2tEncoderSettings. Without effect at a constant quantizer. */
+M2T_API void m2t_encoder_set_bitrate(M2tEncoder *encoder, guint bitrate, guint max_bitrate, guint vbv_buf_capacity);
+
+/* How long frames last that are started from now on, in nanoseconds; 0: as the frame rate says, or 1/30 s. For rate control where frames come unevenly. */
+M2T_API void m2t_encoder_set_duration(M2tEncoder *encoder, guint64 duration);
 
 /* Codes one picture of the size given to m2t_encoder_new(), while no other is pending: m2t_encoder_start() and m2t_encoder_finish() in one.
  * Returns: TRUE with @packet filled in. FALSE leaves the encoder usable, with @error set. */

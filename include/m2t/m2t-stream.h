@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Between the framed form (one packet, one frame) and the byte-stream form of .m2tv files (docs/bitstream.md, section 1). */
+/* For transports: between the framed form (one packet, one frame) and the byte-stream form of .m2tv files (docs/bitstream.md, section 1), and between
+ * packets and the slices that can be sent on their own (section 2). */
 #ifndef M2T_STREAM_H
 #define M2T_STREAM_H
 
@@ -30,6 +31,25 @@ M2T_API M2tStreamResult m2t_stream_find(const void *data, gsize size, gsize *ski
 
 /* The framed packet inside a unit that m2t_stream_find() found. Appended to @packet. Any thread. */
 M2T_API void m2t_stream_unescape(GByteArray *packet, const void *unit, gsize unit_size);
+
+#define M2T_SLICES_MAX 64
+
+/* Where the parts of a framed packet are. */
+typedef struct {
+    gboolean key;                     /* carries a sequence header: decoding can start here */
+    gboolean inter;                   /* leans on the frame before */
+    guint8 number;                    /* frame counter modulo 256 */
+    gsize header_size;                /* bytes before the first slice */
+    guint slices;
+    gsize slice_size[M2T_SLICES_MAX]; /* bytes, with the checksum in front; 0: the slice is missing */
+} M2tFrameLayout;
+
+/* Reads the header that a framed packet begins with; the slices need not be there. FALSE: M2T_ERROR_STREAM or _UNSUPPORTED. Any thread. */
+M2T_API gboolean m2t_frame_layout_read(const void *data, gsize size, M2tFrameLayout *layout, GError **error);
+
+/* Appends a framed packet made of @header (layout->header_size bytes, as m2t_frame_layout_read() found them) and slices (slice[i]: slice_size[i]
+ * bytes). Where slice[i] is NULL the packet says that it is missing. Any thread. */
+M2T_API void m2t_frame_assemble(GByteArray *out, const void *header, const M2tFrameLayout *layout, const guint8 *const *slice);
 
 G_END_DECLS
 

@@ -106,16 +106,16 @@ static void
 decode_slice(M2tDecoder *decoder, const guint8 *data, gsize size)
 {
     g_autoptr(GByteArray) frame = g_byte_array_new();
-    M2tFrameHeader header = {.has_sequence = TRUE};
+    M2tFrameHeader header = {.has_sequence = TRUE, .slices = 1};
 
-    if (size < 4)
+    if (size < 5)
         return;
     memcpy(header.model, m2t_model_identity(model), sizeof header.model);
     m2t_video_info_init(&header.video, M2T_SIZE_MIN + data[0] % (SIDE_MAX - M2T_SIZE_MIN),
                         M2T_SIZE_MIN + data[1] % (SIDE_MAX - M2T_SIZE_MIN));
     header.q = data[2] % 253;
     header.lanes = data[3] % 3;
-    m2t_frame_write(frame, &header, data + 4, size - 4);
+    m2t_frame_write(frame, &header, &(M2tSliceBytes) {data + 4, size - 4, m2t_crc32c(data + 4, size - 4)});
     decode(decoder, frame->data, frame->len);
 }
 

@@ -9,7 +9,7 @@
 static GstHarness *
 encoder_that_may_hold(const char *properties)
 {
-    g_autofree char *launch = g_strdup_printf("m2tenc %s", properties);
+    g_autofree char *launch = g_strdup_printf("m2tenc key-int-max=1 %s", properties);
 
     return harness(launch, RAW_CAPS, FRAMED_CAPS);
 }
@@ -813,13 +813,15 @@ latency(void)
         {"threads=2", RAW_CAPS, FRAME_TIME},
         {"threads=3", RAW_CAPS, 2 * FRAME_TIME},
         {"threads=3 tune=zerolatency", RAW_CAPS, 0},
+        {"threads=3 key-int-max=2", RAW_CAPS, 0},
+        {"threads=3 rate-control=cbr", RAW_CAPS, 0},
         {"threads=64", RAW_CAPS, 7 * FRAME_TIME},
         {"threads=2", "video/x-raw, format=I420, width=64, height=48, framerate=24000/1001", 41708333},
         {"threads=2", "video/x-raw, format=I420, width=64, height=48, framerate=0/1", FRAME_TIME},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autofree char *launch = g_strdup_printf("m2tenc %s", cases[i].properties);
+        g_autofree char *launch = g_strdup_printf("m2tenc key-int-max=1 %s", cases[i].properties);
         GstHarness *h = harness(launch, cases[i].raw, FRAMED_CAPS);
 
         g_test_message("%s, %s", cases[i].properties, cases[i].raw);

@@ -414,7 +414,7 @@ static void
 test_small_latents(void)
 {
     const float feature[] = {2, 2, 16, 16, 16, 64, 64, 1000, 1000};
-    const gint8 rest[] = {-61, 61, -61, 61, -51, -51, 51, -20, 20};
+    gint8 rest[] = {-61, 61, -61, 61, -51, -51, 51, -20, 20};
     gint16 latent[] = {1, -1, 1, -1, 1, 1, -1, 1, -1};
     const gint16 expected[] = {1, -1, 0, 0, 1, 0, 0, 1, -1};
 
@@ -578,18 +578,18 @@ test_frames_decode(void)
 static GBytes *
 damaged_inside(GBytes *packet)
 {
-    gsize size, slice_size;
+    gsize size;
     gconstpointer data = g_bytes_get_data(packet, &size);
     g_autofree guint8 *copy = NULL;
-    const guint8 *slice;
+    M2tSliceBytes slice[M2T_SLICES_MAX];
     GByteArray *out = g_byte_array_new();
     M2tFrameHeader header;
-    guint32 crc;
 
-    g_assert_true(m2t_frame_read(data, size, &header, &slice, &slice_size, &crc, NULL));
-    copy = g_memdup2(slice, slice_size);
-    copy[slice_size / 2] ^= 0x55;
-    m2t_frame_write(out, &header, copy, slice_size);
+    g_assert_true(m2t_frame_read(data, size, &header, slice, NULL));
+    copy = g_memdup2(slice->data, slice->size);
+    copy[slice->size / 2] ^= 0x55;
+    *slice = (M2tSliceBytes) {copy, slice->size, m2t_crc32c(copy, slice->size)};
+    m2t_frame_write(out, &header, slice);
     return g_byte_array_free_to_bytes(out);
 }
 

@@ -119,12 +119,13 @@ golden_video(const char *name)
 static GByteArray *
 write_key_frame(const M2tVideoInfo *video)
 {
-    M2tFrameHeader header = {.has_sequence = TRUE, .video = *video, .number = 77, .q = 252, .lanes = 1};
+    M2tFrameHeader header = {.has_sequence = TRUE, .video = *video, .number = 77, .q = 252, .lanes = 1, .slices = 1};
+    M2tSliceBytes slice = {(const guint8 *) "payload", 7, m2t_crc32c((const guint8 *) "payload", 7)};
     GByteArray *frame = g_byte_array_new();
 
     for (int i = 0; i < M2T_MODEL_IDENTITY_SIZE; i++)
         header.model[i] = 0xA0 + i;
-    m2t_frame_write(frame, &header, (const guint8 *) "payload", 7);
+    m2t_frame_write(frame, &header, &slice);
     return frame;
 }
 
@@ -157,12 +158,12 @@ test_golden_sequences(void)
 static void
 check_golden_frame(const char *name, const char *sequence)
 {
-    M2tFrameHeader header = {.number = vectors_int(&headers, name, "number"), .q = vectors_int(&headers, name, "q4")}, read;
+    M2tFrameHeader header = {.number = vectors_int(&headers, name, "number"), .q = vectors_int(&headers, name, "q4"), .slices = 1}, read;
     g_autoptr(GByteArray) frame = g_byte_array_new();
     int lanes = vectors_int(&headers, name, "lanes");
-    gsize slice_size, data_size, read_size;
-    const guint8 *slice = vectors_find(&headers, name, "slice", &slice_size), *data = vectors_find(&headers, name, "data", &data_size), *at;
-    guint32 crc;
+    gsize slice_size, data_size;
+    const guint8 *slice = vectors_find(&headers, name, "slice", &slice_size), *data = vectors_find(&headers, name, "data", &data_size);
+    M2tSliceBytes back[M2T_SLICES_MAX];
     GError *error = NULL;
 
     header.lanes = lanes == 1 ? 0 : lanes == 4 ? 1 : 2;
@@ -171,15 +172,16 @@ check_golden_frame(const char *name, const char *sequence)
         header.video = golden_video(sequence);
         memcpy(header.model, vectors_find(&headers, sequence, "model", NULL), sizeof header.model);
     }
-    m2t_frame_write(frame, &header, slice, slice_size);
+    m2t_frame_write(frame, &header, &(M2tSliceBytes) {slice, slice_size, m2t_crc32c(slice, slice_size)});
     g_assert_cmpmem(frame->data, frame->len, data, data_size);
 
-    m2t_frame_read(data, data_size, &read, &at, &read_size, &crc, &error);
+    m2t_frame_read(data, data_size, &read, back, &error);
     g_assert_no_error(error);
     g_assert_true(read.has_sequence == header.has_sequence && read.number == header.number && read.q == header.q);
     g_assert_cmpint(read.lanes, ==, header.lanes);
-    g_assert_cmpmem(at, read_size, slice, slice_size);
-    g_assert_cmphex(crc, ==, m2t_crc32c(slice, slice_size));
+    g_assert_cmpuint(read.slices, ==, 1);
+    g_assert_cmpmem(back->data, back->size, slice, slice_size);
+    g_assert_cmphex(back->crc, ==, m2t_crc32c(slice, slice_size));
 }
 
 static void
@@ -228,15 +230,14 @@ test_round_trips(void)
     for (int turn = 0; turn < 20000; turn++) {
         M2tVideoInfo video = random_video(), other = random_video();
         g_autoptr(GByteArray) frame = write_key_frame(&video);
+        M2tSliceBytes slice[M2T_SLICES_MAX];
         M2tFrameHeader header;
-        gsize slice_size;
-        const guint8 *slice;
 
         g_assert_null(m2t_video_info_problem(&video));
-        g_assert_true(m2t_frame_read(frame->data, frame->len, &header, &slice, &slice_size, NULL, NULL));
+        g_assert_true(m2t_frame_read(frame->data, frame->len, &header, slice, NULL));
         g_assert_true(m2t_video_info_equal(&header.video, &video));
         g_assert_false(m2t_video_info_equal(&header.video, &other));
-        g_assert_cmpmem(slice, slice_size, "payload", 7);
+        g_assert_cmpmem(slice->data, slice->size, "payload", 7);
     }
 }
 
@@ -272,7 +273,7 @@ static const struct {
     M2tError code;
     const char *word;
 } wrong[] = {
-    {"reserved-type-1", M2T_ERROR_UNSUPPORTED, "type"},
+    {"reserved-type-2", M2T_ERROR_UNSUPPORTED, "type"},
     {"reserved-type-3", M2T_ERROR_UNSUPPORTED, "type"},
     {"reserved-flag-6", M2T_ERROR_UNSUPPORTED, "reserved"},
     {"reserved-flag-7", M2T_ERROR_UNSUPPORTED, "reserved"},
@@ -339,22 +340,24 @@ check_refused_header(guint8 flags, const char *rest, gsize size, M2tError code, 
     check[0] = crc & 255;
     check[1] = crc >> 8 & 255;
     g_byte_array_append(frame, check, 2);
-    g_byte_array_append(frame, (const guint8 *) "\0\0\0\0", 4);
+    g_byte_array_append(frame, (const guint8 *) "\0\0\0\0", 5);
     check_refused(frame->data, frame->len, code, word);
 }
 
 static void
 test_refusals(void)
 {
+    const char many_slices[1 + M2T_SLICES_MAX + 1] = {M2T_SLICES_MAX + 1};
+
     check_refused(NULL, 0, M2T_ERROR_STREAM, "flags");
     check_refused_header(0, "\x00", 1, M2T_ERROR_STREAM, "slices");
-    check_refused_header(0, "\x02\x00\x00", 3, M2T_ERROR_UNSUPPORTED, "slices");
+    check_refused_header(0, many_slices, sizeof many_slices, M2T_ERROR_UNSUPPORTED, "slices");
     check_refused_header(0, "\xff\xff\xff\xff\x0f", 5, M2T_ERROR_STREAM, "length");
-    check_refused_header(4, "\x00\x01\x00", 3, M2T_ERROR_STREAM, "sequence header: version");
-    check_refused_header(4, "\x04\x01zzz\x01\x00", 7, M2T_ERROR_STREAM, "sequence header: model");
+    check_refused_header(4, "\x00\x01\x01", 3, M2T_ERROR_STREAM, "sequence header: version");
+    check_refused_header(4, "\x04\x01zzz\x01\x01", 7, M2T_ERROR_STREAM, "sequence header: model");
     check_refused_header(4, "\xff\xff\xff\xff\x0f", 5, M2T_ERROR_STREAM, "sequence");
-    check_refused_header(8, "\x01x\x01\x00", 4, M2T_ERROR_UNSUPPORTED, "extension");
-    check_refused_header(8, "\x7fx\x01\x00", 4, M2T_ERROR_STREAM, "extension");
+    check_refused_header(8, "\x01x\x01\x01", 4, M2T_ERROR_UNSUPPORTED, "extension");
+    check_refused_header(8, "\x7fx\x01\x01", 4, M2T_ERROR_STREAM, "extension");
 }
 
 static void

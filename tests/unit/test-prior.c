@@ -23,7 +23,7 @@ open_codec(M2tCodec *codec, const int *size)
 {
     GError *error = NULL;
 
-    m2t_codec_init(codec, model, m2t_gemm_find(NULL), 2, size[0], size[1], no_layout, NULL, &error);
+    m2t_codec_init(codec, model, m2t_gemm_find(NULL), 2, size[0], size[1], 1, no_layout, NULL, &error);
     g_assert_no_error(error);
     m2t_quant_set(&codec->quant, 120);
 }
@@ -154,7 +154,7 @@ check_vector(const char *name, const M2tGemm *gemm, int threads)
     const gint16 *y = vectors_find(&vectors, name, "y", &bytes);
     int groups = mt->prior.groups;
 
-    m2t_codec_init(&codec, mt, gemm, threads, vectors_int(&vectors, name, "width"), vectors_int(&vectors, name, "height"), no_layout, NULL, &error);
+    m2t_codec_init(&codec, mt, gemm, threads, vectors_int(&vectors, name, "width"), vectors_int(&vectors, name, "height"), 1, no_layout, NULL, &error);
     g_assert_no_error(error);
     m2t_quant_set(&codec.quant, vectors_int(&vectors, name, "q4"));
     memcpy(codec.latents, y, bytes);

@@ -62,7 +62,8 @@ check_analysis(const char *test_case, Both *both, const Planes *in)
 {
     M2tCodec *codec = &both->codec;
 
-    m2t_analysis_run(&both->analysis, &in->picture, &codec->quant, codec->latents, both->rest);
+    m2t_analysis_load(&both->analysis, &in->picture);
+    m2t_analysis_run(&both->analysis, &codec->quant, codec->latents, both->rest);
     assert_array(test_case, "patches", both->analysis.patches);
     assert_array(test_case, "y", codec->latents);
 }
@@ -115,7 +116,7 @@ check_synthesis(const char *test_case, Both *both, Planes *out)
 {
     g_autofree char *md5 = NULL, *expected = g_key_file_get_string(vectors.index, test_case, "md5", NULL);
 
-    m2t_synthesis_run(&both->synthesis, both->codec.latents, &both->codec.quant, &out->picture);
+    m2t_synthesis_run(&both->synthesis, both->codec.latents, both->codec.kept, &both->codec.quant, &out->picture);
     md5 = planes_md5(out);
     g_assert_cmpstr(md5, ==, expected);
 }
@@ -129,7 +130,7 @@ check_case(const char *test_case, const M2tGemm *gemm, int threads)
 
     load_picture(test_case, &in);
     planes_init(&out, in.width, in.height);
-    m2t_codec_init(&both.codec, model, gemm, threads, in.width, in.height, layout_both, &both, &error);
+    m2t_codec_init(&both.codec, model, gemm, threads, in.width, in.height, 1, layout_both, &both, &error);
     g_assert_no_error(error);
     m2t_quant_set(&both.codec.quant, vectors_int(&vectors, test_case, "q4"));
     check_analysis(test_case, &both, &in);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The model: a token takes exp(complexity - slope · q) bits. Complexity follows the frames; the slope follows frames that were coded twice.
+ *
+ * The buffer is the sender's: frames fill it, the network drains it. Constant bitrate means half a buffer, so that there is room for a scene cut and something
+ * to send after one; variable bitrate means no debt over some seconds, and a buffer that drains at the peak rate. Either is approached over a while (REACTION,
+ * MEMORY), and the quantizer moves a step at a time, so that neighbouring frames look alike; a frame that is far too large is coded again at once. */
+#include "rate/rate.h"
+
+#include <math.h>
+
+#define SLOPE (0.062 / 4)       /* Kodak, standard model */
+#define COMPLEXITY 6.4          /* bits of a token at q = 0: 600 or so */
+#define REACTION 0.6            /* of the buffer's time */
+#define MEMORY 5.0              /* seconds over which variable bitrate is a mean */
+#define STEP_COARSER 8          /* quarter steps from one frame to the next */
+#define STEP_FINER 4
+#define LEARNING 0.5            /* share of a new frame in the complexity */
+#define SMALL_SHARE 0.05        /* frames of less than this share of the mean teach nothing about the others */
+#define SAFETY 0.8              /* of the room that a second attempt aims at */
+
+static double
+middle(const M2tRate *rate)
+{
+    return rate->limits.mode == M2T_RATE_CONTROL_CBR ? rate->limits.capacity / 2 : 0;
+}
+
+void
+m2t_rate_init(M2tRate *rate, const M2tRateLimits *limits)
+{
+    *rate = (M2tRate) {.limits = *limits, .complexity = COMPLEXITY, .slope = SLOPE, .free = TRUE};
+    rate->level = middle(rate);
+}
+
+void
+m2t_rate_set(M2tRate *rate, const M2tRateLimits *limits)
+{
+    const M2tRateLimits *old = &rate->limits;
+
+    if (limits->mode == old->mode && limits->bitrate == old->bitrate && limits->peak == old->peak && limits->capacity == old->capacity)
+        return;
+    rate->level *= limits->capacity / old->capacity;
+    rate->debt = 0;
+    rate->free = TRUE;
+    rate->limits = *limits;
+}
+
+static int
+clamp_q(double q)
+{
+    return (int) CLAMP(q + 0.5, 0, M2T_QUANTIZER_MAX * 4);
+}
+
+static double
+room(const M2tRate *rate)
+{
+    return rate->limits.capacity - rate->level;
+}
+
+int
+m2t_rate_begin(M2tRate *rate, double duration, int units)
+{
+    double share = rate->limits.bitrate * duration, excess, time;
+    int q;
+
+    if (rate->limits.mode == M2T_RATE_CONTROL_CBR) {
+        excess = rate->level - middle(rate);
+        time = REACTION * rate->limits.capacity / rate->limits.bitrate;
+    } else {
+        excess = rate->debt;
+        time = MEMORY;
+    }
+    rate->duration = duration;
+    rate->units = MAX(units, 1);
+    rate->retried = 0;
+    rate->target = CLAMP(share - excess * MIN(duration / time, 1), 0.3 * share, 2 * share);
+    rate->target = MIN(rate->target, SAFETY * room(rate));
+    rate->most = MIN(room(rate), MAX(2 * rate->target, room(rate) / 2));
+    q = clamp_q((rate->complexity - log(MAX(rate->target, 1) / rate->units)) / rate->slope);
+    if (!rate->free)
+        q = CLAMP(q, rate->q - STEP_FINER, rate->q + STEP_COARSER);
+    return CLAMP(q, 0, (int) M2T_QUANTIZER_MAX * 4);
+}
+
+gboolean
+m2t_rate_fits(const M2tRate *rate, double bits)
+{
+    return bits <= room(rate);
+}
+
+gboolean
+m2t_rate_again(M2tRate *rate, double bits, int *q)
+{
+    gboolean far = rate->retried == 0 && (bits > rate->most || (rate->free && bits < rate->target / 1.5));
+    double aim = bits > rate->most ? MIN(rate->target * 1.25, SAFETY * room(rate)) : rate->target;
+    int next;
+
+    if (!far && m2t_rate_fits(rate, bits))
+        return FALSE;
+    next = clamp_q(*q + log(bits / MAX(aim, 1)) / rate->slope);
+    if (next == *q || (rate->retried > 0 && *q == (int) M2T_QUANTIZER_MAX * 4))
+        return FALSE;
+    rate->complexity = log(MAX(bits, 1) / rate->units) + rate->slope * *q;
+    rate->retried = bits;
+    rate->q = *q;
+    *q = next;
+    return TRUE;
+}
+
+/* Two attempts at the same frame show the slope. */
+static void
+learn_slope(M2tRate *rate, double bits, int q)
+{
+    double slope = log(rate->retried / MAX(bits, 1)) / (q - rate->q);
+
+    if (ABS(q - rate->q) >= 8)
+        rate->slope = CLAMP(slope, SLOPE / 2, SLOPE * 2);
+}
+
+void
+m2t_rate_end(M2tRate *rate, double bits, int q)
+{
+    double share = rate->limits.bitrate * rate->duration, seen;
+
+    if (rate->retried > 0 && q != rate->q)
+        learn_slope(rate, bits, q);
+    seen = log(MAX(bits, 1) / rate->units) + rate->slope * q;
+    if (rate->free || rate->retried > 0)
+        rate->complexity = seen;
+    else if (bits > SMALL_SHARE * share)
+        rate->complexity += LEARNING * (seen - rate->complexity);
+    rate->free = FALSE;
+    rate->q = q;
+    rate->level = MAX(rate->level + bits - rate->limits.peak * rate->duration, 0);
+    rate->debt = CLAMP(rate->debt + bits - share, -MEMORY * rate->limits.bitrate, MEMORY * rate->limits.bitrate);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which quantizer a frame gets, so that a stream keeps to a bitrate. Knows sizes and times only, nothing of pictures. */
+#ifndef M2T_RATE_H
+#define M2T_RATE_H
+
+#include <m2t/m2t-encoder.h>
+
+typedef struct {
+    M2tRateControl mode;
+    double bitrate, peak;   /* bit/s: mean, and what the buffer drains at */
+    double capacity;        /* bits of the buffer (VBV) */
+} M2tRateLimits;
+
+typedef struct {
+    M2tRateLimits limits;
+    double level;           /* bits in the buffer: coded and not yet sent */
+    double debt;            /* bits sent beyond the mean rate */
+    double complexity;      /* log of the bits that a unit would take at q = 0 */
+    double slope;           /* by which that falls with each quarter step */
+    int q;                  /* of the frame before, in quarter steps */
+    gboolean free;          /* the next quantizer may be far from the last */
+
+    double duration;        /* of the frame at hand, seconds */
+    double target;          /* bits it should have */
+    double most;            /* bits up to which it is not coded again */
+    double units;           /* tokens to be coded */
+    double retried;         /* bits of the attempt before, 0: there was none */
+} M2tRate;
+
+void m2t_rate_init(M2tRate *rate, const M2tRateLimits *limits);
+
+/* From the next frame on. The buffer stays as full as it was, as a share. */
+void m2t_rate_set(M2tRate *rate, const M2tRateLimits *limits);
+
+/* The quantizer, in quarter steps, for a frame of @duration seconds of which @units tokens are coded. */
+int m2t_rate_begin(M2tRate *rate, double duration, int units);
+
+/* Whether a frame that came out at @bits with quantizer *@q is to be coded again, with the new *@q. Once, as a rule; again only if it does not fit into the
+ * buffer. */
+gboolean m2t_rate_again(M2tRate *rate, double bits, int *q);
+
+/* TRUE if a frame of @bits fits into the buffer. */
+gboolean m2t_rate_fits(const M2tRate *rate, double bits);
+
+/* The frame is sent. */
+void m2t_rate_end(M2tRate *rate, double bits, int q);
+
+#endif
