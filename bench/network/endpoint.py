@@ -95,8 +95,9 @@ def sender_line(settings):
         udpsrc port={port + 3} ! rtp.recv_rtcp_sink_0"""
 
 
-def feed(endpoint, clips, count, changes):
-    """Pushes @count frames; appsrc and clocksync make that last as long as they do. @changes: {frame: {"bitrate": ..., "clip": ...}}."""
+def feed(endpoint, clips, count, changes, coded):
+    """Pushes @count frames; appsrc and clocksync make that last as long as they do. @changes: {frame: {"bitrate": ..., "clip": ...}}. Ends the endpoint
+    when all have been @coded, however slow the machine is."""
     source, encoder = map(endpoint.pipeline.get_by_name, ("source", "encoder"))
     clip = clips[0]
     source.set_property("caps", Gst.Caps.from_string(clip.caps))
@@ -109,7 +110,9 @@ def feed(endpoint, clips, count, changes):
             source.set_property("caps", Gst.Caps.from_string(clip.caps))
         if endpoint.stopped.is_set() or source.emit("push-buffer", raw_buffer(clip, index)) != Gst.FlowReturn.OK:
             break
-    time.sleep(0.5)     # until the last frames are on their way
+    while len(coded) < count and not endpoint.stopped.wait(0.1):
+        pass
+    time.sleep(0.5)     # until the last packets are on their way
     endpoint.stopped.set()
 
 
@@ -124,7 +127,7 @@ def send(settings):
 
     endpoint.probe("coded", "src", on_coded)
     endpoint.probe("network", "src", loss)
-    threading.Thread(target=feed, args=(endpoint, clips, settings["count"], settings["changes"]), daemon=True).start()
+    threading.Thread(target=feed, args=(endpoint, clips, settings["count"], settings["changes"], coded), daemon=True).start()
     result = endpoint.run()
     if settings["loss"]:
         result |= {"packets": loss.passed + loss.lost, "packets_lost": loss.lost}

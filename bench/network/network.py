@@ -106,7 +106,7 @@ def stream(network, settings):
     receiver = network.start("receiver", "receive", settings)
     time.sleep(1.5)     # until it listens
     sent = finish(network.start("sender", "send", settings))
-    time.sleep(1)       # until the last frames are shown
+    time.sleep(2)       # until the last frames are shown
     received = stop(receiver)
     for end, result in (("sender", sent), ("receiver", received)):
         if result["error"]:

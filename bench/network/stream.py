@@ -39,10 +39,10 @@ class Codec:
 
 CODECS = {
     "m2t": Codec("m2tenc model-file={model} speed-preset=fast tune=zerolatency rate-control=cbr vbv-buf-capacity=500",
-                 "rtpm2tpay", "rtpm2tdepay request-keyframe=true wait-for-keyframe=true", "m2tdec", "M2T"),
+                 "rtpm2tpay", "rtpm2tdepay request-keyframe=true", "m2tdec", "M2T"),
     "x264": Codec("x264enc speed-preset=medium tune=zerolatency pass=cbr vbv-buf-capacity=500",
                   "rtph264pay config-interval=-1 aggregate-mode=zero-latency",
-                  "rtph264depay request-keyframe=true wait-for-keyframe=true ! video/x-h264,alignment=au", "avdec_h264", "H264"),
+                  "rtph264depay request-keyframe=true ! video/x-h264,alignment=au", "avdec_h264", "H264"),
 }
 
 
