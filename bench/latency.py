@@ -6,7 +6,7 @@
 
 The clip (of any kind that ffmpeg reads, scaled to --size) is decoded beforehand to one raw file a frame in memory. The pipeline is
 
-    multifilesrc ! m2tenc tune=zerolatency ! m2tdec ! fakesink sync=true
+    multifilesrc ! m2tenc tune=zerolatency key-int-max=1 ! m2tdec ! fakesink sync=true
 
 and goes at the clip's rate, since the sink waits for the time of each frame before the next one starts; that wait does not count. Frames that the elements
 hold back are those that went in and had not come out when the next one went in. The first frame, with the opening of the model, is given by itself.
@@ -50,7 +50,7 @@ def run_pipeline(model, frames, rate, args, folder):
     caps = f"video/x-raw,format=I420,width={width},height={height},framerate={rate}"
     source = f"multifilesrc location={folder}/%05d.raw start-index=1 stop-index={frames} caps={caps} ! identity name=before silent=false"
     both = f"model-file={model} threads={args.threads}"
-    codec = f"m2tenc tune=zerolatency speed-preset={args.preset} quantizer={args.quantizer:g} {both} ! m2tdec {both}"
+    codec = f"m2tenc tune=zerolatency key-int-max=1 speed-preset={args.preset} quantizer={args.quantizer:g} {both} ! m2tdec {both}"
     command = ["gst-launch-1.0", "-v", *f"{source} ! {codec} ! identity name=after silent=false ! fakesink sync=true".split()]
     process = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                              env=environment_of(args.build, args.coretype, folder))

@@ -260,6 +260,7 @@ encode_clip(Clip *clip, const Setting *setting, gint64 start, M2tProfile *profil
     settings.threads = (guint) setting->threads;
     settings.frames = (guint) setting->frames;
     settings.speed_preset = setting->preset;
+    settings.key_interval = 1; /* every frame is worked at */
     settings.quantizer = setting->quantizer;
     coder.encoder = m2t_encoder_new(setting->model, &clip->video, &settings, &error);
     if (!coder.encoder)

@@ -69,7 +69,7 @@ open_encoder(const EncodeOptions *options, const CodecOptions *codec, const M2tV
     m2t_encoder_settings_init(&settings);
     settings.key_interval = (guint) options->key_interval;
     settings.threads = (guint) codec->threads;
-    settings.frames = 0;
+    settings.frames = options->key_interval == 1 ? 0 : 1; /* frames that may lean on the one before wait for it */
     settings.speed_preset = (M2tSpeedPreset) find_preset(options->preset);
     settings.backend = codec->backend;
     if (model)

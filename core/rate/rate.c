@@ -14,8 +14,11 @@
 #define MEMORY 5.0              /* seconds over which variable bitrate is a mean */
 #define STEP_COARSER 8          /* quarter steps from one frame to the next */
 #define STEP_FINER 4
+#define PACING 0.1              /* share of a new frame in the mean duration: an uneven beat is no reason for uneven pictures */
 #define LEARNING 0.5            /* share of a new frame in the complexity */
 #define SMALL_SHARE 0.05        /* frames of less than this share of the mean teach nothing about the others */
+#define SURPRISE 1.6            /* a frame so much larger than expected shows another scene */
+#define GUESS 1.3               /* by which the first frame may miss */
 #define SAFETY 0.8              /* of the room that a second attempt aims at */
 
 static double
@@ -59,9 +62,12 @@ room(const M2tRate *rate)
 int
 m2t_rate_begin(M2tRate *rate, double duration, int units)
 {
-    double share = rate->limits.bitrate * duration, excess, time;
+    double share, excess, time, expected;
     int q;
 
+    rate->duration = duration;
+    rate->pace = rate->pace > 0 ? rate->pace + PACING * (duration - rate->pace) : duration;
+    share = rate->limits.bitrate * rate->pace;
     if (rate->limits.mode == M2T_RATE_CONTROL_CBR) {
         excess = rate->level - middle(rate);
         time = REACTION * rate->limits.capacity / rate->limits.bitrate;
@@ -69,16 +75,17 @@ m2t_rate_begin(M2tRate *rate, double duration, int units)
         excess = rate->debt;
         time = MEMORY;
     }
-    rate->duration = duration;
     rate->units = MAX(units, 1);
     rate->retried = 0;
-    rate->target = CLAMP(share - excess * MIN(duration / time, 1), 0.3 * share, 2 * share);
+    rate->target = CLAMP(share - excess * MIN(rate->pace / time, 1), 0.3 * share, 2 * share);
     rate->target = MIN(rate->target, SAFETY * room(rate));
-    rate->most = MIN(room(rate), MAX(2 * rate->target, room(rate) / 2));
     q = clamp_q((rate->complexity - log(MAX(rate->target, 1) / rate->units)) / rate->slope);
     if (!rate->free)
         q = CLAMP(q, rate->q - STEP_FINER, rate->q + STEP_COARSER);
-    return CLAMP(q, 0, (int) M2T_QUANTIZER_MAX * 4);
+    q = CLAMP(q, 0, (int) M2T_QUANTIZER_MAX * 4);
+    expected = rate->units * exp(rate->complexity - rate->slope * q);
+    rate->most = MIN(room(rate), SURPRISE * MAX(expected, rate->target));
+    return q;
 }
 
 gboolean
@@ -90,8 +97,9 @@ m2t_rate_fits(const M2tRate *rate, double bits)
 gboolean
 m2t_rate_again(M2tRate *rate, double bits, int *q)
 {
-    gboolean far = rate->retried == 0 && (bits > rate->most || (rate->free && bits < rate->target / 1.5));
-    double aim = bits > rate->most ? MIN(rate->target * 1.25, SAFETY * room(rate)) : rate->target;
+    gboolean guessed = rate->free && (bits > rate->target * GUESS || bits < rate->target / GUESS);
+    gboolean far = rate->retried == 0 && (bits > rate->most || guessed);
+    double aim = rate->free ? rate->target : MIN(rate->target * 1.25, SAFETY * room(rate));
     int next;
 
     if (!far && m2t_rate_fits(rate, bits))

@@ -21,6 +21,7 @@ typedef struct {
     gboolean free;          /* the next quantizer may be far from the last */
 
     double duration;        /* of the frame at hand, seconds */
+    double pace;            /* mean of the durations */
     double target;          /* bits it should have */
     double most;            /* bits up to which it is not coded again */
     double units;           /* tokens to be coded */

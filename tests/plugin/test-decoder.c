@@ -210,7 +210,7 @@ into_downstreams_memory(void)
 static void
 codec_data_is_not_needed(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
     GstHarness *h = harness("m2tdec", FRAMED_CAPS ", codec_data=(buffer)00112233", NULL);
 
     push_ok(h, coded->pdata[0]);
@@ -262,7 +262,7 @@ upstream_wins_otherwise(void)
 static void
 absent_model(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
     g_autofree char *path = g_strdup(g_getenv("M2T_MODEL_PATH"));
     GstHarness *h;
     gint64 began;
@@ -350,7 +350,7 @@ caps_events(GstHarness *h)
 static void
 caps_once(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 5, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 5, 1);
     GstHarness *h = decoder("");
 
     for (guint i = 0; i < coded->len; i++)
@@ -379,7 +379,7 @@ nothing_but_rubbish(void)
 static void
 damaged_end(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 2, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 2, 1);
     GstHarness *h = decoder("");
 
     push_ok(h, coded->pdata[0]);
@@ -393,7 +393,7 @@ damaged_end(void)
 static void
 only_damaged(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
     GstHarness *h = decoder("");
 
     g_assert_cmpint(gst_harness_push(h, damaged(coded->pdata[0])), ==, GST_FLOW_OK);
@@ -466,7 +466,7 @@ gap_before_any_buffer(void)
 static void
 no_time_stamps(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 1);
     GstHarness *h = decoder("");
 
     for (guint i = 0; i < coded->len; i++) {
@@ -514,7 +514,7 @@ late_frames_are_skipped(void)
 static void
 long_stall(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 40, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 40, 1);
     GstHarness *h = decoder("");
 
     push_ok(h, coded->pdata[0]);
@@ -528,7 +528,7 @@ long_stall(void)
 static void
 qos_off_skips_nothing(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 1);
     GstHarness *h = decoder("qos=false");
 
     send_late(h, 0, 10 * GST_SECOND);
@@ -567,7 +567,7 @@ damage_costs_frames_up_to_the_next_key(void)
 static void
 max_errors(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
     GstHarness *h = decoder("max-errors=2");
 
     push_ok(h, coded->pdata[0]);
@@ -649,7 +649,7 @@ joins_late(void)
 static void
 fuzz(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 2, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 2, 1);
     GstHarness *h = decoder("");
     g_autoptr(GRand) random = g_rand_new_with_seed(7);
 
@@ -702,7 +702,7 @@ static void
 flow_returns(void)
 {
     const GstFlowReturn answers[] = {GST_FLOW_FLUSHING, GST_FLOW_EOS, GST_FLOW_NOT_LINKED, GST_FLOW_ERROR};
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
 
     for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
         GstHarness *h = decoder("");
@@ -718,7 +718,7 @@ flow_returns(void)
 static void
 not_negotiated(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
     GstHarness *h = harness("m2tdec", FRAMED_CAPS, "video/x-raw, format=I420, width=100, height=100");
 
     g_assert_cmpint(push(h, coded->pdata[0]), ==, GST_FLOW_NOT_NEGOTIATED);
@@ -776,7 +776,7 @@ flush_while_blocked(void)
     gate_open = gate_reached = FALSE;
     gst_pad_set_chain_function(h->sinkpad, blocking_chain);
     gst_pad_set_event_function(h->sinkpad, opening_event);
-    g_object_set_data(G_OBJECT(h->element), "coded", coded_frames(WIDTH, HEIGHT, 1, 0));
+    g_object_set_data(G_OBJECT(h->element), "coded", coded_frames(WIDTH, HEIGHT, 1, 1));
     thread = g_thread_new("push", push_in_thread, h);
     g_mutex_lock(&gate);
     while (!gate_reached)
@@ -795,7 +795,7 @@ flush_while_blocked(void)
 static void
 metas(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
     GstHarness *h = decoder("");
     GstBuffer *copy = gst_buffer_copy(coded->pdata[0]);
     const guint8 caption[] = {0xfc, 0x80, 0x80};
@@ -811,7 +811,7 @@ metas(void)
 static void
 two_instances(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 4, 1);
     GstHarness *a = decoder(""), *b = decoder("");
 
     push_ok(a, coded->pdata[0]);
@@ -856,7 +856,7 @@ delayed_latency(void)
         const char *properties;
         guint frames;
     } cases[] = {{"", 0}, {"max-frame-delay=1 threads=4", 0}, {"max-frame-delay=3", 2}, {"max-frame-delay=0 threads=2", 1}};
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         GstHarness *h = decoder(cases[i].properties);
@@ -899,7 +899,7 @@ delayed_order(void)
 static void
 delayed_new_size(void)
 {
-    g_autoptr(GPtrArray) small = coded_frames(WIDTH, HEIGHT, 3, 0), large = coded_frames(96, 80, 5, 0);
+    g_autoptr(GPtrArray) small = coded_frames(WIDTH, HEIGHT, 3, 1), large = coded_frames(96, 80, 5, 1);
     GstHarness *h = decoder("max-frame-delay=4");
     GString *log = arrivals(h);
 
@@ -983,7 +983,7 @@ offer_small_pool(GstPad *pad, GstObject *parent, GstQuery *query)
 static void
 delayed_small_pool(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 6, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 6, 1);
     GstHarness *h = harness("m2tdec max-frame-delay=4", NULL, NULL);
 
     gst_pad_set_query_function(h->sinkpad, offer_small_pool);
@@ -998,7 +998,7 @@ delayed_small_pool(void)
 static void
 delayed_stop(void)
 {
-    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 3, 0);
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 3, 1);
     GstHarness *h = decoder("max-frame-delay=4");
 
     for (guint i = 0; i < 3; i++)

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Rate control against sources whose frames have known sizes: no pictures, only exp(complexity - slope · q) with a slope and a noise that the model
+ * does not know. */
+#include "rate/rate.h"
+
+#include <math.h>
+
+#define UNITS 920 /* 640x360 */
+
+typedef struct {
+    double complexity, slope, noise;
+    int cut;          /* frames from one change of the scene to the next, 0: none */
+    double cut_size;  /* of the logarithm */
+} Source;
+
+typedef struct {
+    double seconds, bits, fullest; /* of the buffer, as a share */
+    int attempts, frames, largest_step;
+} Outcome;
+
+static double
+frame_bits(const Source *source, GRand *random, int frame, int q)
+{
+    double scene = source->cut && frame / source->cut % 2 ? source->cut_size : 0;
+
+    return UNITS * exp(source->complexity + scene + source->noise * (g_rand_double(random) - 0.5) - source->slope * q);
+}
+
+/* Codes @frames frames as the encoder does. @level: of a buffer that is empty at first, which nobody but the test knows. */
+static Outcome
+run(M2tRate *rate, const Source *source, const M2tRateLimits *limits, double duration, int frames)
+{
+    g_autoptr(GRand) random = g_rand_new_with_seed(5);
+    Outcome outcome = {0};
+    double level = 0;
+    int last = -1;
+
+    for (int i = 0; i < frames; i++) {
+        int q = m2t_rate_begin(rate, duration, UNITS);
+        guint32 seed = g_rand_int(random);
+        double bits;
+
+        for (;;) {
+            g_autoptr(GRand) same = g_rand_new_with_seed(seed); /* the same frame, whatever the quantizer */
+
+            bits = frame_bits(source, same, i, q);
+            outcome.attempts++;
+            if (!m2t_rate_again(rate, bits, &q))
+                break;
+        }
+        g_assert_true(m2t_rate_fits(rate, bits));
+        m2t_rate_end(rate, bits, q);
+        level = MAX(level + bits - limits->peak * duration, 0);
+        outcome.fullest = MAX(outcome.fullest, level / limits->capacity);
+        outcome.bits += bits;
+        outcome.seconds += duration;
+        if (last >= 0 && !(source->cut && i % source->cut == 0))
+            outcome.largest_step = MAX(outcome.largest_step, ABS(q - last));
+        last = q;
+    }
+    outcome.frames = frames;
+    return outcome;
+}
+
+static M2tRateLimits
+cbr(double bitrate)
+{
+    return (M2tRateLimits) {M2T_RATE_CONTROL_CBR, bitrate, bitrate, bitrate * 0.5};
+}
+
+static const Source sources[] = {
+    {.complexity = 6.4, .slope = 0.0155},
+    {.complexity = 5.0, .slope = 0.0155, .noise = 0.3},
+    {.complexity = 6.2, .slope = 0.012, .noise = 0.3},
+    {.complexity = 6.0, .slope = 0.02, .noise = 0.5},
+    {.complexity = 5.5, .slope = 0.0155, .noise = 0.2, .cut = 40, .cut_size = 0.9},
+};
+
+static void
+test_constant_bitrate(void)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(sources); i++) {
+        M2tRateLimits limits = cbr(1e6);
+        Outcome outcome;
+        M2tRate rate;
+
+        m2t_rate_init(&rate, &limits);
+        outcome = run(&rate, &sources[i], &limits, 0.04, 250);
+        g_test_message("source %u: %.0f bit/s, buffer %.2f, %d attempts, step %d", i, outcome.bits / outcome.seconds, outcome.fullest, outcome.attempts,
+                       outcome.largest_step);
+        g_assert_cmpfloat_with_epsilon(outcome.bits / outcome.seconds, 1e6, 2e4);
+        g_assert_cmpfloat(outcome.fullest, <=, 1);
+        g_assert_cmpint(outcome.attempts, <=, outcome.frames + outcome.frames / 10);
+        g_assert_cmpint(outcome.largest_step, <=, 8);
+    }
+}
+
+/* Three frames after the bitrate has changed, frames have their new size. */
+static void
+test_change(void)
+{
+    const double bitrates[] = {2e6, 0.5e6, 2e6};
+    M2tRateLimits limits = cbr(bitrates[0]);
+    M2tRate rate;
+
+    m2t_rate_init(&rate, &limits);
+    for (guint i = 0; i < G_N_ELEMENTS(bitrates); i++) {
+        Outcome outcome;
+
+        limits = cbr(bitrates[i]);
+        m2t_rate_set(&rate, &limits);
+        run(&rate, &sources[1], &limits, 0.04, 3);
+        outcome = run(&rate, &sources[1], &limits, 0.04, 100);
+        g_assert_cmpfloat_with_epsilon(outcome.bits / outcome.seconds, bitrates[i], 0.02 * bitrates[i]);
+        outcome = run(&rate, &sources[1], &limits, 0.04, 3);
+        g_assert_cmpfloat_with_epsilon(outcome.bits / outcome.seconds, bitrates[i], 0.3 * bitrates[i]);
+    }
+}
+
+/* The mean over a long time is the bitrate, the buffer keeps to the peak. */
+static void
+test_variable_bitrate(void)
+{
+    M2tRateLimits limits = {M2T_RATE_CONTROL_VBR, 1e6, 2e6, 1e6};
+    Outcome outcome;
+    M2tRate rate;
+
+    m2t_rate_init(&rate, &limits);
+    outcome = run(&rate, &sources[4], &limits, 0.04, 1500);
+    g_assert_cmpfloat_with_epsilon(outcome.bits / outcome.seconds, 1e6, 5e4);
+    g_assert_cmpfloat(outcome.fullest, <=, 1);
+}
+
+/* Frames that last as long as they like. */
+static void
+test_uneven_frames(void)
+{
+    g_autoptr(GRand) random = g_rand_new_with_seed(9);
+    M2tRateLimits limits = cbr(1e6);
+    double seconds = 0, bits = 0;
+    M2tRate rate;
+
+    m2t_rate_init(&rate, &limits);
+    for (int i = 0; i < 2000; i++) {
+        double duration = g_rand_double_range(random, 0.002, 0.1);
+        Outcome outcome = run(&rate, &sources[0], &limits, duration, 1);
+
+        seconds += duration;
+        bits += outcome.bits;
+    }
+    g_assert_cmpfloat_with_epsilon(bits / seconds, 1e6, 3e4);
+}
+
+/* Nothing is forced where nothing helps: the finest and the coarsest quantizer are the end. */
+static void
+test_ends_of_the_range(void)
+{
+    const Source tiny = {.complexity = -3, .slope = 0.0155};
+    M2tRateLimits limits = cbr(1e6);
+    M2tRate rate;
+    int q;
+
+    m2t_rate_init(&rate, &limits);
+    run(&rate, &tiny, &limits, 0.04, 300);
+    g_assert_cmpint(rate.q, ==, 0);
+
+    m2t_rate_init(&rate, &limits);
+    q = m2t_rate_begin(&rate, 0.04, UNITS);
+    for (int attempts = 0; m2t_rate_again(&rate, 1e9, &q); attempts++)
+        g_assert_cmpint(attempts, <, 3);
+    g_assert_cmpint(q, ==, 252);
+    g_assert_false(m2t_rate_fits(&rate, 1e9));
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/rate/constant-bitrate", test_constant_bitrate);
+    g_test_add_func("/rate/change", test_change);
+    g_test_add_func("/rate/variable-bitrate", test_variable_bitrate);
+    g_test_add_func("/rate/uneven-frames", test_uneven_frames);
+    g_test_add_func("/rate/ends-of-the-range", test_ends_of_the_range);
+    return g_test_run();
+}
