@@ -36,7 +36,7 @@ fi
 url=${arguments[0]:-}
 case $url in
 '') ;;
-rtsp://*) exec "${launch[@]}" rtspsrc "location=$url" "latency=$latency" ! rtpm2tdepay request-keyframe=true wait-for-keyframe=true ! "${end[@]}" ;;
+rtsp://*) exec "${launch[@]}" rtspsrc "location=$url" "latency=$latency" ! rtpm2tdepay request-keyframe=true ! "${end[@]}" ;;
 *) die "$url: is not rtsp://HOST:PORT/PATH" ;;
 esac
 
@@ -46,6 +46,6 @@ exec "${launch[@]}" rtpsession name=rtp rtp-profile=avpf \
     caps="application/x-rtp,media=video,clock-rate=90000,encoding-name=M2T,payload=96,rtcp-fb-nack-pli=true" ! rtp.recv_rtp_sink \
     rtp.recv_rtp_src ! rtprtxreceive "payload-type-map=application/x-rtp-pt-map,96=(uint)97" ! rtpssrcdemux ! \
     rtpjitterbuffer do-lost=true "latency=$latency" "do-retransmission=$retransmission" ! rtpptdemux ! \
-    rtpm2tdepay request-keyframe=true wait-for-keyframe=true ! "${end[@]}" \
+    rtpm2tdepay request-keyframe=true ! "${end[@]}" \
     udpsrc "address=$group" "port=$((port + 1))" ! rtp.recv_rtcp_sink \
     rtp.send_rtcp_src ! udpsink "host=$sender" "port=$((port + 3))" sync=false async=false

@@ -24,4 +24,4 @@ find_plugin
 live_source
 live_encoder
 PATH=/usr/bin:$PATH # Debian's python3: another one would not find Debian's modules
-exec "$top/pipelines/rtsp-server.py" "$port" /live "${raw[@]}" ! "${encoder[@]}" ! rtpm2tpay name=pay0 pt=96
+exec "$top/pipelines/rtsp-server.py" "$port" /live "${raw[@]}" ! "${encoder[@]}" slices=3 ! rtpm2tpay name=pay0 pt=96

@@ -12,7 +12,7 @@
 #   --bitrate KBIT     constant bit rate in kbit/s, without the headers of the packets (default: 1000)
 #   --model MODEL      name or path (default: live)
 #
-# The receiver may ask for a key frame (RTCP PLI), which it does when it joins and after loss, and for lost packets (RTCP NACK), which are
+# A picture is coded in three slices, so that a lost packet costs a third of it at most. The receiver may ask for a key frame (RTCP PLI), which it does when it joins and after loss, and for lost packets (RTCP NACK), which are
 # kept for a second and sent again with payload type 97.
 set -eu
 # shellcheck source=pipelines/common.sh
@@ -28,7 +28,7 @@ live_source
 live_encoder
 # Without -e: rtpbin 1.22 often never passes on the EOS that this would send.
 exec gst-launch-1.0 -q rtpbin name=rtp rtp-profile=avpf \
-    "${raw[@]}" ! "${encoder[@]}" ! rtpm2tpay pt=96 ! \
+    "${raw[@]}" ! "${encoder[@]}" slices=3 ! rtpm2tpay pt=96 ! \
     rtprtxsend "payload-type-map=application/x-rtp-pt-map,96=(uint)97" max-size-time=1000 max-size-packets=0 ! rtp.send_rtp_sink_0 \
     rtp.send_rtp_src_0 ! udpsink "host=$host" "port=$port" sync=false async=false \
     rtp.send_rtcp_src_0 ! udpsink "host=$host" "port=$((port + 1))" sync=false async=false \

@@ -38,7 +38,7 @@ class Codec:
 
 
 CODECS = {
-    "m2t": Codec("m2tenc model-file={model} speed-preset=fast tune=zerolatency rate-control=cbr vbv-buf-capacity=500",
+    "m2t": Codec("m2tenc model-file={model} speed-preset=fast tune=zerolatency rate-control=cbr vbv-buf-capacity=500 slices=3",
                  "rtpm2tpay", "rtpm2tdepay request-keyframe=true", "m2tdec", "M2T"),
     "x264": Codec("x264enc speed-preset=medium tune=zerolatency pass=cbr vbv-buf-capacity=500",
                   "rtph264pay config-interval=-1 aggregate-mode=zero-latency",
