@@ -1,26 +1,23 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Codes the video of any file that GStreamer decodes as an M2T stream.
 #
-# Usage: pipelines/transcode.sh IN OUT [QUANTIZER]
+# Usage: pipelines/transcode.sh [OPTION...] IN OUT
 #
-#   OUT         a name that ends in .m2tv (byte stream), .mp4 or .mov
-#   QUANTIZER   0 (finest) to 63, default 32
+#   OUT              a name that ends in .m2tv (byte stream), .mp4 or .mov
+#   --quantizer N    constant quality, 0 (finest) to 63 (default: 32)
+#   --bitrate KBIT   instead of that, kbit/s on average
+#   --model MODEL    name or path (default: standard)
 set -eu
 # shellcheck source=pipelines/common.sh
 . "$(dirname "$0")/common.sh"
 
-case ${1:-} in
---help | -h) print_help && exit ;;
-esac
-case $# in 2 | 3) ;; *) die "usage: $0 IN OUT [QUANTIZER]" ;; esac
-case $2 in
-*.m2tv) set -- "$1" "$2" "${3:-32}" ;;
-*.mp4) set -- "$1" "$2" "${3:-32}" mp4mux ! ;;
-*.mov) set -- "$1" "$2" "${3:-32}" qtmux ! ;;
-*) die "$2: the name must end in .m2tv, .mp4 or .mov" ;;
-esac
+quantizer=32 bitrate='' model=standard
+read_options "quantizer bitrate model" "$@"
+[ ${#arguments[@]} = 2 ] || die "IN and OUT are needed; see --help"
+[ -r "${arguments[0]}" ] || die "${arguments[0]}: there is no such file"
+rate=("quantizer=$quantizer")
+[ -z "$bitrate" ] || { check_numbers bitrate && rate=(rate-control=vbr "bitrate=$bitrate"); }
+coded_file "${arguments[1]}"
 find_plugin
-in=$1 out=$2 quantizer=$3
-shift 3
-exec gst-launch-1.0 -q filesrc "location=$in" ! decodebin ! videoconvert ! m2tenc "quantizer=$quantizer" ! "$@" filesink "location=$out"
+exec gst-launch-1.0 -q filesrc "location=${arguments[0]}" ! decodebin ! videoconvert ! m2tenc "model-file=$model" "${rate[@]}" ! "${file[@]}"

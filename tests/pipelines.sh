@@ -36,14 +36,71 @@ run() {
     (cd "$top" && "$@")
 }
 
+# for_seconds SECONDS SCRIPT...: as a user would who then presses Ctrl-C.
+for_seconds() {
+    timeout --foreground --preserve-status -k 20 -s INT "$1" "$top/pipelines/$2" "${@:3}"
+}
+
+# while_runs "SCRIPT..." COMMAND...: the first goes on until the second ends; both must succeed.
+while_runs() {
+    local status=0 other words
+    read -ra words <<<"$1"
+    timeout --foreground --preserve-status -k 20 -s INT 60 "$top/pipelines/${words[0]}" "${words[@]:1}" &
+    other=$!
+    sleep 2
+    "${@:2}" || status=1
+    kill -INT $other
+    wait $other && return $status
+}
+
+has_some_frames() { # FILE.m2tv
+    [ "$("$build/tools/m2t" info "$1" | sed -n 's/^  frames *\([0-9]*\),.*/\1/p')" -ge 10 ]
+}
+
+plays() { # FILE
+    run pipelines/play.sh --sink fakesink "$1"
+}
+
+says() { # TEXT SCRIPT...: which fails
+    ! "$top/pipelines/$2" "${@:3}" >"$output/says.log" 2>&1 </dev/null && grep -qF -- "$1" "$output/says.log"
+}
+
+clip=$top/pipelines/media/signing_webcam.mp4
+small="--size 320x180 --framerate 10"
+camera="--source test $small"
+
 try "demo.sh runs" run pipelines/demo.sh --no-install --build "$build" --output "$output/demo"
 try "demo.sh: 80 frames, a picture, a PSNR" demo_is_complete
-try "transcode.sh to .m2tv" run pipelines/transcode.sh "$top/pipelines/media/signing_webcam.mp4" "$output/clip.m2tv" 40
+try "transcode.sh to .m2tv" run pipelines/transcode.sh --quantizer 40 "$clip" "$output/clip.m2tv"
 try "transcode.sh: 80 frames" has_frames "$output/clip.m2tv" 80
-try "play.sh finds its way through a .m2tv file" run pipelines/play.sh "$output/clip.m2tv" fakesink
-try "record.sh from the test source" timeout 60 "$top/pipelines/record.sh" "$output/record.mp4" test 32 10
-try "play.sh plays the recording" run pipelines/play.sh "$output/record.mp4" fakesink
-try "transcode.sh refuses an unknown container" bash -c "! '$top/pipelines/transcode.sh' '$output/clip.m2tv' '$output/clip.avi'"
+try "transcode.sh to a bit rate" run pipelines/transcode.sh --model live --bitrate 1500 "$clip" "$output/rate.mov"
+try "play.sh finds its way through a .m2tv file" plays "$output/clip.m2tv"
+# shellcheck disable=SC2086 # lists of words
+{
+    try "record-mp4.sh, ten frames" timeout 60 "$top/pipelines/record-mp4.sh" $camera --frames 10 "$output/record.mp4"
+    try "play.sh plays the recording" plays "$output/record.mp4"
+    try "record-mp4.sh until Ctrl-C" for_seconds 4 record-mp4.sh $camera --model live --bitrate 500 "$output/record-2.mp4"
+    try "play.sh plays that, too" plays "$output/record-2.mp4"
+    try "webcam.sh" for_seconds 5 webcam.sh $camera --sink fakesink
+    try "send.sh to receive.sh, into a file" while_runs "send.sh $camera" for_seconds 5 receive.sh --output "$output/received.m2tv"
+    try "receive.sh: frames" has_some_frames "$output/received.m2tv"
+    try "send.sh of a file to receive.sh with retransmission" while_runs "receive.sh --retransmission --sink fakesink --port 5014" \
+        for_seconds 10 send.sh --source "$clip" $small --port 5014
+    try "rtsp-server.sh to receive.sh" while_runs "rtsp-server.sh $camera" \
+        for_seconds 6 receive.sh --output "$output/rtsp.mp4" rtsp://127.0.0.1:8554/live
+    try "receive.sh: frames by RTSP" plays "$output/rtsp.mp4"
+    try "compare.sh into a file" run pipelines/compare.sh --source "$clip" $small --bitrate 300 --output "$output/compare.mp4"
+    try "compare.sh: video" [ -s "$output/compare.mp4" ]
+    try "compare.sh with key frames only, to a sink" for_seconds 5 compare.sh $camera --intra --sink fakesink
+}
+try "transcode.sh refuses an unknown container" says "must end in .m2tv, .mp4 or .mov" transcode.sh "$output/clip.m2tv" "$output/clip.avi"
+try "send.sh names a camera that is missing" says "/dev/none: there is no such camera" send.sh --source /dev/none
+try "send.sh names a file that is missing" says "none.mp4: there is no such file" send.sh --source none.mp4
+try "send.sh refuses a size" says '--size: "small" is not WIDTHxHEIGHT' send.sh --source test --size small
+try "send.sh refuses a bit rate" says '--bitrate: "1M" is not a number above 0' send.sh --source test --bitrate 1M
+try "send.sh refuses an unknown option" says "there is no option --colour" send.sh --colour green
+try "receive.sh says that there is no display" says "there is no display" receive.sh
+try "receive.sh refuses other protocols" says "is not rtsp://" receive.sh --sink fakesink http://127.0.0.1/
 for script in "$top"/pipelines/*.sh; do
     [ -x "$script" ] && try "$(basename "$script") --help" "$script" --help
 done
