@@ -714,6 +714,41 @@ test_joins_late(void)
     clear_clip(whole);
 }
 
+/* Where the buffer of the rate control has no room for a frame, nothing is coded. A slice whose turn it was has it a frame later: from one key frame to the
+ * next all of them stand alone. */
+static void
+test_refresh_at_low_rate(void)
+{
+    M2tEncoderSettings settings = settings_of(SLICES, TRUE);
+    g_autoptr(GPtrArray) packets = NULL;
+    guint alone = 0, put_off = 0, cycles = 0;
+    Planes clip[CLIP];
+
+    settings.rate_control = M2T_RATE_CONTROL_CBR;
+    settings.bitrate = 50;
+    settings.vbv_buf_capacity = 100;
+    draw_clip(clip);
+    packets = encode_clip(clip, &settings);
+    clear_clip(clip);
+    for (guint i = 0; i < CLIP; i++) {
+        M2tSliceBytes slices[M2T_SLICES_MAX];
+        M2tFrameHeader header;
+        guint now = 0;
+
+        find_slice(packets->pdata[i], 0, &header, slices);
+        for (guint slice = 0; slice < SLICES; slice++)
+            now |= !leans(packets->pdata[i], slice) << slice;
+        if (header.has_sequence && i > 0) {
+            g_assert_cmphex(alone, ==, (1 << SLICES) - 1);
+            cycles++;
+        }
+        alone = header.has_sequence ? now : alone | now;
+        put_off += now == 0;
+    }
+    g_assert_cmpuint(put_off, >, 0);
+    g_assert_cmpuint(cycles, >, 1);
+}
+
 /* ---- refusals ---- */
 
 /* Frames that no decoder may accept, and that do not keep it from decoding others. */
@@ -801,6 +836,7 @@ main(int argc, char **argv)
     g_test_add_func("/inter/lost-frame", test_lost_frame);
     g_test_add_func("/inter/refresh-heals", test_refresh_heals);
     g_test_add_func("/inter/joins-late", test_joins_late);
+    g_test_add_func("/inter/refresh-at-low-rate", test_refresh_at_low_rate);
     g_test_add_func("/inter/refused", test_refused);
     g_test_add_func("/inter/other-number-of-slices", test_other_number_of_slices);
     status = g_test_run();
