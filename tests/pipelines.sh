@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The scripts in pipelines/, run as a user would. Prints TAP.
+# The scripts in pipelines/, run as a user would, and short runs of those in bench/network/. Prints TAP.
 #
 # Usage: tests/pipelines.sh BUILD OUTPUT
 set -u
@@ -101,6 +101,9 @@ try "send.sh refuses a bit rate" says '--bitrate: "1M" is not a number above 0' 
 try "send.sh refuses an unknown option" says "there is no option --colour" send.sh --colour green
 try "receive.sh says that there is no display" says "there is no display" receive.sh
 try "receive.sh refuses other protocols" says "is not rtsp://" receive.sh --sink fakesink http://127.0.0.1/
+try "bench/network/cbr.py" run bench/network/cbr.py --build "$build" --size 160x96 --seconds 1 --bitrate 200 --out "$output/cbr.json" "$clip"
+try "bench/network/loss.py" run bench/network/loss.py --build "$build" --size 160x96 --rate 5 --seconds 2 --bitrate 100 --loss 0.05 \
+    --out "$output/loss.json" "$clip"
 for script in "$top"/pipelines/*.sh; do
     [ -x "$script" ] && try "$(basename "$script") --help" "$script" --help
 done
