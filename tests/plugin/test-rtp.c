@@ -530,7 +530,7 @@ through_sdp(void)
     g_autoptr(GstCaps) caps = gst_caps_from_string(RTP_CAPS ", width=(string)1280, height=(string)720, "
                                                             "exactframerate=(string)30000/1001, profile=(string)standard, ssrc=(uint)7, "
                                                             "rtcp-fb-nack-pli=(boolean)true");
-    g_autoptr(GstCaps) back = NULL, template = NULL;
+    g_autoptr(GstCaps) back = NULL, template G_GNUC_UNUSED = NULL;
     g_autofree char *text = NULL;
     GstElementFactory *factory = gst_element_factory_find("rtpm2tdepay");
     const char *fields[] = {"media", "encoding-name", "width", "height", "exactframerate", "profile"};
