@@ -749,7 +749,7 @@ ends_and_flushes(void)
 {
     g_autoptr(GPtrArray) packets = packets_of(3, 3, 250);
     GstHarness *h = depayloader("");
-    g_autoptr(GstBuffer) out = NULL;
+    g_autoptr(GstBuffer) out G_GNUC_UNUSED = NULL;
 
     give_all_but(h, packets, 8, 100);
     g_assert_cmpuint(gst_harness_buffers_received(h), ==, 1);
