@@ -6,6 +6,8 @@
 typedef struct {
     double quantizer;
     int key_interval;
+    gboolean intra_refresh;
+    int slices;
     char *preset; /* owned */
 } EncodeOptions;
 
@@ -35,7 +37,10 @@ parse(int *argc, char ***argv, EncodeOptions *options, CodecOptions *codec)
     const GOptionEntry entries[] = {
         {"quantizer", 'q', 0, G_OPTION_ARG_DOUBLE, &options->quantizer, "0 (finest) to 63, rounded to 1/4; default 32", "Q"},
         {"key-interval", 'k', 0, G_OPTION_ARG_INT, &options->key_interval,
-         "Frames from one key frame to the next; 0 (default): every frame is one", "N"},
+         "Frames from one key frame to the next at most; 1: every frame is one; 0 (default): two seconds", "N"},
+        {"intra-refresh", 'r', 0, G_OPTION_ARG_NONE, &options->intra_refresh,
+         "One slice after the other without reference, instead of key frames", NULL},
+        {"slices", 's', 0, G_OPTION_ARG_INT, &options->slices, "Bands that can be decoded without the others; 0 (default): automatic", "N"},
         {"preset", 'p', 0, G_OPTION_ARG_STRING, &options->preset, "fast, or medium (default), which takes more time and fewer bits", "NAME"},
         G_OPTION_ENTRY_NULL,
     };
@@ -49,6 +54,10 @@ parse(int *argc, char ***argv, EncodeOptions *options, CodecOptions *codec)
     }
     if (options->key_interval < 0) {
         tool_say("--key-interval is %d, it must not be negative", options->key_interval);
+        return FALSE;
+    }
+    if (options->slices < 0 || options->slices > M2T_SLICES_MAX) {
+        tool_say("--slices is %d, it must be 0 to %d", options->slices, M2T_SLICES_MAX);
         return FALSE;
     }
     if (find_preset(options->preset) < 0) {
@@ -68,8 +77,10 @@ open_encoder(const EncodeOptions *options, const CodecOptions *codec, const M2tV
 
     m2t_encoder_settings_init(&settings);
     settings.key_interval = (guint) options->key_interval;
+    settings.intra_refresh = options->intra_refresh;
+    settings.slices = (guint) options->slices;
     settings.threads = (guint) codec->threads;
-    settings.frames = options->key_interval == 1 ? 0 : 1; /* frames that may lean on the one before wait for it */
+    settings.frames = options->key_interval == 1 ? 0 : 1; /* others wait for the frame before */
     settings.speed_preset = (M2tSpeedPreset) find_preset(options->preset);
     settings.backend = codec->backend;
     if (model)

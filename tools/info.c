@@ -8,7 +8,7 @@
 typedef struct {
     M2tFrameInfo first; /* with sequence header */
     gboolean has_sequence, changes;
-    guint64 frames, keys, bytes;
+    guint64 frames, keys, inters, bytes;
     double quantizer_min, quantizer_max;
 } StreamFacts;
 
@@ -79,7 +79,12 @@ print_facts(const StreamFacts *facts)
     }
     if (facts->changes)
         printf("  changes    a later sequence header differs; this is the first\n");
-    printf("  frames     %" G_GUINT64_FORMAT ", key frames %" G_GUINT64_FORMAT "\n", facts->frames, facts->keys);
+    printf("  frames     %" G_GUINT64_FORMAT ", key frames %" G_GUINT64_FORMAT, facts->frames, facts->keys);
+    if (facts->inters > 0)
+        printf(", inter frames %" G_GUINT64_FORMAT, facts->inters);
+    putchar('\n');
+    if (facts->has_sequence && facts->first.slices > 1)
+        printf("  slices     %u\n", facts->first.slices);
     if (facts->quantizer_min < facts->quantizer_max)
         printf("  quantizer  %g to %g\n", facts->quantizer_min, facts->quantizer_max);
     else
@@ -101,6 +106,7 @@ gather(StreamFacts *facts, const M2tFrameInfo *info, gsize bytes)
     facts->quantizer_max = MAX(facts->quantizer_max, info->quantizer);
     facts->frames++;
     facts->keys += info->key;
+    facts->inters += info->inter;
     facts->bytes += bytes;
     if (info->has_sequence && !facts->has_sequence) {
         facts->has_sequence = TRUE;
@@ -132,8 +138,8 @@ stream_info(const char *path, gboolean verbose)
         }
         gather(&facts, &info, reader.packet->len);
         if (verbose)
-            printf("  frame %" G_GUINT64_FORMAT ": number %u, quantizer %g, %u bytes%s\n", reader.number, info.number, info.quantizer,
-                   reader.packet->len, info.key ? ", key" : "");
+            printf("  frame %" G_GUINT64_FORMAT ": number %u, quantizer %g, %u bytes%s%s\n", reader.number, info.number, info.quantizer,
+                   reader.packet->len, info.key ? ", key" : "", info.inter ? ", inter" : "");
     }
     if (facts.frames > 0)
         print_facts(&facts);

@@ -3,9 +3,13 @@
 
     python3 train.py --train FOLDER --out RUN --minutes 600 --decay 90
     python3 train.py --train FOLDER --out RUN2 --resume RUN/checkpoint.pt --minutes 30 --qat
+    torchrun --nproc-per-node 2 train.py …
 
 A run lasts `--minutes` of its own clock, which goes on where a resumed run stopped when --out is the same folder. The
 learning rate warms up, stays, and falls to zero as a half cosine over the last `--decay` minutes.
+
+Under torchrun every process takes `--batch` crops of each step and the gradients are averaged: N processes are one
+process with N times the batch. The first one keeps the clock, writes the log and the checkpoints.
 """
 import argparse
 import json
@@ -15,7 +19,9 @@ import time
 
 import numpy as np
 import torch
+import torch.distributed as distributed
 import torch.nn.functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 import data
 import quantise
@@ -24,7 +30,7 @@ from soap import SOAP
 
 LAMBDA_FINE, LAMBDA_COARSE = 0.25, 0.0012        # loss = bits per pixel + lambda · squared error
 CHROMA_WEIGHT = 4.5                              # the metric averages dB, not squared errors: see docs/training.md
-CROP, BATCH = 256, 8
+CROP = 256
 EMA = 0.999
 
 
@@ -52,9 +58,9 @@ def klt_start(net, pictures, rng):
             net.prior.size.data[i] = net.encode(batch, torch.full((24,), float(i))).std((0, 2, 3)).clamp_min(0.4).log()
 
 
-def coded_cells(rng):
+def coded_cells(count, rng):
     """Now and then the token grid ends inside the crop, as it does at the right and bottom of most pictures."""
-    cells = torch.ones(BATCH, 1, CROP // 16, CROP // 16)
+    cells = torch.ones(count, 1, CROP // 16, CROP // 16)
     for c in cells:
         if rng.random() < 0.15:
             h, w = rng.integers(CROP // 32, CROP // 16 + 1, 2)
@@ -63,13 +69,42 @@ def coded_cells(rng):
     return cells
 
 
-def loss_of(net, batch, q, cells):
+def loss_of(net, batch, q, cells, anchors):
     """-> loss (each q weighs alike), bits per pixel, squared error"""
     reconstruction, bits = net(batch, q, cells)
     rate = bits.sum((1, 2, 3)) / (256 * cells.sum((1, 2, 3)))
     error = distortion(batch, reconstruction.float())
-    weight = LAMBDA_FINE * (LAMBDA_COARSE / LAMBDA_FINE) ** (q / (net.config.anchors - 1))
+    weight = LAMBDA_FINE * (LAMBDA_COARSE / LAMBDA_FINE) ** (q / (anchors - 1))
     return ((rate + weight * error) / weight.sqrt()).mean() * 0.05, rate.mean().item(), error.mean().item()
+
+
+def join_others():
+    """-> place of this process among those that torchrun started, and their number"""
+    world = int(os.environ.get('WORLD_SIZE', 1))
+    if world > 1:
+        distributed.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')
+    return (distributed.get_rank(), world) if world > 1 else (0, 1)
+
+
+def clock(start, world):
+    """Minutes since `start`, the same in all processes."""
+    minutes = torch.tensor((time.time() - start) / 60)
+    if world > 1:
+        distributed.broadcast(minutes, 0)
+    return minutes.item()
+
+
+def share_of(batch, rank, world):
+    """All processes draw the same crops, and each takes its own."""
+    return batch[rank * len(batch) // world:(rank + 1) * len(batch) // world]
+
+
+def mean_of_all(values, world):
+    """Mean over the processes."""
+    values = torch.tensor(values)
+    if world > 1:
+        distributed.all_reduce(values)
+    return (values / world).tolist()
 
 
 def learning_rate(step, minutes, args):
@@ -102,28 +137,37 @@ def main():
     parser.add_argument('--config', default='{}', help='sizes that differ from the standard model, as JSON (model.Config)')
     parser.add_argument('--average', action='store_true', help='resume from the averaged weights')
     parser.add_argument('--minutes', type=float, required=True)
+    parser.add_argument('--steps', type=int, default=10 ** 9, help='end after so many as well')
     parser.add_argument('--decay', type=float, default=0, help='minutes of falling learning rate at the end')
     parser.add_argument('--lr', type=float, default=1.2e-3)
     parser.add_argument('--qat', action='store_true', help='round like the integer codec')
     parser.add_argument('--every', type=float, default=5, help='minutes between checkpoints')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--batch', type=int, default=8, help='crops of a step, for each process')
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
-    fast_bfloat16 = torch.cpu._is_avx512_bf16_supported()   # elsewhere it is emulated, ten times slower than float
+    rank, world = join_others()
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    if device == 'cuda':
+        torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
+    torch.set_default_device(device)
+    fast_bfloat16 = device == 'cuda' or torch.cpu._is_avx512_bf16_supported() # elsewhere it is emulated, ten times slower than float
     torch.set_float32_matmul_precision('medium')         # the optimiser's products in bfloat16: 7 % faster steps
     os.makedirs(args.out, exist_ok=True)
     path = os.path.join(args.out, 'checkpoint.pt')
     log = open(os.path.join(args.out, 'log.txt'), 'a')
 
     def say(text):
+        if rank > 0:
+            return
         print(text, flush=True)
         print(text, file=log, flush=True)
 
     say(json.dumps(vars(args)))
     resume = path if os.path.exists(path) else args.resume
-    checkpoint = torch.load(resume, weights_only=False) if resume else {}
+    checkpoint = torch.load(resume, weights_only=False, map_location=device) if resume else {}
     continued = resume == path
     steps, before = checkpoint.get('step', 0), checkpoint['minutes'] if continued else 0.0
     torch.manual_seed(args.seed + steps)
@@ -149,15 +193,18 @@ def main():
     ema = {n: v.clone() for n, v in (checkpoint['ema'] if continued else net.state_dict()).items()}
     say(f'{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {len(pictures)} pictures, from step {steps}')
 
+    model = DistributedDataParallel(net) if world > 1 else net
     start, saved, count, recent = time.time(), time.time(), 0, []
-    while (minutes := before + (time.time() - start) / 60) < args.minutes:
+    while (minutes := before + clock(start, world)) < args.minutes and count < args.steps:
         lr = learning_rate(count, minutes, args)
         for group in opt.param_groups:
             group['lr'] = lr * group['speed']
-        batch = data.crops(pictures, BATCH, CROP, rng, structured, args.share if structured else 0).contiguous(memory_format=torch.channels_last)
-        q = torch.rand(BATCH) * (net.config.anchors - 1)
-        with torch.autocast('cpu', torch.bfloat16, enabled=fast_bfloat16):
-            loss, rate, error = loss_of(net, batch, q, coded_cells(rng))
+        crops = args.batch * world
+        batch = data.crops(pictures, crops, CROP, rng, structured, args.share if structured else 0).contiguous(memory_format=torch.channels_last)
+        q = torch.tensor(rng.random(crops, np.float32)) * (net.config.anchors - 1)
+        mine = [share_of(x, rank, world) for x in (batch, q, coded_cells(crops, rng))]
+        with torch.autocast(device, torch.bfloat16, enabled=fast_bfloat16):
+            loss, rate, error = loss_of(model, *mine, net.config.anchors)
         opt.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -168,13 +215,17 @@ def main():
             torch._foreach_lerp_(list(ema.values()), list(net.state_dict().values()), 1 - keep)
         recent.append((loss.item(), rate, error, norm.item()))
         if steps % 100 == 0:
-            say('step %d  %.1f min  loss %.4f  bpp %.3f  error %.2f  gradient %.2f  lr %.1e' % (steps, minutes, *np.mean(recent, 0), lr))
+            means = mean_of_all(np.mean(recent, 0), world)
+            say('step %d  %.1f min  loss %.4f  bpp %.3f  error %.2f  gradient %.2f  lr %.1e' % (steps, minutes, *means, lr))
             recent = []
-        if time.time() - saved > args.every * 60:
+        if rank == 0 and time.time() - saved > args.every * 60:
             saved = time.time()
             save(path, net, ema, opt, scales, step=steps, minutes=minutes, seed=args.seed, arguments=vars(args))
-    save(path, net, ema, opt, scales, step=steps, minutes=minutes, seed=args.seed, arguments=vars(args))
+    if rank == 0:
+        save(path, net, ema, opt, scales, step=steps, minutes=minutes, seed=args.seed, arguments=vars(args))
     say(f'done: step {steps}')
+    if world > 1:
+        distributed.destroy_process_group()
 
 
 if __name__ == '__main__':

@@ -251,6 +251,20 @@ typedef struct {
     int group, part;
 } SliceStep;
 
+/* What is kept has no latents of its own; that goes for exceptions as well. */
+static gboolean
+nothing_in_kept(const M2tCodec *codec, int slice)
+{
+    int latents = codec->model->latents, first = m2t_geometry_slice_token(&codec->geometry, slice);
+    int last = m2t_geometry_slice_token(&codec->geometry, slice + 1);
+    gboolean nothing = TRUE;
+
+    for (int token = first; token < last && nothing; token++)
+        for (int i = 0; i < latents && codec->kept[token] && nothing; i++)
+            nothing = codec->latents[(gsize) token * latents + i] == 0;
+    return nothing;
+}
+
 static void
 begin_slices(void *data, int begin, int end, int worker)
 {
@@ -264,7 +278,8 @@ begin_slices(void *data, int begin, int end, int worker)
 
         if (!f->slice[i].data)
             memset(latents, 0, count * sizeof *latents);
-        else if (!m2t_slice_reader_begin(f->reader[i], f->slice[i].data, f->slice[i].size, f->header.lanes, latents, count))
+        else if (!m2t_slice_reader_begin(f->reader[i], f->slice[i].data, f->slice[i].size, f->header.lanes, latents, count) ||
+                 !nothing_in_kept(codec, i))
             g_atomic_int_inc(&f->broken);
     }
 }

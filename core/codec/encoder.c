@@ -376,13 +376,20 @@ choose_kept(FrameEncoder *f, int q)
     f->header.has_sequence = f->header.has_sequence || (f->key_if_alone && !f->header.inter);
 }
 
-/* A later frame of the chain may be one that nothing has to be coded for. */
+/* A later frame of the chain may be one that nothing has to be coded for. If it was to be a key frame, the next one is. */
 static void
 keep_all(FrameEncoder *f)
 {
     memset(f->codec.kept, 1, count_tokens(f));
     f->header.inter = TRUE;
-    f->header.has_sequence = f->header.has_sequence && !f->key_if_alone;
+    f->header.has_sequence = FALSE;
+}
+
+/* Slices that were to stand alone do not. */
+static gboolean
+is_put_off(const FrameEncoder *f)
+{
+    return f->refresh_begin < f->refresh_end && m2t_kept_all(f->codec.kept, count_tokens(f));
 }
 
 static int
@@ -462,7 +469,10 @@ leave_to_next(FrameEncoder *f)
     m2t_still_store(&f->chain->still, f->analysis.patches, f->header.q, f->codec.kept);
     for (int i = 0; i < f->codec.geometry.slices; i++)
         f->chain->slice_crc[i] = f->bytes[i].crc;
-    f->chain->since_key = f->header.has_sequence ? 0 : f->chain->since_key + 1;
+    if (f->header.has_sequence)
+        f->chain->since_key = 0;
+    else if (!is_put_off(f))
+        f->chain->since_key++;
 }
 
 static void

@@ -88,6 +88,28 @@ class Arithmetic(unittest.TestCase):
 
 
 class Streams(unittest.TestCase):
+    def test_slices_cover_the_picture(self):
+        for rows in range(1, 70):
+            for slices in range(1, min(rows, ref.SLICES_MAX) + 1):
+                bounds = ref.slice_bounds(rows, slices)
+                self.assertEqual([row for begin, end in bounds for row in range(begin, end)], list(range(rows)))
+                self.assertTrue(all(begin < end for begin, end in bounds))
+            self.assertTrue(refused(ref.slice_bounds, rows, rows + 1))
+
+    def test_heads(self):
+        random = np.random.RandomState(8)
+        for tokens in [1, 2, 3, 7, 130, 400]:
+            for share in (0, 0.1, 0.5, 0.9, 1):
+                kept = random.rand(tokens) < share
+                head = ref.write_head(kept, 0x9876ABCD)
+                reader = ref.Reader(head + b"rest", "")
+                back, reference = ref.read_head(reader, tokens)
+                self.assertTrue(np.array_equal(back, kept))
+                self.assertEqual(reference, 0xABCD if kept.any() else None)
+                self.assertEqual(reader.left(), 4)
+                for at in range(len(head)):
+                    self.assertTrue(refused(ref.read_head, ref.Reader(head[:at], ""), tokens))
+
     def test_escape(self):
         random = np.random.RandomState(2)
         for _ in range(300):
@@ -116,6 +138,7 @@ class Streams(unittest.TestCase):
 class Codec(unittest.TestCase):
     """Tests with a model; Standard below runs the same with the other one."""
     path, sizes, quantizers = pictures.VECTORS / "tiny.m2tw", SIZES, (0, 100, 252)
+    clips = [(31, 17, 1), (31, 17, 2), (150, 131, 1), (150, 131, 4)]      # width, height, slices
 
     def setUp(self):
         if not self.path.exists():
@@ -136,6 +159,64 @@ class Codec(unittest.TestCase):
                 wanted = ref.patches_to_planes(ref.synthesis(self.model, quantizer, y), width, height)
                 for a, b in zip(ref.Decoder(self.model).decode(frame), wanted):
                     self.assertTrue(np.array_equal(a, b), (width, height, q4))
+
+    def random_clip(self, count, width, height, slices, share=0.6):
+        """-> frames of random changes, the first of them a key frame, and the d that each of them must leave behind."""
+        random, sequence = np.random.RandomState(width), ref.Sequence(self.model.identity[:16], width, height)
+        frames, values, last = [], [], None
+        for number in range(count):
+            quantizer, y = self.latents(width, height, 60 + 20 * number)
+            kept = random.rand(*y.shape[:2]) < share
+            kept[:2] = kept[0, 0]                              # so that slices may be kept as a whole, or stand alone
+            fresh = ref.dequantize(quantizer, y)
+            kept = kept if number else None
+            values.append(np.where(kept[:, :, None], values[-1], fresh) if number else fresh)
+            frames.append(ref.encode_latents(self.model, quantizer, y, number, None if number else sequence, ref.LANES[number % 3], slices, kept, last))
+            last = ref.read_frame(frames[-1])
+        return frames, values
+
+    def test_inter_frames(self):
+        for width, height, slices in self.clips:
+            decoder = ref.Decoder(self.model)
+            for frame, values in zip(*self.random_clip(3, width, height, slices)):
+                samples = ref.synthesize(self.model, ref.Quantizer(self.model, ref.read_frame(frame).q4), values)
+                for a, b in zip(decoder.decode(frame), ref.patches_to_planes(samples, width, height)):
+                    self.assertTrue(np.array_equal(a, b), (width, height, slices))
+                self.assertEqual(decoder.damaged, 0)
+
+    def test_lost_slices(self):
+        """What is lost keeps what was there, all else is as it should be; a slice that leans on what is lost is known to be damaged."""
+        width, height, slices = 40, 100, 3
+        frames, wanted = self.random_clip(5, width, height, slices)
+        bounds = ref.slice_bounds((height + 15) // 16, slices)
+        for lost in (0, 2):
+            for band in range(slices):
+                decoder, before = ref.Decoder(self.model), np.zeros_like(wanted[0])
+                for number, frame in enumerate(frames):
+                    decoder.decode(ref.without_slices(frame, (band,)) if number == lost else frame)
+                    for i, (begin, end) in enumerate(bounds):
+                        same = np.array_equal(decoder.values[begin:end], wanted[number][begin:end])
+                        self.assertTrue(same or decoder.states[i].damaged)
+                        self.assertTrue(i == band or not decoder.states[i].damaged)
+                        if number == lost and i == band:
+                            self.assertTrue(np.array_equal(decoder.values[begin:end], before[begin:end]))
+                    before = decoder.values
+                self.assertEqual(decoder.damaged, sum(state.damaged for state in decoder.states))
+
+    def test_lost_frames(self):
+        """A reference that is not there is noticed; a frame that stands alone mends all."""
+        frames, _ = self.random_clip(4, 40, 60, 2, 0.9)
+        decoder = ref.Decoder(self.model)
+        whole = [ref.md5_of_pictures([decoder.decode(frame)]) for frame in frames]
+        decoder = ref.Decoder(self.model)
+        decoder.decode(frames[0])
+        decoder.decode(frames[2])
+        leaning = [content[0] != 0 for content in ref.read_frame(frames[2]).slices]
+        self.assertEqual([state.damaged for state in decoder.states], leaning)
+        self.assertTrue(any(leaning))
+        self.assertEqual(ref.md5_of_pictures([decoder.decode(frames[0])]), whole[0])
+        self.assertEqual(decoder.damaged, 0)
+        self.assertTrue(refused(ref.Decoder(self.model).decode, frames[1]))
 
     def test_group_by_group_equals_at_once(self):
         for width, height in self.sizes:
@@ -198,11 +279,14 @@ class Codec(unittest.TestCase):
 
 
 class Mt(Codec):
-    path, sizes = pictures.VECTORS / "mt.m2tw", SIZES[2:5]
+    path, sizes, clips = pictures.VECTORS / "mt.m2tw", SIZES[2:5], [(31, 33, 2)]
+    test_lost_slices = test_lost_frames = None                            # as above
 
 
 class Standard(Codec):
     path, sizes, quantizers = ROOT / "models" / "standard.m2tw", [(16, 16), (145, 131)], (40, 160)
+    clips = [(40, 60, 2)]
+    test_lost_slices = test_lost_frames = None
 
 
 class TinyModel(unittest.TestCase):

@@ -3,9 +3,9 @@
 """Compares the C program with the reference, on models and pictures drawn at random.
 
 Each round makes a model with a random graph (all kinds of widths, parts, groups, layers, levels; some with values that
-drive every stage into saturation), codes a small clip with `m2t encode`, and demands that its latents, coded by the
-reference, give the same slices, and that both decode both streams to the same planes. How many latents are those of
-the analysis is printed: an encoder may choose others. First of all, both must refuse the same models and frames.
+drive every stage into saturation), codes a small clip, part of which stands still, with `m2t encode` in some number of slices, and demands that
+its latents, coded by the reference, give the same slices, and that both decode both streams to the same planes, with slices lost as well. How many
+latents of the first frame are those of the analysis is printed: an encoder may choose others. First of all, both must refuse the same models and frames.
 
     compare.py M2T [--rounds N] [--seed S] [--backend NAME]
 """
@@ -91,6 +91,45 @@ def run(m2t, *arguments):
     return done.stdout
 
 
+def latents_of(model, quantizer, frame, width, height):
+    """-> the latents of a frame [TH][TW][L], which tokens are kept [TH][TW] or None."""
+    rows, cols = ref.token_grid(width, height)
+    y, kept = np.zeros((rows, cols, model.graph["latents"]), np.int64), np.zeros((rows, cols), bool)
+    for content, (begin, end) in zip(frame.slices, ref.slice_bounds(rows, len(frame.slices))):
+        reader, own = ref.Reader(content, "slice"), np.zeros((end - begin) * cols, bool)
+        if frame.inter:
+            own, _ = ref.read_head(reader, len(own))
+        if not own.all():
+            y[begin:end] = ref.decode_slice(model, quantizer, content[reader.at:], end - begin, cols, frame.lanes, own)
+        kept[begin:end] = own.reshape(-1, cols)
+    return y, kept if frame.inter else None
+
+
+def reference_frames(model, random, clip, q4, slices):
+    """The clip as the reference codes it: a key frame, then inter frames that keep tokens at random, of pictures at random."""
+    height, width = clip[0][0].shape
+    sequence, before = ref.Sequence(model.identity[:16], width, height), None
+    for i, planes in enumerate(clip):
+        kept = random.rand(*ref.token_grid(width, height)) < random.choice([0.1, 0.5, 0.95])
+        kept[:random.randint(len(kept) + 1)] = random.rand() < 0.5
+        data = ref.encode_picture(model, planes, None if i else sequence, i, q4, ref.LANES[random.randint(3)], slices, kept if i else None, before)
+        yield data
+        before = ref.read_frame(data)
+
+
+def lose_slices(random, data):
+    """The frame without some of its slices; one at least stays."""
+    count = len(ref.read_frame(data).slices)
+    return ref.without_slices(data, random.permutation(count)[:random.randint(count)].tolist())
+
+
+def compare_decoders(m2t, model, options, path, frames, what):
+    path.write_bytes(ref.FILE_MAGIC + b"".join(map(ref.write_unit, frames)))
+    decoder = ref.Decoder(model)
+    digest = ref.md5_of_pictures([decoder.decode(data) for data in frames])
+    assert run(m2t, "md5", *options, path).split()[0] == digest, f"decoded planes {what} differ"
+
+
 def compare_round(m2t, random, backend, directory):
     graph = random_graph(random)
     order = random.permutation(64).tolist()
@@ -106,31 +145,33 @@ def compare_round(m2t, random, backend, directory):
         assert wild and is_refused(m2t, paths["random.m2tw"]), f"refused by the reference alone: {error}"
         return f"refused, {error}"            # a sum that may overflow
     width, height, q4 = random.randint(16, 200), random.randint(16, 200), random.randint(0, 253)
-    clip = [pictures.drawn(width, height, random.randint(1000)) for _ in range(2)]
+    clip = pictures.moving(width, height, 4, random.randint(1000))
+    slices = random.randint(1, min(ref.token_grid(width, height)[0], 5) + 1)
     ref.write_y4m(paths["in.y4m"], ref.Sequence(b"", width, height, site=8), clip)
 
     options = ["-m", paths["random.m2tw"], "-t", random.randint(1, 4)] + (["--backend", backend] if backend else [])
-    run(m2t, "encode", *options, "-q", q4 / 4, "-k", 2, paths["in.y4m"], paths["c.m2tv"])
+    refresh = ["-r"] if random.rand() < 0.3 else []
+    run(m2t, "encode", *options, *refresh, "-q", q4 / 4, "-k", 3, "-s", slices, paths["in.y4m"], paths["c.m2tv"])
     frames = list(ref.read_units(paths["c.m2tv"].read_bytes()))
-    assert len(frames) == 2
-    quantizer, rounded = ref.Quantizer(model, q4), []
-    for planes, data in zip(clip, frames):
+    assert len(frames) == len(clip)
+    quantizer, before = ref.Quantizer(model, q4), None
+    for data in frames:
         frame = ref.read_frame(data)
-        chosen = ref.decode_slice(model, quantizer, frame.slices[0], *ref.token_grid(width, height), frame.lanes)
-        assert frame.q4 == q4 and frame.slices == [ref.encode_slice(model, quantizer, chosen, frame.lanes)], "slices differ"
-        y = ref.analysis(model, quantizer, ref.planes_to_patches(planes))
-        rounded.append(np.mean(y == chosen))
-
-    decoder = ref.Decoder(model)
-    digest = ref.md5_of_pictures([decoder.decode(data) for data in frames])
-    assert run(m2t, "md5", *options, paths["c.m2tv"]).split()[0] == digest, "decoded planes differ"
-    sequence = ref.Sequence(model.identity[:16], width, height)
-    other = [ref.encode_picture(model, planes, sequence, i, q4, ref.LANES[random.randint(3)]) for i, planes in enumerate(clip)]
-    paths["reference.m2tv"].write_bytes(ref.FILE_MAGIC + b"".join(map(ref.write_unit, other)))
-    digest = ref.md5_of_pictures([decoder.decode(data) for data in other])
-    assert run(m2t, "md5", *options, paths["reference.m2tv"]).split()[0] == digest, "decoded planes of the reference's stream differ"
-    return (f"{'wild, ' if wild else ''}{width}x{height}, q4 {q4}, {len(frames[0])} bytes, "
-            f"{100 * min(rounded):.1f} % of the latents as analysis rounds them")
+        assert frame.q4 == q4 and len(frame.slices) == slices, "header differs"
+        chosen, kept = latents_of(model, quantizer, frame, width, height)
+        again = ref.read_frame(ref.encode_latents(model, quantizer, chosen, 0, None, frame.lanes, slices, kept, before))
+        assert frame.slices == again.slices, "slices differ"
+        if before is None:
+            rounded = np.mean(ref.analysis(model, quantizer, ref.planes_to_patches(clip[0])) == chosen)
+        before = frame
+    compare_decoders(m2t, model, options, paths["c.m2tv"], frames, "of the program's stream")
+    inter = sum(ref.read_frame(data).inter for data in frames)
+    other = list(reference_frames(model, random, clip, q4, slices))
+    compare_decoders(m2t, model, options, paths["reference.m2tv"], other, "of the reference's stream")
+    lossy = [lose_slices(random, data) for data in frames + other]
+    compare_decoders(m2t, model, options, paths["reference.m2tv"], lossy, "where slices are lost")
+    return (f"{'wild, ' if wild else ''}{width}x{height}, q4 {q4}, {slices} slices, {inter} inter frames, {len(frames[0])} bytes, "
+            f"{100 * rounded:.1f} % of the latents as analysis rounds them")
 
 
 def compare_refusals(m2t, directory):

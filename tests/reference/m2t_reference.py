@@ -6,7 +6,7 @@ Functions stand in the order of the documents and bear the names of their sectio
 those of bitstream.md. Nothing here is tuned: an exact result that is easy to read comes first.
 
     m2t_reference.py decode MODEL IN.m2tv OUT.y4m
-    m2t_reference.py encode MODEL IN.y4m OUT.m2tv -q Q [--frames N] [--lanes 1|4|16] [--key-interval N]
+    m2t_reference.py encode MODEL IN.y4m OUT.m2tv -q Q [--frames N] [--lanes 1|4|16] [--slices N] [--key-interval N] [--inter]
     m2t_reference.py info IN.m2tv
 
 Integers are int64 arrays whatever their nominal size; every float is np.float32, one IEEE operation a time.
@@ -29,6 +29,7 @@ FILE_MAGIC = bytes([0x4D, 0x32, 0x54, 0x56, 0x01, 0x0D, 0x0A, 0x1A])
 SYNC = bytes([0x00, 0x00, 0x02, 0x4D])
 UNIT_MAX = 1 << 26
 LANES = (1, 4, 16)
+SLICES_MAX = 64
 PATCH = 96                     # channels of a patch: 64 luma, 16 U, 16 V
 TOKEN = 4 * PATCH
 WIDE = 16319                   # limit of a value of 15 bits, 127 * 128 + 63
@@ -352,7 +353,7 @@ class Model:
 
 
 class FrequencyTables:
-    """The cumulated tables of section 7.1: `starts[level][fraction + 8]` lists 2R + 3 numbers from 0 to 32768."""
+    """The cumulated tables of section 7.2: `starts[level][fraction + 8]` lists 2R + 3 numbers from 0 to 32768."""
 
     def __init__(self, model):
         self.radius = model["entropy.radius"]
@@ -516,25 +517,28 @@ def read_units(data):
 
 @dataclasses.dataclass
 class Frame:
-    """The fields of a frame; q4 is q in quarter steps, `sequence` the bytes of a sequence header or None."""
+    """The fields of a frame; q4 is q in quarter steps, `sequence` the bytes of a sequence header or None; a slice that is None is missing."""
     number: int
     q4: int
     lanes: int
     sequence: bytes | None
     slices: list
+    inter: bool = False
 
 
 def write_frame(frame):
-    flags = LANES.index(frame.lanes) << 4 | (4 if frame.sequence is not None else 0)
+    flags = LANES.index(frame.lanes) << 4 | (4 if frame.sequence is not None else 0) | frame.inter
     out = bytearray([flags, frame.number & 255, frame.q4])
     if frame.sequence is not None:
         out += write_varint(len(frame.sequence)) + frame.sequence
     out += write_varint(len(frame.slices))
     for data in frame.slices:
-        out += write_varint(len(data))
+        out += write_varint(0 if data is None else len(data))
     out += struct.pack("<H", crc32c(out) & 0xFFFF)
     for data in frame.slices:
-        out += struct.pack("<I", crc32c(data)) + data
+        if data is not None:
+            assert data
+            out += struct.pack("<I", crc32c(data)) + data
     return bytes(out)
 
 
@@ -542,7 +546,7 @@ def read_frame(data):
     reader = Reader(data, "frame")
     flags = reader.u8("flags")
     number, q4 = reader.u8("number"), reader.u8("q")
-    require(flags & 3 == 0, f"frame: reserved type {flags & 3}")
+    require(flags & 3 <= 1, f"frame: reserved type {flags & 3}")
     require(flags >> 6 == 0, "frame: reserved flags are set")
     require(flags >> 4 & 3 < 3, "frame: reserved number of lanes")
     require(q4 <= 252, f"frame: q of {q4} quarter steps")
@@ -551,17 +555,18 @@ def read_frame(data):
         sequence = reader.take(reader.varint("sequence length"), "sequence")
     require(not flags & 8, "frame: has an extension, made by a later version")
     count = reader.varint("slices")
-    require(count == 1, f"frame: {count} slices")
+    require(1 <= count <= SLICES_MAX, f"frame: {count} slices")
     lengths = [reader.varint("length") for _ in range(count)]
     computed = crc32c(reader.data[:reader.at]) & 0xFFFF
     require(reader.u16("check") == computed, "frame: the checksum of the header does not agree")
     slices = []
     for length in lengths:
-        check = reader.u32("slice checksum")
-        slices.append(reader.take(length, "slice"))
-        require(crc32c(slices[-1]) == check, "frame: the checksum of a slice does not agree")
+        check = reader.u32("slice checksum") if length else 0
+        content = reader.take(length, "slice")
+        slices.append(content if length and crc32c(content) == check else None)
     require(reader.left() == 0, f"frame: {reader.left()} bytes too many")
-    return Frame(number, q4, LANES[flags >> 4 & 3], sequence, slices)
+    require(any(content is not None for content in slices), "frame: all slices are missing, or their checksums do not agree")
+    return Frame(number, q4, LANES[flags >> 4 & 3], sequence, slices, flags & 3 == 1)
 
 
 # ---------------------------------------------------------------- 3. sequence header
@@ -633,6 +638,13 @@ def token_grid(width, height):
     return (height + 15) // 16, (width + 15) // 16
 
 
+def slice_bounds(rows, slices):
+    """Rows of tokens and number of slices -> first row and the one after the last of each."""
+    require(slices <= rows, f"frame: {slices} slices, but {rows} rows of tokens")
+    starts = [s * rows // slices for s in range(slices + 1)]
+    return list(zip(starts, starts[1:]))
+
+
 def planes_to_patches(planes):
     """Planes Y [H][W], U and V [(H+1)/2][(W+1)/2] -> patches [PH/8][PW/8][96]."""
     height, width = planes[0].shape
@@ -673,13 +685,13 @@ def shuffle(x):
 
 
 class PriorGrid:
-    """Cells of the prior grid, numbered in raster order: index = row * GW + column.
+    """Cells of the prior grid of a slice, numbered in raster order: index = row * GW + column.
 
     row, col, place, group  [cells]      place: 0...63 in the window
     source                  [cells]      the cell whose latents enter there, or -1
     members[kind]           [cells][64]  the cells of its attention window, -1 where there is none
     groups                  list of [n]  cells of each group, windows in raster order, then coding order
-    token                   [cells]      number of the token in raster order, or -1 outside the token grid
+    token                   [cells]      number of the token in raster order over the slice, or -1 outside
     """
 
     def __init__(self, model, rows, cols):
@@ -872,9 +884,17 @@ def analysis(model, quantizer, patches, trace=no_trace):
 
 # ---------------------------------------------------------------- 6.2 synthesis
 
+def dequantize(quantizer, y):
+    return np.clip(rnd(fl(y) * quantizer.igain), -WIDE, WIDE)
+
+
 def synthesis(model, quantizer, y, trace=no_trace):
     """Latents [TH][TW][L] -> samples 0...255 [PH/8][PW/8][96]."""
-    d = np.clip(rnd(fl(y) * quantizer.igain), -WIDE, WIDE)
+    return synthesize(model, quantizer, dequantize(quantizer, y), trace)
+
+
+def synthesize(model, quantizer, d, trace=no_trace):
+    """The same from dequantized values d, some of which may be those of another frame."""
     trace("synthesis.dequantized", d)
     bias = interp(model["synthesis.in.bias"], quantizer.q4)
     stream = to16(model, "synthesis.in", linear_wide_input(model, "synthesis.in", d, bias))
@@ -894,7 +914,7 @@ def synthesis(model, quantizer, y, trace=no_trace):
 # ---------------------------------------------------------------- 6.3 prior
 
 class Prior:
-    """The prior of one frame: its latents so far, and the keys and values of all cells that ran.
+    """The prior of one slice: its latents so far, and the keys and values of all cells that ran.
 
     `latents` [cells][L] on the prior grid; whoever uses the prior fills it in. If attention is masked, `trunk` runs any
     set of cells: all at once when all latents are known (encoder), or group after group (decoder); the results are the
@@ -1007,7 +1027,7 @@ class Prior:
 
 
 def predict_at_once(model, quantizer, y, trace=no_trace):
-    """For an encoder, one pass over all groups if attention is masked: latents [TH][TW][L] -> mean, level [TH * TW][L]."""
+    """For an encoder, one pass over all groups if attention is masked: latents of a slice [rows][TW][L] -> mean, level [rows * TW][L]."""
     rows, cols, latents = y.shape
     prior = Prior(model, quantizer, rows, cols, trace)
     grid = prior.grid
@@ -1065,31 +1085,37 @@ def read_exceptions(reader, count):
     return values
 
 
-def encode_slice(model, quantizer, y, lanes):
-    """Latents [TH][TW][L] -> bytes of a slice."""
+def encode_slice(model, quantizer, y, lanes, kept=None):
+    """Latents of a slice [rows][TW][L] -> its exceptions and words; `kept` [rows * TW] says which tokens are left out."""
+    rows, cols, latents = y.shape
+    kept = np.zeros(rows * cols, bool) if kept is None else kept
+    y = np.where(kept.reshape(rows, cols, 1), 0, y)
     mean, level = predict_at_once(model, quantizer, y)
     values, mean, level = y.ravel(), mean.ravel(), level.ravel()
-    coded = level >= model.graph["entropy"]["skip"]
-    grid = PriorGrid(model, y.shape[0], y.shape[1])
+    coded = (level >= model.graph["entropy"]["skip"]) & ~np.repeat(kept, latents)
+    grid = PriorGrid(model, rows, cols)
     order = coding_order(model, grid, Prior(model, quantizer, 1, 1).parts)
     order = order[coded[order]]
     symbols = make_symbols(model, values[order], mean[order], level[order])
     return write_exceptions(np.where(coded, 0, values)) + rans_encode(symbols, lanes)
 
 
-def decode_slice(model, quantizer, data, rows, cols, lanes):
-    """Bytes of a slice -> latents [TH][TW][L]."""
+def decode_slice(model, quantizer, data, rows, cols, lanes, kept=None):
+    """Exceptions and words of a slice -> its latents [rows][TW][L]; those of tokens that are kept are zero."""
+    kept = np.zeros(rows * cols, bool) if kept is None else kept
     prior = Prior(model, quantizer, rows, cols)
     grid, latents = prior.grid, model.graph["latents"]
     inside = np.flatnonzero(grid.token >= 0)
     reader = Reader(data, "slice")
-    prior.latents[inside] = read_exceptions(reader, rows * cols * latents).reshape(-1, latents)
+    exceptions = read_exceptions(reader, rows * cols * latents).reshape(-1, latents)
+    require(not exceptions[kept].any(), "slice: an exception lies in a token that is kept")
+    prior.latents[inside] = exceptions
     rans = RansDecoder(model, data[reader.at:], lanes)
     for group in range(len(grid.groups)):
         cells, state = prior.run_group(group)
         for k, channels in enumerate(prior.parts):
             state, mean, level = prior.predict(k, cells, state)
-            coded = level >= model.graph["entropy"]["skip"]
+            coded = (level >= model.graph["entropy"]["skip"]) & ~kept[grid.token[cells]][:, None]
             part = prior.latents[np.ix_(cells, channels)]
             part[coded] = rans.symbols(mean[coded], level[coded])
             prior.latents[np.ix_(cells, channels)] = part
@@ -1097,7 +1123,35 @@ def decode_slice(model, quantizer, data, rows, cols, lanes):
     return prior.latents[inside].reshape(rows, cols, latents)
 
 
-# ---------------------------------------------------------------- 7.1 symbols
+# ---------------------------------------------------------------- 7.1 head
+
+def write_head(kept, reference):
+    """Which tokens are kept [n], and the CRC-32C that the slice had in the frame before."""
+    if not kept.any():
+        return write_varint(0)
+    turns = np.flatnonzero(np.diff(np.concatenate([[True], kept])))           # where a run begins that is not the first
+    lengths = np.diff(np.concatenate([[0], turns, [len(kept)]])).tolist()
+    return write_varint(len(lengths)) + struct.pack("<H", reference & 0xFFFF) + b"".join(map(write_varint, lengths[:-1]))
+
+
+def read_head(reader, tokens):
+    """-> which tokens are kept [tokens], the reference or None."""
+    kept = np.zeros(tokens, bool)
+    runs = reader.varint("number of runs")
+    if runs == 0:
+        return kept, None
+    reference, begin = reader.u16("reference"), 0
+    for i in range(runs - 1):
+        length = reader.varint("length of a run")
+        require(length > 0 or i == 0, "slice: an empty run")
+        require(begin + length < tokens, "slice: runs of more tokens than there are")
+        kept[begin:begin + length] = i % 2 == 0
+        begin += length
+    kept[begin:] = runs % 2 == 1
+    return kept, reference
+
+
+# ---------------------------------------------------------------- 7.2 symbols
 
 def place_of_mean(raw_bits, mean):
     """mean in 1/16 and raw bits k -> m, fraction (-8...7)."""
@@ -1128,7 +1182,7 @@ def make_symbols(model, y, mean, level):
     return symbols
 
 
-# ---------------------------------------------------------------- 7.2 rANS
+# ---------------------------------------------------------------- 7.3 rANS
 
 def rans_encode(symbols, lanes):
     states, words = [65536] * lanes, []
@@ -1198,30 +1252,108 @@ class RansDecoder:
 
 # ---------------------------------------------------------------- a picture's way
 
-def encode_picture(model, planes, sequence, number, q4, lanes=4):
+def encode_latents(model, quantizer, y, number, sequence=None, lanes=4, slices=1, kept=None, before=None):
+    """Latents of a picture -> a framed frame; an inter frame if `kept` [TH][TW] says which tokens are, leaning on the frame `before`."""
+    contents = []
+    for i, (begin, end) in enumerate(slice_bounds(len(y), slices)):
+        own = kept[begin:end].ravel() if kept is not None else None
+        reference = before.slices[i] if before else b""
+        content = write_head(own, crc32c(reference)) if kept is not None else b""
+        if own is None or not own.all():
+            content += encode_slice(model, quantizer, y[begin:end], lanes, own)
+        contents.append(content)
+    header = write_sequence(sequence) if sequence else None
+    return write_frame(Frame(number, quantizer.q4, lanes, header, contents, kept is not None))
+
+
+def encode_picture(model, planes, sequence, number, q4, lanes=4, slices=1, kept=None, before=None):
     """Planes -> a framed frame; `sequence` is written into it (a key frame) unless None."""
     quantizer = Quantizer(model, q4)
     y = analysis(model, quantizer, planes_to_patches(planes))
-    data = encode_slice(model, quantizer, y, lanes)
-    return write_frame(Frame(number, q4, lanes, write_sequence(sequence) if sequence else None, [data]))
+    return encode_latents(model, quantizer, y, number, sequence, lanes, slices, kept, before)
+
+
+def same_tokens(planes, others):
+    """Tokens [TH][TW] in which two pictures are the same."""
+    same = np.all(planes_to_patches(planes) == planes_to_patches(others), axis=2)
+    return np.all(unshuffle(same[:, :, None]), axis=2)
+
+
+def without_slices(data, missing):
+    """What a transport makes of a framed frame that lost the slices of these numbers."""
+    frame = read_frame(data)
+    slices = [None if i in missing else content for i, content in enumerate(frame.slices)]
+    return write_frame(dataclasses.replace(frame, slices=slices))
+
+
+# ---------------------------------------------------------------- 8. missing slices
+
+@dataclasses.dataclass
+class SliceState:
+    """What a decoder remembers of a slice of the last frame."""
+    crc: int | None = None       # None: it was missing
+    damaged: bool = False
+
+    def follow(self, content, reference):
+        """-> the state after a frame in which it has this content, and this reference if it keeps tokens."""
+        if content is None:
+            return SliceState(damaged=True)
+        same = self.crc is not None and self.crc & 0xFFFF == reference
+        return SliceState(crc32c(content), reference is not None and (self.damaged or not same))
 
 
 class Decoder:
-    """Framed frames in, planes out; remembers the last sequence header."""
+    """Framed frames in, planes out; remembers the last sequence header, the d of all tokens, and how its slices are.
+
+    `damaged` counts the slices of the last frame that are not what the encoder meant.
+    """
 
     def __init__(self, model):
-        self.model, self.sequence = model, None
+        self.model, self.sequence, self.damaged = model, None, 0
+        self.shape, self.values, self.states = None, None, None
+
+    def open(self, frame):
+        """A sequence header, or the one that the frame belongs to; forgets everything if the picture is of another kind."""
+        if frame.sequence is not None:
+            sequence = read_sequence(frame.sequence)
+            require(sequence.model == self.model.identity[:16], "frame: made with another model")
+            rows, cols = token_grid(sequence.width, sequence.height)
+            slice_bounds(rows, len(frame.slices))
+            shape = sequence.width, sequence.height, len(frame.slices)
+            if shape != self.shape:
+                self.shape, self.values = shape, np.zeros((rows, cols, self.model.graph["latents"]), np.int64)
+                self.states = [SliceState() for _ in frame.slices]
+            self.sequence = sequence
+        require(self.sequence is not None, "frame: no sequence header came before")
+        require(len(frame.slices) == self.shape[2], f"frame: {len(frame.slices)} slices in a sequence of {self.shape[2]}")
+
+    def decode_slice(self, frame, quantizer, content, values):
+        """Fills in the d of one slice, values [rows][TW][L], where tokens are coded. -> the reference, None if it stands alone."""
+        if content is None:
+            return None
+        rows, cols, _ = values.shape
+        kept, reference, reader = np.zeros(rows * cols, bool), None, Reader(content, "slice")
+        if frame.inter:
+            kept, reference = read_head(reader, rows * cols)
+        if kept.all():
+            require(reader.left() == 0, f"slice: {reader.left()} bytes too many")
+            return reference
+        y = decode_slice(self.model, quantizer, content[reader.at:], rows, cols, frame.lanes, kept)
+        kept = kept.reshape(rows, cols, 1)
+        values[:] = np.where(kept, values, dequantize(quantizer, y))
+        return reference
 
     def decode(self, data):
         frame = read_frame(data)
-        if frame.sequence is not None:
-            self.sequence = read_sequence(frame.sequence)
-        require(self.sequence is not None, "frame: no sequence header came before")
-        require(self.sequence.model == self.model.identity[:16], "frame: made with another model")
-        rows, cols = token_grid(self.sequence.width, self.sequence.height)
-        quantizer = Quantizer(self.model, frame.q4)
-        y = decode_slice(self.model, quantizer, frame.slices[0], rows, cols, frame.lanes)
-        return patches_to_planes(synthesis(self.model, quantizer, y), self.sequence.width, self.sequence.height)
+        self.open(frame)
+        quantizer, values, states = Quantizer(self.model, frame.q4), self.values.copy(), self.states
+        self.states = [SliceState() for _ in frame.slices]        # should the payload be in error
+        bounds = slice_bounds(len(values), len(frame.slices))
+        references = [self.decode_slice(frame, quantizer, content, values[begin:end]) for content, (begin, end) in zip(frame.slices, bounds)]
+        self.states = [state.follow(*fields) for state, *fields in zip(states, frame.slices, references)]
+        self.damaged = sum(state.damaged for state in self.states)
+        self.values = values
+        return patches_to_planes(synthesize(self.model, quantizer, values), self.sequence.width, self.sequence.height)
 
 
 # ---------------------------------------------------------------- Y4M and the command line
@@ -1271,14 +1403,17 @@ def command_encode(args):
     sequence = Sequence(model.identity[:16], width, height, rate=rate, aspect=aspect, site=site)
     q4 = round(4 * args.q)
     require(0 <= q4 <= 252, "q is 0 to 63")
-    size = 0
+    size, before, frame = 0, None, None
     with open(args.output, "wb") as file:
         file.write(FILE_MAGIC)
         for number, planes in enumerate(frames[:args.frames]):
-            header = sequence if number % args.key_interval == 0 else None
-            frame = encode_picture(model, planes, header, number, q4, args.lanes)
+            key = number % args.key_interval == 0
+            kept = same_tokens(planes, before) if args.inter and not key else None
+            last = read_frame(frame) if frame else None
+            frame = encode_picture(model, planes, sequence if key else None, number, q4, args.lanes, args.slices, kept, last)
             file.write(write_unit(frame))
             size += len(frame)
+            before = planes
     count = len(frames[:args.frames])
     print(f"{count} frames, {size} bytes, {8 * size / (count * width * height):.4f} bit/px")
 
@@ -1304,7 +1439,9 @@ def command_info(args):
             fields = dataclasses.asdict(read_sequence(frame.sequence))
             fields["model"] = fields["model"].hex()
             print("sequence:", ", ".join(f"{name} {value}" for name, value in fields.items() if value is not None))
-        print(f"frame {frame.number}: q {frame.q4 / 4:g}, {frame.lanes} lanes, {len(data)} bytes")
+        missing = [i for i, content in enumerate(frame.slices) if content is None]
+        print(f"frame {frame.number}: {'inter' if frame.inter else 'intra'}, q {frame.q4 / 4:g}, {frame.lanes} lanes, {len(frame.slices)} slices, "
+              f"{len(data)} bytes{f', missing: {missing}' if missing else ''}")
 
 
 def main():
@@ -1317,7 +1454,9 @@ def main():
     encode.add_argument("-q", type=float, default=32, help="0 (finest) to 63, in quarter steps")
     encode.add_argument("--frames", type=int)
     encode.add_argument("--lanes", type=int, choices=LANES, default=4)
+    encode.add_argument("--slices", type=int, default=1)
     encode.add_argument("--key-interval", type=int, default=1)
+    encode.add_argument("--inter", action="store_true", help="between key frames, keep the tokens in which nothing changes")
     encode.set_defaults(run=command_encode)
     decode = commands.add_parser("decode")
     decode.add_argument("model")

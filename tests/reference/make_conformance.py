@@ -4,12 +4,14 @@
 
 A line of the list: `<MD5 of the planes Y, U, V of all pictures one after the other>  <file>`. The first word of a
 file's name is its model: tests/vectors/tiny.m2tw, mt.m2tw beside it, or one of models/. Streams of a model that is not there are
-left as they are; --model NAME=PATH takes it from elsewhere, --only NAME makes the streams of one model alone.
+left as they are; --model NAME=PATH takes it from elsewhere, --only PATTERN makes the streams of one model alone, or
+those whose names it matches, such as "tiny-inter*".
 
-    make_conformance.py [--only NAME] [--model NAME=PATH] [DIRECTORY]
+    make_conformance.py [--only PATTERN] [--model NAME=PATH] [DIRECTORY]
 """
 import argparse
 import dataclasses
+import fnmatch
 import pathlib
 
 import m2t_reference as ref
@@ -23,7 +25,11 @@ LIST = "conformance.md5"
 
 @dataclasses.dataclass
 class Stream:
-    """What a stream shows. `source`: a size (drawn pictures) or the name of a photograph; one q4 for each frame."""
+    """What a stream shows. `source`: a size (drawn pictures) or the name of a photograph; one q4 for each frame.
+
+    `moving`: frames without sequence header are inter frames of one drawn picture in which something moves. `alone`: slices that stand
+    alone nonetheless, by frame; `missing`: those that are lost. Frames before `start` are not in the stream.
+    """
     name: str
     feature: str
     source: tuple | str
@@ -31,6 +37,11 @@ class Stream:
     lanes: int = 4
     key_interval: int = 1
     fields: dict = dataclasses.field(default_factory=dict)
+    slices: int = 1
+    moving: bool = False
+    alone: dict = dataclasses.field(default_factory=dict)
+    missing: dict = dataclasses.field(default_factory=dict)
+    start: int = 0
 
 
 ALL_FIELDS = {"rate": (30000, 1001), "aspect": (64, 45), "colour": (2, 9, 16, 9), "site": 3, "light": (1000, 400),
@@ -48,26 +59,72 @@ STREAMS = [
     Stream("tiny-finest", "raw bits, escapes, high levels", "photo-176x144", (0,)),
     Stream("tiny-intervals", "frames without sequence header, q changes", (33, 47), (80, 90, 200, 20, 252, 0, 128), key_interval=3),
     Stream("tiny-fields", "all optional fields of the sequence header", (64, 32), (140, 150), fields=ALL_FIELDS),
+    Stream("tiny-slices", "slices of unlike height, shifted windows cut at their borders", (150, 331), (60, 150, 252), slices=4),
+    Stream("tiny-slices-most", "one slice for each row of tokens, one lane", (70, 200), (100, 200), lanes=1, slices=13),
+    Stream("tiny-slices-64", "as many slices as there can be", (16, 1030), (180,), slices=64),
+    Stream("tiny-inter", "a part of the picture changes, so does q; a slice without change", (147, 201), (60, 60, 90, 40, 252), key_interval=5, slices=3, moving=True),
+    Stream("tiny-inter-one", "the same with one slice, sixteen lanes; two key frames", (147, 101), (80, 80, 80, 200, 200), lanes=16, key_interval=3, moving=True),
+    Stream("tiny-refresh", "slices stand alone in turn, key frames lean on what was before", (147, 201), 7 * (100,), key_interval=3, slices=3, moving=True,
+           alone={0: (0, 1, 2), 1: (1,), 2: (2,), 3: (0,), 4: (1,), 5: (2,), 6: (0,)}),
+    Stream("tiny-joined", "the same from its second key frame on", (147, 201), 7 * (100,), key_interval=3, slices=3, moving=True,
+           alone={0: (0, 1, 2), 1: (1,), 2: (2,), 3: (0,), 4: (1,), 5: (2,), 6: (0,)}, start=3),
+    Stream("tiny-missing", "slices are lost: of the key frame, of inter frames, of an intra frame", (147, 201), 8 * (100,), key_interval=4, slices=3, moving=True,
+           missing={0: (2,), 2: (1,), 3: (0, 1), 4: (0,), 6: (0, 2)}),
+    Stream("tiny-missing-refresh", "a slice is lost, and stands alone two frames later", (147, 201), 6 * (100,), key_interval=6, slices=3, moving=True,
+           alone={3: (1,), 5: (0,)}, missing={1: (1,), 4: (2,)}),
     Stream("mt-odd", "input masked only: odd width and height", (35, 19), (0, 100, 252)),
     Stream("mt-windows", "input masked only: windows both ways, padding", (150, 140), (60, 200), lanes=16),
+    Stream("mt-inter", "input masked only: slices, a part of the picture changes", (147, 201), (60, 60, 200), key_interval=3, slices=3, moving=True),
     Stream("standard-crop", "a photograph, low and high rate", "photo-96x80", (80, 180)),
     Stream("standard-photo", "more than one window both ways, padding", "photo-176x144", (128,)),
     Stream("standard-odd", "odd size, drawn, sixteen lanes", (85, 61), (16, 100, 220), lanes=16),
     Stream("live-photo", "more than one window both ways, padding, an odd number of layers", "photo-176x144", (20, 150)),
     Stream("live-odd", "odd size, drawn", (85, 61), (100, 252)),
+    Stream("live-slices", "slices of unlike height", (171, 245), (100,), slices=3),
+    Stream("live-inter", "slices, a part of the picture changes", (147, 201), (100, 100, 100, 70, 70), key_interval=5, slices=3, moving=True),
+    Stream("live-missing", "the same, a slice is lost", (147, 201), (100, 100, 100, 70, 70), key_interval=5, slices=3, moving=True, missing={2: (1,)}),
 ]
+
+
+def clip(stream):
+    """The pictures of a stream."""
+    if isinstance(stream.source, str):
+        return len(stream.q4) * [pictures.photograph(stream.source)]
+    if stream.moving:
+        return pictures.moving(*stream.source, len(stream.q4))
+    return [pictures.drawn(*stream.source, number) for number in range(len(stream.q4))]
+
+
+def kept_tokens(stream, number, planes, before):
+    """The tokens that an inter frame keeps, None for an intra frame."""
+    if not stream.moving or number == 0 or (number % stream.key_interval == 0 and not stream.alone):
+        return None
+    kept = ref.same_tokens(planes, before)
+    bounds = ref.slice_bounds(len(kept), stream.slices)
+    for i in stream.alone.get(number, ()):
+        kept[slice(*bounds[i])] = False
+    return kept
+
+
+def make_frames(model, stream):
+    """The frames of a stream, before any slices are lost."""
+    frame, before = None, None
+    for number, (q4, planes) in enumerate(zip(stream.q4, clip(stream))):
+        height, width = planes[0].shape
+        sequence = ref.Sequence(model.identity[:16], width, height, **stream.fields)
+        kept = kept_tokens(stream, number, planes, before)
+        frame = ref.encode_picture(model, planes, sequence if number % stream.key_interval == 0 else None, number, q4, stream.lanes, stream.slices,
+                                   kept, ref.read_frame(frame) if frame else None)
+        yield frame
+        before = planes
 
 
 def make_stream(model, stream):
     """-> bytes of the file, MD5 of its pictures."""
-    planes = pictures.photograph(stream.source) if isinstance(stream.source, str) else None
-    width, height = planes[0].shape[::-1] if planes else stream.source
-    sequence = ref.Sequence(model.identity[:16], width, height, **stream.fields)
     decoder, decoded, data = ref.Decoder(model), [], ref.FILE_MAGIC
-    for number, q4 in enumerate(stream.q4):
-        picture = planes if planes else pictures.drawn(width, height, number)
-        header = sequence if number % stream.key_interval == 0 else None
-        frame = ref.encode_picture(model, picture, header, number, q4, stream.lanes)
+    for number, frame in list(enumerate(make_frames(model, stream)))[stream.start:]:
+        if number in stream.missing:
+            frame = ref.without_slices(frame, stream.missing[number])
         decoded.append(decoder.decode(frame))
         data += ref.write_unit(frame)
     return data, ref.md5_of_pictures(decoded)
@@ -80,30 +137,35 @@ def read_list(directory):
     return {name: digest for digest, name in (line.split() for line in lines)}
 
 
+def model_name(name):
+    return name.split("-")[0]
+
+
 def model_path(name):
-    return MODELS[name.split("-")[0]]
+    return MODELS[model_name(name)]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--only", choices=MODELS)
+    parser.add_argument("--only", default="*", metavar="PATTERN")
     parser.add_argument("--model", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("directory", nargs="?", type=pathlib.Path, default=pictures.VECTORS / "conformance")
     args = parser.parse_args()
     paths = {**MODELS, **{name: pathlib.Path(path) for name, path in (given.split("=", 1) for given in args.model)}}
-    models = {name: ref.read_model(path) for name, path in paths.items() if path.exists() and args.only in (None, name)}
+    wanted = [stream for stream in STREAMS if fnmatch.fnmatch(stream.name, args.only) or model_name(stream.name) == args.only]
+    models = {name: ref.read_model(path) for name, path in paths.items() if path.exists() and name in {model_name(stream.name) for stream in wanted}}
     digests = read_list(args.directory)
-    for stream in STREAMS:
+    for stream in wanted:
         file = stream.name + ".m2tv"
-        model = models.get(stream.name.split("-")[0])
+        model = models.get(model_name(stream.name))
         if model is None:
             print(f"{file}: left as it is")
             continue
         data, digests[file] = make_stream(model, stream)
         (args.directory / file).write_bytes(data)
-        print(f"{file}: {len(data)} bytes, {len(stream.q4)} frames; {stream.feature}")
-    wanted = [stream.name + ".m2tv" for stream in STREAMS]
-    (args.directory / LIST).write_text("".join(f"{digests[file]}  {file}\n" for file in wanted if file in digests))
+        print(f"{file}: {len(data)} bytes, {len(stream.q4) - stream.start} frames; {stream.feature}")
+    files = [stream.name + ".m2tv" for stream in STREAMS]
+    (args.directory / LIST).write_text("".join(f"{digests[file]}  {file}\n" for file in files if file in digests))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
     make_vectors.py [DIRECTORY]
 """
+import dataclasses
 import pathlib
 import sys
 
@@ -202,19 +203,42 @@ def header_vectors(out, random):
         out.data(f"sequence-{name}/model", identity)
         out.data(f"sequence-{name}/data", ref.write_sequence(s))
     for name, number, q4, lanes, sequence, size in (("small", 0, 0, 1, None, 5), ("key", 255, 252, 4, "plain", 300), ("full", 7, 128, 16, "full", 20000)):
-        header = ref.write_sequence(sequences(identity)[sequence]) if sequence else None
-        frame = ref.Frame(number, q4, lanes, header, [random.bytes(size)])
-        data = ref.write_frame(frame)
-        assert ref.read_frame(data) == frame
-        out.case(f"frame-{name}", number=number, q4=q4, lanes=lanes, sequence=sequence or "none")
-        out.data(f"frame-{name}/slice", frame.slices[0])
-        out.data(f"frame-{name}/data", data)
+        frame_vector(out, name, number, q4, lanes, sequence, [random.bytes(size)])
     for i, content in enumerate([b"", b"123456789", bytes(32), bytes([255] * 32), bytes(range(32)), random.bytes(4099)]):
         out.case(f"crc-{i}", crc=ref.crc32c(content))
         out.data(f"crc-{i}/data", content)
     for value in (0, 1, 127, 128, 16383, 16384, 2097152, 0x7FFFFFFF, 0xFFFFFFFF):
         out.case(f"varint-{value}", value=value)
         out.data(f"varint-{value}/data", ref.write_varint(value))
+
+
+def frame_vector(out, name, number, q4, lanes, sequence, slices, inter=False):
+    header = ref.write_sequence(sequences(bytes(range(0xA0, 0xB0)))[sequence]) if sequence else None
+    frame = ref.Frame(number, q4, lanes, header, slices, inter)
+    data = ref.write_frame(frame)
+    assert ref.read_frame(data) == frame
+    out.case(f"frame-{name}", number=number, q4=q4, lanes=lanes, sequence=sequence or "none", inter=int(inter),
+             sizes="".join(f"{len(content or b'')};" for content in slices))
+    out.data(f"frame-{name}/slice", b"".join(content or b"" for content in slices))
+    out.data(f"frame-{name}/data", data)
+
+
+def slice_vectors(out, random):
+    """Frames of several slices, some of them missing, and the heads of slices in inter frames."""
+    frame_vector(out, "slices", 9, 100, 16, "full", [random.bytes(n) for n in (1, 127, 128, 20000, 3)])
+    frame_vector(out, "inter", 10, 101, 4, None, [random.bytes(n) for n in (40, 1, 400)], inter=True)
+    frame_vector(out, "missing", 11, 102, 1, "rate", [None, random.bytes(300), None, random.bytes(2)], inter=True)
+    frame_vector(out, "most", 12, 103, 4, None, [None if i % 7 == 3 else random.bytes(i % 5 + 1) for i in range(ref.SLICES_MAX)])
+    maps = [[0], [1], [0, 1], [1, 0], 7 * [1], 300 * [0], 300 * [1], 200 * [1] + 100 * [0], 129 * [0] + 300 * [1],
+            random.rand(500) < 0.5, random.rand(500) < 0.02, random.rand(500) < 0.98]
+    for i, kept in enumerate(maps):
+        kept = np.array(kept, bool)
+        head = ref.write_head(kept, 0xABCD1234 + i)
+        back, reference = ref.read_head(ref.Reader(head, "head"), len(kept))
+        assert np.array_equal(back, kept) and reference == (0x1234 + i if kept.any() else None)
+        out.case(f"head-{i}", reference=0x1234 + i)
+        out.array(f"head-{i}/kept", "U8", kept)
+        out.data(f"head-{i}/data", head)
 
 
 def stream_vectors(out, random):
@@ -266,7 +290,7 @@ def refused_frames(model):
 
     assert frame() == whole
     zero = ref.write_varint(0)
-    cases = {f"reserved-type-{i}": frame(flags=0x14 | i) for i in (1, 2, 3)}
+    cases = {f"reserved-type-{i}": frame(flags=0x14 | i) for i in (2, 3)}
     cases.update({f"reserved-flag-{i}": frame(flags=0x14 | 1 << i) for i in (6, 7)})
     cases.update({
         "empty": b"", "one-byte": whole[:1], "header-only": whole[:30], "last-byte-missing": whole[:-1], "byte-too-many": whole + b"\0",
@@ -295,8 +319,33 @@ def refused_frames(model):
         "coder-odd-byte": frame(slices=slice_data + b"\0"),
         "coder-word-changed": frame(slices=changed(slice_data, len(slice_data) - 3, slice_data[-3] ^ 0x40)),
         "exceptions-dropped": frame(slices=zero + coder),
+        "slice-missing": ref.without_slices(whole, (0,)),
+        "three-slices": ref.write_frame(dataclasses.replace(good, slices=3 * [slice_data])),
+        "slices-65": ref.write_frame(dataclasses.replace(good, slices=65 * [b"x"])),
     })
+    cases.update(refused_heads(model, lambda data: frame(flags=0x15, slices=data)))
     return whole, cases
+
+
+def refused_heads(model, frame):
+    """Inter frames of 3 x 2 tokens, made by `frame` from the bytes of a slice."""
+    kept = np.array([0, 1, 0, 0, 0, 0], bool)
+    quantizer = ref.Quantizer(model, 236)
+    y = ref.analysis(model, quantizer, ref.planes_to_patches(pictures.drawn(40, 24, 5)))
+    content = ref.encode_slice(model, quantizer, y, 4, kept)
+    reader = ref.Reader(content, "slice")
+    exceptions = ref.read_exceptions(reader, y.size)
+    exceptions[y.shape[2] + 1] = 1                      # of the token that is kept
+    return {
+        "head-empty": frame(b"\x80"), "head-cut": frame(b"\1\x34"), "head-without-run": frame(b"\3\x34\x12\0"), "head-only": frame(b"\0"),
+        "head-run-empty": frame(b"\5\x34\x12\0\1\0\1" + content), "head-run-empty-kept": frame(b"\4\x34\x12\0\1\0" + content),
+        "head-run-too-long": frame(b"\3\x34\x12\0\7" + content), "head-nothing-left": frame(b"\3\x34\x12\0\6" + content),
+        "head-huge-run": frame(b"\2\x34\x12" + ref.write_varint(0xFFFFFFFF) + content),
+        "head-huge-count": frame(ref.write_varint(0xFFFFFFFF) + b"\x34\x12" + 6 * b"\1" + content),
+        "head-too-many-runs": frame(b"\10\x34\x12\0" + 6 * b"\1" + content),
+        "kept-and-a-byte": frame(b"\1\x34\x12\0"), "kept-coded": frame(b"\0" + content),
+        "kept-exception": frame(ref.write_head(kept, 0x1234) + ref.write_exceptions(exceptions) + content[reader.at:]),
+    }
 
 
 def refused_vectors(model, out):
@@ -325,6 +374,7 @@ def main():
     coder_vectors(model, files["coder"], random)
     header_vectors(files["headers"], random)
     stream_vectors(files["headers"], random)
+    slice_vectors(files["headers"], random)
     refused_vectors(model, files["refused"])
     for file in files.values():
         file.write()

@@ -33,6 +33,21 @@ def drawn(width, height, seed=1):
     return planes
 
 
+def moving(width, height, count, seed=1):
+    """Pictures of one drawn scene, through the middle of which a patch of another one moves; the lower part stays as it is."""
+    scene, other = drawn(width, height, seed), drawn(width, height, seed + 1)
+    clip = []
+    for i in range(count):
+        planes = [plane.copy() for plane in scene]
+        for n, (plane, new) in enumerate(zip(planes, other)):
+            unit = 2 if n == 0 else 1
+            top, left = unit * (height // 8 + 3 * i), unit * (width // 16 + 5 * i)
+            at = np.s_[top:top + 16 * unit, left:left + 20 * unit]
+            plane[at] = new[at]
+        clip.append(planes)
+    return clip
+
+
 def photograph(name):
     """Planes of the first picture of tests/vectors/NAME.y4m."""
     return ref.read_y4m(VECTORS / f"{name}.y4m")[5][0]

@@ -128,6 +128,8 @@ def usage_errors_have_status_2():
     run('encode', '--threads', '65', 'a', 'b', status=2, message='--threads')
     run('encode', '--frames', '-2', 'a', 'b', status=2, message='--frames')
     run('encode', '--key-interval', '-2', 'a', 'b', status=2, message='--key-interval')
+    run('encode', '--slices', '-1', 'a', 'b', status=2, message='--slices')
+    run('encode', '--slices', '65', 'a', 'b', status=2, message='--slices')
     run('encode', '--backend', 'abacus', 'a', 'b', status=2, message="no backend 'abacus'")
     for quantizer in ('-1', '63.25', 'nan', '1e9', 'coarse'):
         run('encode', '-q', quantizer, 'a', 'b', status=2, message='m2t: ')
@@ -240,8 +242,38 @@ def frame_limit():
 def key_interval():
     clip(5, 48, 32, '--key-interval', 3)
     expect(b'frames     5, key frames 2\n' in run('info', 'clip.m2tv')[0], 'not every third frame is a key frame')
-    clip(5)
+    clip(5, 48, 32, '-k', 1)
     expect(b'frames     5, key frames 5\n' in run('info', 'clip.m2tv')[0], 'not every frame is a key frame')
+
+
+@test
+def still_pictures_cost_little():
+    frame = b'FRAME\n' + planes(48, 32, 1)
+    write('still.y4m', b'YUV4MPEG2 W48 H32 F25:1 Ip C420jpeg\n' + 6 * frame)
+    encode('still.y4m', 'out.m2tv')
+    expect(b'frames     6, key frames 1, inter frames 5\n' in run('info', 'out.m2tv')[0], 'the frames are coded as if they were new')
+    expect(max(map(len, units(read('out.m2tv'))[1:])) < 32, 'frames without change are large')
+    expect(b'key, inter' not in run('info', '-v', 'out.m2tv')[0], 'a key frame leans on another')
+    encode('still.y4m', 'alone.m2tv', '-k', 1)
+    run('decode', 'out.m2tv', 'out.y4m')
+    run('decode', 'alone.m2tv', 'alone.y4m')
+    expect(read('out.y4m') == read('alone.y4m'), 'they decode to something else')
+
+
+@test
+def slices():
+    clip(3, 48, 50, '--slices', 3, '-k', 1)
+    expect(b'slices     3\n' in run('info', 'clip.m2tv')[0], 'there are not three')
+    run('decode', 'clip.m2tv', 'out.y4m')
+    encode('clip.y4m', 'out.m2tv', '-s', 5, status=1, message='at most 4')
+    frame = b'FRAME\n' + planes(48, 50, 1)
+    write('still.y4m', b'YUV4MPEG2 W48 H50 F25:1 Ip C420jpeg\n' + 8 * frame)
+    encode('still.y4m', 'out.m2tv', '-s', 3, '-k', 4, '--intra-refresh')
+    expect(b'frames     8, key frames 2, inter frames 7\n' in run('info', 'out.m2tv')[0], 'the second key frame leans on nothing')
+    write('late.m2tv', b''.join(units(read('out.m2tv'))[4:]))
+    run('decode', 'out.m2tv', 'out.y4m')
+    run('decode', 'late.m2tv', 'late.y4m')
+    expect(parse(read('late.y4m'))[1][3] == parse(read('out.y4m'))[1][7], 'the picture is not whole after the key interval')
 
 
 @test

@@ -155,33 +155,93 @@ test_golden_sequences(void)
     }
 }
 
+/* The slices of a frame of the reference; those of no bytes are missing. */
+static guint
+golden_slices(const char *name, M2tSliceBytes *slice)
+{
+    gsize count = 0, bytes;
+    g_auto(GStrv) sizes = g_key_file_get_string_list(headers.index, name, "sizes", &count, NULL);
+    const guint8 *data = vectors_find(&headers, name, "slice", &bytes), *end = data + bytes;
+
+    for (gsize i = 0; i < count; data += slice[i++].size) {
+        gsize size = (gsize) g_ascii_strtoull(sizes[i], NULL, 10);
+
+        slice[i] = size ? (M2tSliceBytes) {data, size, m2t_crc32c(data, size)} : (M2tSliceBytes) {0};
+    }
+    g_assert_true(data == end);
+    return (guint) count;
+}
+
+static void
+check_slices(const M2tSliceBytes *got, guint got_count, const M2tSliceBytes *expected, guint count)
+{
+    g_assert_cmpuint(got_count, ==, count);
+    for (guint i = 0; i < count; i++) {
+        g_assert_true((got[i].data == NULL) == (expected[i].data == NULL));
+        g_assert_cmpmem(got[i].data, got[i].size, expected[i].data, expected[i].size);
+        g_assert_cmphex(got[i].crc, ==, expected[i].crc);
+    }
+}
+
+/* The bytes of each slice, checksum in front, as they lie in @frame; NULL where one is missing. */
+static void
+cut_up(const GByteArray *frame, const M2tFrameLayout *layout, const guint8 **part)
+{
+    const guint8 *at = frame->data + layout->header_size;
+
+    for (guint i = 0; i < layout->slices; at += layout->slice_size[i++])
+        part[i] = layout->slice_size[i] ? at : NULL;
+    g_assert_true(at == frame->data + frame->len);
+}
+
+/* As an encoder writes it, and then as a transport passes it on that has lost the slices without data. */
+static void
+write_frame(GByteArray *out, const M2tFrameHeader *header, const M2tSliceBytes *slice)
+{
+    static const guint8 lost[] = "lost";
+    g_autoptr(GByteArray) whole = g_byte_array_new();
+    M2tSliceBytes full[M2T_SLICES_MAX];
+    const guint8 *part[M2T_SLICES_MAX];
+    M2tFrameLayout layout;
+
+    for (guint i = 0; i < header->slices; i++)
+        full[i] = slice[i].data ? slice[i] : (M2tSliceBytes) {lost, sizeof lost, 0};
+    m2t_frame_write(whole, header, full);
+    g_assert_true(m2t_frame_layout_read(whole->data, whole->len, &layout, NULL));
+    cut_up(whole, &layout, part);
+    for (guint i = 0; i < header->slices; i++)
+        part[i] = slice[i].data ? part[i] : NULL;
+    m2t_frame_assemble(out, whole->data, &layout, part);
+}
+
 static void
 check_golden_frame(const char *name, const char *sequence)
 {
-    M2tFrameHeader header = {.number = vectors_int(&headers, name, "number"), .q = vectors_int(&headers, name, "q4"), .slices = 1}, read;
+    M2tFrameHeader header = {.inter = vectors_int(&headers, name, "inter"), .number = vectors_int(&headers, name, "number"),
+                             .q = vectors_int(&headers, name, "q4")}, read;
     g_autoptr(GByteArray) frame = g_byte_array_new();
     int lanes = vectors_int(&headers, name, "lanes");
-    gsize slice_size, data_size;
-    const guint8 *slice = vectors_find(&headers, name, "slice", &slice_size), *data = vectors_find(&headers, name, "data", &data_size);
-    M2tSliceBytes back[M2T_SLICES_MAX];
+    gsize data_size;
+    const guint8 *data = vectors_find(&headers, name, "data", &data_size);
+    M2tSliceBytes slice[M2T_SLICES_MAX], back[M2T_SLICES_MAX];
     GError *error = NULL;
 
+    header.slices = golden_slices(name, slice);
     header.lanes = lanes == 1 ? 0 : lanes == 4 ? 1 : 2;
     if (sequence) {
         header.has_sequence = TRUE;
         header.video = golden_video(sequence);
         memcpy(header.model, vectors_find(&headers, sequence, "model", NULL), sizeof header.model);
     }
-    m2t_frame_write(frame, &header, &(M2tSliceBytes) {slice, slice_size, m2t_crc32c(slice, slice_size)});
+    write_frame(frame, &header, slice);
     g_assert_cmpmem(frame->data, frame->len, data, data_size);
 
     m2t_frame_read(data, data_size, &read, back, &error);
     g_assert_no_error(error);
     g_assert_true(read.has_sequence == header.has_sequence && read.number == header.number && read.q == header.q);
+    g_assert_true(read.inter == header.inter);
     g_assert_cmpint(read.lanes, ==, header.lanes);
-    g_assert_cmpuint(read.slices, ==, 1);
-    g_assert_cmpmem(back->data, back->size, slice, slice_size);
-    g_assert_cmphex(back->crc, ==, m2t_crc32c(slice, slice_size));
+    check_slices(back, read.slices, slice, header.slices);
 }
 
 static void
@@ -190,6 +250,10 @@ test_golden_frames(void)
     check_golden_frame("frame-small", NULL);
     check_golden_frame("frame-key", "sequence-plain");
     check_golden_frame("frame-full", "sequence-full");
+    check_golden_frame("frame-slices", "sequence-full");
+    check_golden_frame("frame-inter", NULL);
+    check_golden_frame("frame-missing", "sequence-rate");
+    check_golden_frame("frame-most", NULL);
 }
 
 /* ---- round trips ---- */
@@ -241,6 +305,99 @@ test_round_trips(void)
     }
 }
 
+/* Slices of random bytes, as many as fit into @memory; one in four is missing, but not all are. */
+static guint
+random_slices(M2tSliceBytes *slice, const guint8 *memory, gsize size)
+{
+    guint count = g_rand_int_range(rng, 1, M2T_SLICES_MAX + 1), good = g_rand_int_range(rng, 0, (gint32) count);
+
+    for (guint i = 0; i < count; i++) {
+        gsize length = g_rand_int_range(rng, 1, g_rand_boolean(rng) ? 5 : (gint32) size);
+
+        slice[i] = i == good || g_rand_int_range(rng, 0, 4) ? (M2tSliceBytes) {memory, length, m2t_crc32c(memory, length)} : (M2tSliceBytes) {0};
+    }
+    return count;
+}
+
+static void
+test_slices(void)
+{
+    guint8 memory[300];
+
+    for (gsize i = 0; i < sizeof memory; i++)
+        memory[i] = g_rand_int(rng);
+    for (int turn = 0; turn < 2000; turn++) {
+        M2tFrameHeader header = {.inter = g_rand_boolean(rng), .number = g_rand_int(rng), .q = g_rand_int_range(rng, 0, 253),
+                                 .lanes = g_rand_int_range(rng, 0, 3), .has_sequence = g_rand_boolean(rng), .video = random_video()}, read;
+        M2tSliceBytes slice[M2T_SLICES_MAX], back[M2T_SLICES_MAX];
+        g_autoptr(GByteArray) frame = g_byte_array_new();
+
+        header.slices = random_slices(slice, memory, sizeof memory);
+        write_frame(frame, &header, slice);
+        g_assert_true(m2t_frame_read(frame->data, frame->len, &read, back, NULL));
+        g_assert_true(read.inter == header.inter && read.number == header.number && read.q == header.q && read.lanes == header.lanes);
+        g_assert_true(read.has_sequence == header.has_sequence);
+        check_slices(back, read.slices, slice, header.slices);
+    }
+}
+
+/* ---- slices on their own ---- */
+
+/* A frame put together again from its slices is the same, also where some are missing already; and all but the missing ones stay as they were. */
+static void
+test_assemble(void)
+{
+    const guint8 memory[200] = {1, 2, 3};
+
+    for (int turn = 0; turn < 2000; turn++) {
+        M2tFrameHeader header = {.inter = turn & 1, .number = turn & 255, .q = 7, .lanes = 1, .has_sequence = turn >> 1 & 1, .video = random_video()};
+        g_autoptr(GByteArray) frame = g_byte_array_new(), again = g_byte_array_new(), less = g_byte_array_new();
+        const guint8 *part[M2T_SLICES_MAX];
+        M2tSliceBytes slice[M2T_SLICES_MAX], back[M2T_SLICES_MAX];
+        M2tFrameLayout layout;
+
+        header.slices = random_slices(slice, memory, sizeof memory);
+        write_frame(frame, &header, slice);
+        g_assert_true(m2t_frame_layout_read(frame->data, frame->len, &layout, NULL));
+        g_assert_true(layout.key == header.has_sequence && layout.inter == header.inter && layout.number == header.number);
+        cut_up(frame, &layout, part);
+        m2t_frame_assemble(again, frame->data, &layout, part);
+        g_assert_cmpmem(again->data, again->len, frame->data, frame->len);
+
+        for (guint i = 0; i < layout.slices; i++)
+            if (g_rand_int_range(rng, 0, 3) == 0) {
+                part[i] = NULL;
+                slice[i] = (M2tSliceBytes) {0};
+            }
+        m2t_frame_assemble(less, frame->data, &layout, part);
+        g_assert_true(m2t_frame_read(less->data, less->len, &header, back, NULL));
+        check_slices(back, header.slices, slice, layout.slices);
+    }
+}
+
+/* The header is enough to read the layout; less is not. */
+static void
+test_layout_of_a_header(void)
+{
+    gsize size;
+    const guint8 *data = vectors_find(&headers, "frame-slices", "data", &size);
+    M2tFrameLayout layout, again;
+    GError *error = NULL;
+
+    g_assert_true(m2t_frame_layout_read(data, size, &layout, &error));
+    g_assert_true(m2t_frame_layout_read(data, layout.header_size, &again, &error));
+    g_assert_cmpmem(&again, sizeof again, &layout, sizeof layout);
+    for (gsize less = 0; less < layout.header_size; less++) {
+        g_assert_false(m2t_frame_layout_read(data, less, &again, &error));
+        g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
+        g_clear_error(&error);
+    }
+    data = vectors_find(&refused, "refused-slices-65", "packet", &size);
+    g_assert_false(m2t_frame_layout_read(data, size, &again, &error));
+    g_assert_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED);
+    g_clear_error(&error);
+}
+
 /* What is not there does not count, what is there does. */
 static void
 test_equal(void)
@@ -281,6 +438,7 @@ static const struct {
     {"extension", M2T_ERROR_UNSUPPORTED, "extension"},
     {"two-slices", M2T_ERROR_STREAM, "check"},
     {"no-slices", M2T_ERROR_STREAM, "check"},
+    {"slices-65", M2T_ERROR_UNSUPPORTED, "slices: 65"},
     {"q-253", M2T_ERROR_STREAM, "q: 253"},
     {"empty", M2T_ERROR_STREAM, "flags"},
     {"one-byte", M2T_ERROR_STREAM, "number"},
@@ -453,6 +611,9 @@ main(int argc, char **argv)
     g_test_add_func("/frame/golden-sequences", test_golden_sequences);
     g_test_add_func("/frame/golden-frames", test_golden_frames);
     g_test_add_func("/frame/round-trips", test_round_trips);
+    g_test_add_func("/frame/slices", test_slices);
+    g_test_add_func("/frame/assemble", test_assemble);
+    g_test_add_func("/frame/layout-of-a-header", test_layout_of_a_header);
     g_test_add_func("/frame/equal", test_equal);
     g_test_add_func("/frame/golden-refusals", test_golden_refusals);
     g_test_add_func("/frame/refusals", test_refusals);

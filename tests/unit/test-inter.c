@@ -1,0 +1,849 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Slices and inter frames: the heads of slices, the plan of the prior, and whole streams: those of the reference, with any number of threads and of frames in
+ * flight; what a loss does, how far it reaches, how it is noticed, and when it has healed. */
+#include "bitstream/frame.h"
+#include "codec/codec.h"
+#include "inter/kept.h"
+#include "planes.h"
+#include "vectors.h"
+
+#include <m2t/m2t.h>
+#include <string.h>
+
+static M2tModel *tiny, *mt;
+static Vectors headers, refused;
+static GRand *rng;
+
+/* ---- heads ---- */
+
+static void
+check_head(const guint8 *data, gsize size, const guint8 *kept, int tokens, guint16 reference)
+{
+    g_autofree guint8 *back = g_malloc(tokens);
+    const guint8 *at = data;
+    M2tKeptHead head;
+
+    g_assert_true(m2t_kept_read(&at, data + size, back, tokens, &head));
+    g_assert_true(at == data + size);
+    g_assert_cmpmem(back, tokens, kept, tokens);
+    g_assert_true(head.leans == m2t_kept_any(kept, tokens));
+    if (head.leans)
+        g_assert_cmphex(head.reference, ==, reference);
+    for (gsize less = 0; less < size; less++) {
+        at = data;
+        g_assert_false(m2t_kept_read(&at, data + less, back, tokens, &head));
+    }
+}
+
+static void
+test_golden_heads(void)
+{
+    for (int i = 0; i < 12; i++) {
+        g_autofree char *name = g_strdup_printf("head-%d", i);
+        g_autoptr(GByteArray) out = g_byte_array_new();
+        guint16 reference = (guint16) vectors_int(&headers, name, "reference");
+        gsize tokens, size;
+        const guint8 *kept = vectors_find(&headers, name, "kept", &tokens), *data = vectors_find(&headers, name, "data", &size);
+
+        m2t_kept_write(out, kept, (int) tokens, reference);
+        g_assert_cmpmem(out->data, out->len, data, size);
+        check_head(data, size, kept, (int) tokens, reference);
+    }
+}
+
+/* Runs of any length, from none kept to all. */
+static void
+test_heads(void)
+{
+    guint8 kept[600];
+
+    for (int turn = 0; turn < 3000; turn++) {
+        int tokens = g_rand_int_range(rng, 1, sizeof kept + 1), all = 0;
+        double change = g_rand_double(rng) * g_rand_double(rng);
+        guint8 now = (guint8) g_rand_boolean(rng);
+        g_autoptr(GByteArray) out = g_byte_array_new();
+
+        for (int i = 0; i < tokens; i++) {
+            now ^= g_rand_double(rng) < change;
+            kept[i] = now;
+            all += now;
+        }
+        g_assert_true(m2t_kept_any(kept, tokens) == (all > 0) && m2t_kept_all(kept, tokens) == (all == tokens));
+        m2t_kept_write(out, kept, tokens, (guint16) turn);
+        check_head(out->data, out->len, kept, tokens, (guint16) turn);
+    }
+}
+
+/* Anything at all: it is refused, or it is the map of so many tokens that are kept or not. */
+static void
+test_hostile_heads(void)
+{
+    guint8 kept[40 + 1], data[24];
+    int taken = 0;
+
+    for (int turn = 0; turn < 200000; turn++) {
+        int tokens = g_rand_int_range(rng, 1, 41), size = g_rand_int_range(rng, 0, sizeof data + 1);
+        const guint8 *at = data;
+        M2tKeptHead head;
+
+        for (int i = 0; i < size; i++)
+            data[i] = (guint8) (g_rand_int_range(rng, 0, 9) ? g_rand_int_range(rng, 0, 8) : g_rand_int_range(rng, 0, 256));
+        memset(kept, 0xee, sizeof kept);
+        if (m2t_kept_read(&at, data + size, kept, tokens, &head)) {
+            taken++;
+            g_assert_true(at > data && at <= data + size);
+            for (int i = 0; i < tokens; i++)
+                g_assert_cmpuint(kept[i], <=, 1);
+        }
+        g_assert_cmphex(kept[tokens], ==, 0xee);
+    }
+    g_assert_cmpint(taken, >, 1000);
+}
+
+static void
+test_refused_heads(void)
+{
+    static const struct {
+        const char *data;
+        gsize size;
+    } bad[] = { /* of six tokens */
+        {"", 0}, {"\x80", 1}, {"\x80\x00", 2}, {"\x01", 1}, {"\x01\x34", 2},
+        {"\x03\x34\x12\x00", 4}, {"\x02\x34\x12\x06", 4}, {"\x02\x34\x12\x07", 4}, {"\x03\x34\x12\x01\x00", 5},
+        {"\x04\x34\x12\x00\x01\x00", 6}, {"\x03\x34\x12\x05\x01", 5}, {"\x02\x34\x12\xff\xff\xff\xff\x0f", 8},
+        {"\xff\xff\xff\xff\x0f\x34\x12\x00\x01\x01\x01\x01\x01\x01", 14}, {"\x07\x34\x12\x01\x01\x01\x01\x01\x01", 9},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree guint8 *copy = g_memdup2(bad[i].data, bad[i].size);
+        const guint8 *at = copy;
+        guint8 kept[6];
+        M2tKeptHead head;
+
+        g_assert_false(m2t_kept_read(&at, copy + bad[i].size, kept, sizeof kept, &head));
+    }
+}
+
+/* ---- plan ---- */
+
+static void
+no_layout(M2tCodec *codec, gpointer stage)
+{
+}
+
+static void
+open_codec(M2tCodec *codec, M2tModel *model, int width, int height, int slices)
+{
+    GError *error = NULL;
+
+    m2t_codec_init(codec, model, m2t_gemm_find(NULL), 1, width, height, slices, no_layout, NULL, &error);
+    g_assert_no_error(error);
+}
+
+static int
+slice_of_row(const M2tPlan *plan, int slices, int row)
+{
+    int slice = 0;
+
+    while (slice + 1 < slices && plan->slice_row[slice + 1] <= row)
+        slice++;
+    return slice;
+}
+
+/* In each group the slots of one slice stand together, slice after slice; and each token has a slot of its own, in the slice where it belongs. */
+static void
+check_slots(const M2tCodec *codec)
+{
+    const M2tPlan *plan = &codec->prior.plan;
+    const M2tGeometry *g = &codec->geometry;
+    int tokens = g->token_rows * g->token_columns, n = 0;
+    g_autofree guint8 *seen = g_malloc0(tokens);
+
+    for (int group = 0; group < codec->model->prior.groups; group++)
+        for (int slice = 0; slice < g->slices; slice++) {
+            int end = m2t_plan_slot(plan, group, slice + 1);
+
+            g_assert_cmpint(m2t_plan_slot(plan, group, slice), ==, n);
+            for (; n < end; n++) {
+                const M2tSlot *slot = &plan->slot[n];
+
+                g_assert_cmpint(codec->model->prior.group[slot->cell], ==, group);
+                g_assert_cmpint(slice_of_row(plan, g->slices, slot->row), ==, slice);
+                g_assert_cmpint(plan->slot_at[slot->row * plan->columns + slot->column], ==, n);
+                if (slot->token < 0)
+                    continue;
+                g_assert_true(slot->token >= m2t_geometry_slice_token(g, slice) && slot->token < m2t_geometry_slice_token(g, slice + 1));
+                g_assert_cmpint(seen[slot->token]++, ==, 0);
+            }
+        }
+    g_assert_cmpint(n, ==, plan->slots);
+    g_assert_null(memchr(seen, 0, tokens));
+}
+
+/* What enters a slot belongs to its slice, too. */
+static void
+check_sources(const M2tCodec *codec)
+{
+    const M2tPlan *plan = &codec->prior.plan;
+    const M2tGeometry *g = &codec->geometry;
+
+    for (int i = 0; i < plan->slots; i++) {
+        int slice = slice_of_row(plan, g->slices, plan->slot[i].row), source = plan->slot[i].source;
+
+        g_assert_true(source < 0 || (source >= m2t_geometry_slice_token(g, slice) && source < m2t_geometry_slice_token(g, slice + 1)));
+    }
+}
+
+/* Every slot is in one window of each kind, with slots of its own slice only. */
+static void
+check_windows(const M2tCodec *codec, M2tLayerKind kind)
+{
+    const M2tPlan *plan = &codec->prior.plan;
+    g_autofree guint8 *seen = g_malloc0(plan->slots);
+
+    for (int window = 0; window < plan->windows[kind]; window++) {
+        int slice = -1;
+
+        for (int i = 0; i < M2T_CELLS; i++) {
+            int slot = plan->window[kind][window * M2T_CELLS + i];
+
+            if (slot < 0)
+                continue;
+            if (slice < 0)
+                slice = slice_of_row(plan, codec->geometry.slices, plan->slot[slot].row);
+            g_assert_cmpint(slice_of_row(plan, codec->geometry.slices, plan->slot[slot].row), ==, slice);
+            g_assert_cmpint(seen[slot]++, ==, 0);
+        }
+    }
+    g_assert_null(memchr(seen, 0, plan->slots));
+}
+
+static void
+test_plan(void)
+{
+    static const int sizes[][3] = {{16, 16, 1}, {100, 60, 1}, {100, 60, 4}, {300, 200, 5}, {130, 131, 2}, {40, 1030, 64}, {40, 1030, 7}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        M2tCodec codec = {0};
+
+        open_codec(&codec, i % 2 ? mt : tiny, sizes[i][0], sizes[i][1], sizes[i][2]);
+        check_slots(&codec);
+        check_sources(&codec);
+        for (int kind = 0; kind < 2; kind++)
+            check_windows(&codec, (M2tLayerKind) kind);
+        m2t_codec_clear(&codec);
+    }
+}
+
+/* ---- clips and codecs ---- */
+
+enum { CLIP = 14, WIDTH = 75, HEIGHT = 147, SLICES = 3 }; /* ten rows of tokens, three of them in a slice or four */
+
+/* A scene that stands still but for a square of another one, which moves about in the upper two slices. */
+static void
+draw_clip(Planes *clip)
+{
+    Planes other;
+
+    planes_init(&other, WIDTH, HEIGHT);
+    planes_draw(&other, 2);
+    for (int i = 0; i < CLIP; i++) {
+        planes_init(&clip[i], WIDTH, HEIGHT);
+        planes_draw(&clip[i], 1);
+        for (int y = 10 + 5 * i; y < 42 + 5 * i; y++)
+            memcpy(clip[i].picture.data[0] + y * WIDTH + 3 * i, other.picture.data[0] + y * WIDTH + 3 * i, 30);
+    }
+    planes_clear(&other);
+}
+
+static void
+clear_clip(Planes *clip)
+{
+    for (int i = 0; i < CLIP; i++)
+        planes_clear(&clip[i]);
+}
+
+static M2tEncoderSettings
+settings_of(guint key_interval, gboolean intra_refresh)
+{
+    M2tEncoderSettings settings;
+
+    m2t_encoder_settings_init(&settings);
+    settings.quantizer = 16;
+    settings.threads = 1;
+    settings.slices = SLICES;
+    settings.key_interval = key_interval;
+    settings.intra_refresh = intra_refresh;
+    return settings;
+}
+
+/* The packets of the clip. */
+static GPtrArray *
+encode_clip(Planes *clip, const M2tEncoderSettings *settings)
+{
+    GPtrArray *packets = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
+    g_autoptr(M2tEncoder) encoder = NULL;
+    M2tVideoInfo video;
+    GError *error = NULL;
+
+    m2t_video_info_init(&video, WIDTH, HEIGHT);
+    encoder = m2t_encoder_new(tiny, &video, settings, &error);
+    g_assert_no_error(error);
+    for (int i = 0; i < CLIP; i++) {
+        M2tPacket packet;
+
+        m2t_encoder_encode(encoder, &clip[i].picture, FALSE, &packet, &error);
+        g_assert_no_error(error);
+        g_ptr_array_add(packets, g_bytes_new(packet.data, packet.size));
+    }
+    return packets;
+}
+
+static GPtrArray *
+encode_moving(guint key_interval, gboolean intra_refresh)
+{
+    M2tEncoderSettings settings = settings_of(key_interval, intra_refresh);
+    Planes clip[CLIP];
+    GPtrArray *packets;
+
+    draw_clip(clip);
+    packets = encode_clip(clip, &settings);
+    clear_clip(clip);
+    return packets;
+}
+
+static M2tDecoder *
+open_decoder(M2tModel *model, guint threads, guint frames)
+{
+    M2tDecoderSettings settings;
+    GError *error = NULL;
+    M2tDecoder *decoder;
+
+    m2t_decoder_settings_init(&settings);
+    settings.threads = threads;
+    settings.frames = frames;
+    decoder = m2t_decoder_new(model, &settings, &error);
+    g_assert_no_error(error);
+    return decoder;
+}
+
+/* Returns how many slices are damaged. */
+static guint
+decode(M2tDecoder *decoder, GBytes *packet, Planes *out)
+{
+    GError *error = NULL;
+
+    m2t_decoder_open_frame(decoder, g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), NULL, &error);
+    g_assert_no_error(error);
+    m2t_decoder_decode(decoder, &out->picture, &error);
+    g_assert_no_error(error);
+    return m2t_decoder_damaged(decoder);
+}
+
+/* All of them, as they should be. */
+static void
+decode_clip(GPtrArray *packets, Planes *out)
+{
+    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+
+    for (guint i = 0; i < packets->len; i++) {
+        planes_init(&out[i], WIDTH, HEIGHT);
+        g_assert_cmpuint(decode(decoder, packets->pdata[i], &out[i]), ==, 0);
+    }
+}
+
+static gboolean
+same(const Planes *a, const Planes *b)
+{
+    return memcmp(a->memory, b->memory, a->size) == 0;
+}
+
+/* Where slice @slice of a packet is, behind its checksum. */
+static const guint8 *
+find_slice(GBytes *packet, guint slice, M2tFrameHeader *header, M2tSliceBytes *slices)
+{
+    g_assert_true(m2t_frame_read(g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), header, slices, NULL));
+    return slices[slice].data;
+}
+
+static gboolean
+leans(GBytes *packet, guint slice)
+{
+    M2tSliceBytes slices[M2T_SLICES_MAX];
+    M2tFrameHeader header;
+    const guint8 *data = find_slice(packet, slice, &header, slices);
+
+    return header.inter && data[0] != 0;
+}
+
+/* As a transport passes the packet on that has lost slice @lost. */
+static GBytes *
+without_slice(GBytes *packet, guint lost)
+{
+    const guint8 *data = g_bytes_get_data(packet, NULL), *slice[M2T_SLICES_MAX];
+    GByteArray *out = g_byte_array_new();
+    M2tFrameLayout layout;
+
+    g_assert_true(m2t_frame_layout_read(data, g_bytes_get_size(packet), &layout, NULL));
+    for (gsize i = 0, at = layout.header_size; i < layout.slices; at += layout.slice_size[i++])
+        slice[i] = i == lost ? NULL : data + at;
+    m2t_frame_assemble(out, data, &layout, slice);
+    return g_byte_array_free_to_bytes(out);
+}
+
+/* With a bit of slice @slice turned over. */
+static GBytes *
+with_damage(GBytes *packet, guint slice)
+{
+    M2tSliceBytes slices[M2T_SLICES_MAX];
+    M2tFrameHeader header;
+    gsize at = (gsize) (find_slice(packet, slice, &header, slices) - (const guint8 *) g_bytes_get_data(packet, NULL));
+    guint8 *copy = g_memdup2(g_bytes_get_data(packet, NULL), g_bytes_get_size(packet));
+
+    copy[at + slices[slice].size / 2] ^= 4;
+    return g_bytes_new_take(copy, g_bytes_get_size(packet));
+}
+
+/* ---- whole streams ---- */
+
+static void
+expect_same_packets(GPtrArray *a, GPtrArray *b)
+{
+    g_assert_cmpuint(a->len, ==, b->len);
+    for (guint i = 0; i < a->len; i++)
+        g_assert_true(g_bytes_equal(a->pdata[i], b->pdata[i]));
+}
+
+/* Packets do not depend on threads. Some of the slices lean on the frame before, the lowest one always; some do not. */
+static void
+test_encoder_threads(void)
+{
+    Planes clip[CLIP];
+
+    draw_clip(clip);
+    for (int refresh = 0; refresh < 2; refresh++) {
+        M2tEncoderSettings settings = settings_of(5, refresh);
+        g_autoptr(GPtrArray) expected = encode_clip(clip, &settings);
+
+        g_assert_true(leans(expected->pdata[1], 2));
+        g_assert_true(leans(expected->pdata[5], 2) == refresh);
+        for (settings.threads = 2; settings.threads <= 4; settings.threads++) {
+            g_autoptr(GPtrArray) got = encode_clip(clip, &settings);
+
+            expect_same_packets(got, expected);
+        }
+    }
+    clear_clip(clip);
+}
+
+/* Nothing changes: nothing is coded, and all pictures are the first one. */
+static void
+test_still(void)
+{
+    M2tEncoderSettings settings = settings_of(CLIP, FALSE);
+    g_autoptr(GPtrArray) packets = NULL;
+    Planes clip[CLIP];
+
+    draw_clip(clip);
+    for (int i = 1; i < CLIP; i++)
+        memcpy(clip[i].memory, clip[0].memory, clip[0].size);
+    packets = encode_clip(clip, &settings);
+    clear_clip(clip);
+    decode_clip(packets, clip);
+    for (int i = 1; i < CLIP; i++) {
+        g_assert_cmpuint(g_bytes_get_size(packets->pdata[i]), <, 40);
+        g_assert_true(same(&clip[i], &clip[0]));
+    }
+    clear_clip(clip);
+}
+
+/* What is taken over saves bits and does not cost quality that one could see. */
+static void
+test_moving(void)
+{
+    g_autoptr(GPtrArray) inter = encode_moving(CLIP, FALSE), alone = encode_moving(1, FALSE);
+    Planes in[CLIP], a[CLIP], b[CLIP];
+    gsize bytes[2] = {0, 0};
+
+    draw_clip(in);
+    decode_clip(inter, a);
+    decode_clip(alone, b);
+    for (int i = 0; i < CLIP; i++) {
+        bytes[0] += g_bytes_get_size(inter->pdata[i]);
+        bytes[1] += g_bytes_get_size(alone->pdata[i]);
+        g_assert_cmpfloat(planes_psnr(&in[i], &a[i]), >, planes_psnr(&in[i], &b[i]) - 1);
+    }
+    g_assert_cmpuint(2 * bytes[0], <, bytes[1]);
+    clear_clip(in);
+    clear_clip(a);
+    clear_clip(b);
+}
+
+/* MD5 that the list of the conformance streams has for @name. Free with g_free(). */
+static char *
+listed_md5(const char *name)
+{
+    g_autofree char *path = vectors_path("conformance/conformance.md5"), *text = NULL;
+    const char *at;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    at = strstr(text, name);
+    g_assert_nonnull(at);
+    return g_strndup(at - 2 - 32, 32);
+}
+
+static GPtrArray *
+read_packets(const char *name)
+{
+    g_autofree char *file = g_strconcat("conformance/", name, NULL), *path = vectors_path(file), *data = NULL;
+    GPtrArray *packets = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
+    gsize size, skip, unit;
+
+    g_assert_true(g_file_get_contents(path, &data, &size, NULL));
+    for (gsize at = 0; m2t_stream_find(data + at, size - at, &skip, &unit) == M2T_STREAM_UNIT; at += skip + unit) {
+        GByteArray *packet = g_byte_array_new();
+
+        m2t_stream_unescape(packet, data + at + skip, unit);
+        g_ptr_array_add(packets, g_byte_array_free_to_bytes(packet));
+    }
+    return packets;
+}
+
+/* Of all pictures, decoded with as many in flight as can be. */
+static char *
+decoded_md5(M2tDecoder *decoder, GPtrArray *packets)
+{
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_MD5);
+    g_autofree Planes *out = g_new0(Planes, packets->len);
+
+    for (guint i = 0, finished = 0; finished < packets->len;) {
+        M2tFrameInfo info;
+
+        if (i < packets->len && m2t_decoder_pending(decoder) < m2t_decoder_frames(decoder)) {
+            g_assert_true(m2t_decoder_open_frame(decoder, g_bytes_get_data(packets->pdata[i], NULL), g_bytes_get_size(packets->pdata[i]), &info, NULL));
+            planes_init(&out[i], (int) info.video.width, (int) info.video.height);
+            g_assert_true(m2t_decoder_start(decoder, &out[i++].picture, NULL));
+        } else {
+            g_assert_true(m2t_decoder_finish(decoder, NULL));
+            g_checksum_update(sum, out[finished].memory, (gssize) out[finished].size);
+            planes_clear(&out[finished++]);
+        }
+    }
+    return g_strdup(g_checksum_get_string(sum));
+}
+
+/* Streams of the reference, some with slices lost, decode to its pictures. */
+static void
+test_reference_streams(void)
+{
+    static const char *const names[] = {"tiny-slices.m2tv", "tiny-slices-64.m2tv", "tiny-inter.m2tv", "tiny-inter-one.m2tv", "tiny-refresh.m2tv",
+                                        "tiny-joined.m2tv", "tiny-missing.m2tv", "tiny-missing-refresh.m2tv", "mt-inter.m2tv"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *expected = listed_md5(names[i]);
+        g_autoptr(GPtrArray) packets = read_packets(names[i]);
+
+        for (guint frames = 1; frames <= 4; frames++)
+            for (guint threads = 1; threads <= 5; threads += 2) {
+                g_autoptr(M2tDecoder) decoder = open_decoder(*names[i] == 'm' ? mt : tiny, threads, frames);
+                g_autofree char *md5 = decoded_md5(decoder, packets);
+
+                g_assert_cmpstr(md5, ==, expected);
+            }
+    }
+}
+
+/* ---- loss ---- */
+
+/* How many luma rows the synthesis carries what is in one token beyond it. */
+static int
+reach(void)
+{
+    return 16 * tiny->synthesis.blocks16 + 8 * tiny->synthesis.blocks8;
+}
+
+/* Luma rows [@begin, @end) may differ, with what the synthesis makes of it; no others, and these do. */
+static void
+expect_damage_between(const Planes *got, const Planes *expected, int begin, int end)
+{
+    gboolean differ = FALSE;
+
+    for (int y = 0; y < HEIGHT; y++) {
+        gboolean differs = memcmp(got->memory + y * WIDTH, expected->memory + y * WIDTH, WIDTH) != 0;
+
+        differ = differ || (differs && y >= begin && y < end);
+        g_assert_true(!differs || (y >= begin - reach() && y < end + reach()));
+    }
+    g_assert_true(differ);
+}
+
+/* A slice that is lost costs its own band, until it stands alone. */
+static void
+test_lost_slice(void)
+{
+    g_autoptr(GPtrArray) packets = encode_moving(6, FALSE);
+    M2tGeometry geometry;
+    Planes whole[CLIP], out;
+
+    m2t_geometry_init(&geometry, WIDTH, HEIGHT, SLICES);
+    decode_clip(packets, whole);
+    planes_init(&out, WIDTH, HEIGHT);
+    for (guint lost = 0; lost < 2; lost++) { /* in the lowest one nothing happens */
+        int begin = 16 * m2t_geometry_slice_row(&geometry, (int) lost), end = 16 * m2t_geometry_slice_row(&geometry, (int) lost + 1);
+        g_autoptr(GBytes) lossy = without_slice(packets->pdata[2], lost);
+        g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 2, 1);
+        gboolean damaged = TRUE;
+
+        for (int i = 0; i < 2; i++)
+            g_assert_cmpuint(decode(decoder, packets->pdata[i], &out), ==, 0);
+        g_assert_cmpuint(decode(decoder, lossy, &out), ==, 1);
+        expect_damage_between(&out, &whole[2], begin, end);
+        for (int i = 3; i < 6; i++) {
+            damaged = damaged && leans(packets->pdata[i], lost);
+            g_assert_cmpuint(decode(decoder, packets->pdata[i], &out), ==, damaged);
+            g_assert_true(damaged || same(&out, &whole[i]));
+        }
+        g_assert_cmpuint(decode(decoder, packets->pdata[6], &out), ==, 0);
+        g_assert_true(same(&out, &whole[6]));
+    }
+    planes_clear(&out);
+    clear_clip(whole);
+}
+
+/* A slice that was damaged on the way is one that is missing. If all are, the frame is refused, and the next one leans on what was before. */
+static void
+test_damaged_slice(void)
+{
+    g_autoptr(GPtrArray) packets = encode_moving(6, FALSE);
+    g_autoptr(GBytes) missing = without_slice(packets->pdata[1], 0), bad = with_damage(packets->pdata[1], 0), worse = with_damage(bad, 1);
+    g_autoptr(GBytes) worst = with_damage(worse, 2);
+    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+    GError *error = NULL;
+    Planes a, b;
+
+    planes_init(&a, WIDTH, HEIGHT);
+    planes_init(&b, WIDTH, HEIGHT);
+    decode(decoder, packets->pdata[0], &a);
+    g_assert_cmpuint(decode(decoder, missing, &a), ==, 1);
+    decode(decoder, packets->pdata[0], &b);
+    g_assert_cmpuint(decode(decoder, bad, &b), ==, 1);
+    g_assert_true(same(&a, &b));
+    decode(decoder, packets->pdata[0], &b);
+    g_assert_cmpuint(decode(decoder, worse, &b), ==, 2);
+    decode(decoder, packets->pdata[0], &b);
+    g_assert_false(m2t_decoder_open_frame(decoder, g_bytes_get_data(worst, NULL), g_bytes_get_size(worst), NULL, &error));
+    g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
+    g_clear_error(&error);
+    g_assert_cmpuint(decode(decoder, packets->pdata[1], &b), ==, 0);
+    planes_clear(&a);
+    planes_clear(&b);
+}
+
+/* A frame that was lost as a whole is noticed by those that lean on it; the frames after it stay known to be damaged up to the key frame. */
+static void
+test_lost_frame(void)
+{
+    g_autoptr(GPtrArray) packets = encode_moving(6, FALSE);
+    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 2);
+    guint damaged = 0;
+    Planes out;
+
+    planes_init(&out, WIDTH, HEIGHT);
+    decode(decoder, packets->pdata[0], &out);
+    for (guint i = 0; i < SLICES; i++)
+        damaged += leans(packets->pdata[2], i);
+    g_assert_cmpuint(damaged, >, 0);
+    g_assert_cmpuint(decode(decoder, packets->pdata[2], &out), ==, damaged);
+    g_assert_cmpuint(decode(decoder, packets->pdata[3], &out), >, 0);
+    g_assert_cmpuint(decode(decoder, packets->pdata[6], &out), ==, 0);
+    g_assert_cmpuint(decode(decoder, packets->pdata[7], &out), ==, 0);
+    planes_clear(&out);
+}
+
+/* With intra refresh every loss has healed when each slice has stood alone. */
+static void
+test_refresh_heals(void)
+{
+    enum { INTERVAL = 5 };
+    g_autoptr(GPtrArray) packets = encode_moving(INTERVAL, TRUE);
+    Planes whole[CLIP], out;
+
+    decode_clip(packets, whole);
+    planes_init(&out, WIDTH, HEIGHT);
+    for (guint at = 0; at + INTERVAL < CLIP; at++) {
+        g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+        g_autoptr(GBytes) lossy = without_slice(packets->pdata[at], at % SLICES);
+
+        for (guint i = 0; i <= at + INTERVAL; i++) {
+            guint damaged = decode(decoder, i == at ? lossy : packets->pdata[i], &out);
+
+            g_assert_true(i == at ? damaged == 1 : damaged <= (i > at));
+            g_assert_true(damaged || same(&out, &whole[i]));
+            g_assert_true(i < at + INTERVAL || !damaged);
+        }
+    }
+    planes_clear(&out);
+    clear_clip(whole);
+}
+
+/* Who joins at a key frame that leans on others has the whole picture within the key interval, and knows when. */
+static void
+test_joins_late(void)
+{
+    enum { INTERVAL = 5 };
+    g_autoptr(GPtrArray) packets = encode_moving(INTERVAL, TRUE);
+    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+    Planes whole[CLIP], out;
+
+    decode_clip(packets, whole);
+    planes_init(&out, WIDTH, HEIGHT);
+    for (guint at = INTERVAL; at < CLIP - INTERVAL; at += INTERVAL) {
+        M2tFrameInfo info;
+
+        g_assert_true(m2t_frame_info_read(g_bytes_get_data(packets->pdata[at], NULL), g_bytes_get_size(packets->pdata[at]), &info, NULL));
+        g_assert_true(info.key && info.inter && info.slices == SLICES);
+        m2t_decoder_reset(decoder);
+        for (guint i = at; i < at + INTERVAL; i++) {
+            guint damaged = decode(decoder, packets->pdata[i], &out);
+
+            g_assert_true(i > at || damaged > 0);
+            g_assert_true(damaged || same(&out, &whole[i]));
+            g_assert_true(i < at + INTERVAL - 1 || !damaged);
+        }
+    }
+    planes_clear(&out);
+    clear_clip(whole);
+}
+
+/* Where the buffer of the rate control has no room for a frame, nothing is coded. A slice whose turn it was has it a frame later: from one key frame to the
+ * next all of them stand alone. */
+static void
+test_refresh_at_low_rate(void)
+{
+    M2tEncoderSettings settings = settings_of(SLICES, TRUE);
+    g_autoptr(GPtrArray) packets = NULL;
+    guint alone = 0, put_off = 0, cycles = 0;
+    Planes clip[CLIP];
+
+    settings.rate_control = M2T_RATE_CONTROL_CBR;
+    settings.bitrate = 50;
+    settings.vbv_buf_capacity = 100;
+    draw_clip(clip);
+    packets = encode_clip(clip, &settings);
+    clear_clip(clip);
+    for (guint i = 0; i < CLIP; i++) {
+        M2tSliceBytes slices[M2T_SLICES_MAX];
+        M2tFrameHeader header;
+        guint now = 0;
+
+        find_slice(packets->pdata[i], 0, &header, slices);
+        for (guint slice = 0; slice < SLICES; slice++)
+            now |= !leans(packets->pdata[i], slice) << slice;
+        if (header.has_sequence && i > 0) {
+            g_assert_cmphex(alone, ==, (1 << SLICES) - 1);
+            cycles++;
+        }
+        alone = header.has_sequence ? now : alone | now;
+        put_off += now == 0;
+    }
+    g_assert_cmpuint(put_off, >, 0);
+    g_assert_cmpuint(cycles, >, 1);
+}
+
+/* ---- refusals ---- */
+
+/* Frames that no decoder may accept, and that do not keep it from decoding others. */
+static void
+test_refused(void)
+{
+    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+    g_auto(GStrv) groups = g_key_file_get_groups(refused.index, NULL);
+    gsize size;
+    gconstpointer good = vectors_find(&refused, "accepted", "packet", &size);
+    Planes out;
+
+    planes_init(&out, 40, 24);
+    for (char **group = groups; *group; group++)
+        if (g_str_has_prefix(*group, "refused-") && !strchr(*group, '/')) {
+            gsize bad_size;
+            gconstpointer bad = vectors_find(&refused, *group, "packet", &bad_size);
+
+            g_test_message("%s", *group);
+            g_assert_true(m2t_decoder_open_frame(decoder, good, size, NULL, NULL) && m2t_decoder_decode(decoder, &out.picture, NULL));
+            if (g_str_has_suffix(*group, "no-sequence-header"))
+                m2t_decoder_reset(decoder);
+            g_assert_false(m2t_decoder_open_frame(decoder, bad, bad_size, NULL, NULL) && m2t_decoder_decode(decoder, &out.picture, NULL));
+        }
+    planes_clear(&out);
+}
+
+/* The number of slices belongs to the sequence. */
+static void
+test_other_number_of_slices(void)
+{
+    g_autoptr(GPtrArray) packets = encode_moving(6, FALSE);
+    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+    g_autoptr(GByteArray) frame = g_byte_array_new();
+    M2tSliceBytes slices[M2T_SLICES_MAX];
+    M2tFrameHeader header;
+    GError *error = NULL;
+    Planes out;
+
+    planes_init(&out, WIDTH, HEIGHT);
+    find_slice(packets->pdata[1], 0, &header, slices);
+    header.slices = 2;
+    m2t_frame_write(frame, &header, slices);
+    decode(decoder, packets->pdata[0], &out);
+    g_assert_false(m2t_decoder_open_frame(decoder, frame->data, frame->len, NULL, &error));
+    g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
+    g_clear_error(&error);
+    g_assert_cmpuint(decode(decoder, packets->pdata[1], &out), ==, 0);
+    planes_clear(&out);
+}
+
+static M2tModel *
+open_model(const char *name)
+{
+    g_autofree char *path = vectors_path(name);
+    GError *error = NULL;
+    M2tModel *model = m2t_model_open(path, &error);
+
+    g_assert_no_error(error);
+    return model;
+}
+
+int
+main(int argc, char **argv)
+{
+    int status;
+
+    g_test_init(&argc, &argv, NULL);
+    headers = vectors_open("headers");
+    refused = vectors_open("refused");
+    tiny = open_model("tiny.m2tw");
+    mt = open_model("mt.m2tw");
+    rng = g_rand_new_with_seed(5);
+    g_test_add_func("/inter/golden-heads", test_golden_heads);
+    g_test_add_func("/inter/heads", test_heads);
+    g_test_add_func("/inter/hostile-heads", test_hostile_heads);
+    g_test_add_func("/inter/refused-heads", test_refused_heads);
+    g_test_add_func("/inter/plan", test_plan);
+    g_test_add_func("/inter/encoder-threads", test_encoder_threads);
+    g_test_add_func("/inter/still", test_still);
+    g_test_add_func("/inter/moving", test_moving);
+    g_test_add_func("/inter/reference-streams", test_reference_streams);
+    g_test_add_func("/inter/lost-slice", test_lost_slice);
+    g_test_add_func("/inter/damaged-slice", test_damaged_slice);
+    g_test_add_func("/inter/lost-frame", test_lost_frame);
+    g_test_add_func("/inter/refresh-heals", test_refresh_heals);
+    g_test_add_func("/inter/joins-late", test_joins_late);
+    g_test_add_func("/inter/refresh-at-low-rate", test_refresh_at_low_rate);
+    g_test_add_func("/inter/refused", test_refused);
+    g_test_add_func("/inter/other-number-of-slices", test_other_number_of_slices);
+    status = g_test_run();
+    g_rand_free(rng);
+    m2t_model_unref(tiny);
+    m2t_model_unref(mt);
+    vectors_close(&headers);
+    vectors_close(&refused);
+    return status;
+}
