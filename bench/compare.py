@@ -90,7 +90,7 @@ def libm2t(build, model, preset):
     m2t = str(pathlib.Path(build) / "tools" / "m2t")
     decode = m2t + f" decode -v -m {model} -t {{threads}} {{out}} {{rec}}"
     return Codec(f"libm2t {model_name(model)}, {preset}", "intra", "m2tv", list(range(63, -1, -1)),
-                 m2t + f" encode -v -m {model} -p {preset} -t {{threads}} -q {{q}} {{y4m}} {{out}}", decode, decode)
+                 m2t + f" encode -v -k 1 -m {model} -p {preset} -t {{threads}} -q {{q}} {{y4m}} {{out}}", decode, decode)
 
 
 def has_element(name):

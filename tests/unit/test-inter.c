@@ -81,7 +81,7 @@ test_hostile_heads(void)
     guint8 kept[40 + 1], data[24];
     int taken = 0;
 
-    for (int turn = 0; turn < 200000; turn++) {
+    for (int turn = 0; turn < 50000; turn++) {
         int tokens = g_rand_int_range(rng, 1, 41), size = g_rand_int_range(rng, 0, sizeof data + 1);
         const guint8 *at = data;
         M2tKeptHead head;
@@ -97,7 +97,7 @@ test_hostile_heads(void)
         }
         g_assert_cmphex(kept[tokens], ==, 0xee);
     }
-    g_assert_cmpint(taken, >, 1000);
+    g_assert_cmpint(taken, >, 250);
 }
 
 static void
@@ -114,7 +114,7 @@ test_refused_heads(void)
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
-        g_autofree guint8 *copy = g_memdup2(bad[i].data, bad[i].size);
+        g_autofree guint8 *copy = g_memdup2(bad[i].data, MAX(bad[i].size, 1));
         const guint8 *at = copy;
         guint8 kept[6];
         M2tKeptHead head;
@@ -537,18 +537,18 @@ test_reference_streams(void)
 {
     static const char *const names[] = {"tiny-slices.m2tv", "tiny-slices-64.m2tv", "tiny-inter.m2tv", "tiny-inter-one.m2tv", "tiny-refresh.m2tv",
                                         "tiny-joined.m2tv", "tiny-missing.m2tv", "tiny-missing-refresh.m2tv", "mt-inter.m2tv"};
+    static const guint threads_frames[][2] = {{1, 1}, {3, 1}, {2, 2}, {5, 3}};
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *expected = listed_md5(names[i]);
         g_autoptr(GPtrArray) packets = read_packets(names[i]);
 
-        for (guint frames = 1; frames <= 4; frames++)
-            for (guint threads = 1; threads <= 5; threads += 2) {
-                g_autoptr(M2tDecoder) decoder = open_decoder(*names[i] == 'm' ? mt : tiny, threads, frames);
-                g_autofree char *md5 = decoded_md5(decoder, packets);
+        for (guint j = 0; j < G_N_ELEMENTS(threads_frames); j++) {
+            g_autoptr(M2tDecoder) decoder = open_decoder(*names[i] == 'm' ? mt : tiny, threads_frames[j][0], threads_frames[j][1]);
+            g_autofree char *md5 = decoded_md5(decoder, packets);
 
-                g_assert_cmpstr(md5, ==, expected);
-            }
+            g_assert_cmpstr(md5, ==, expected);
+        }
     }
 }
 
@@ -669,7 +669,7 @@ test_refresh_heals(void)
 
     decode_clip(packets, whole);
     planes_init(&out, WIDTH, HEIGHT);
-    for (guint at = 0; at + INTERVAL < CLIP; at++) {
+    for (guint at = 0; at + INTERVAL < CLIP; at += 2) {
         g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
         g_autoptr(GBytes) lossy = without_slice(packets->pdata[at], at % SLICES);
 
