@@ -12,12 +12,14 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 
 import numpy as np
 
 from stream import CODECS, Clip, Gst, error_of, pixels, psnr, raw_buffer, use_build
 
 CLOCK_RATE = 90000
+STALL = 1       # seconds without a new picture
 
 
 # --- both ends ---
@@ -110,7 +112,7 @@ def feed(endpoint, clips, count, changes, coded):
             source.set_property("caps", Gst.Caps.from_string(clip.caps))
         if endpoint.stopped.is_set() or source.emit("push-buffer", raw_buffer(clip, index)) != Gst.FlowReturn.OK:
             break
-    while len(coded) < count and not endpoint.stopped.wait(0.1):
+    while coded() < count and not endpoint.stopped.wait(0.1):
         pass
     time.sleep(0.5)     # until the last packets are on their way
     endpoint.stopped.set()
@@ -119,20 +121,22 @@ def feed(endpoint, clips, count, changes, coded):
 def send(settings):
     endpoint = Endpoint(sender_line(settings))
     clips = [open_clip(clip) for clip in settings["clips"]]
-    coded, loss = [], Loss(**settings["loss"]) if settings["loss"] else lambda _: None
+    count, coded, loss = 0, deque(maxlen=settings["keep"]), Loss(**settings["loss"]) if settings["loss"] else lambda _: None
 
     def on_coded(buffer):
+        nonlocal count
+        count += 1
         coded.append({"frame": round(buffer.pts * clips[0].rate / Gst.SECOND), "bits": buffer.get_size() * 8,
                       "key": not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT), "at": time.monotonic_ns()})
 
     endpoint.probe("coded", "src", on_coded)
     endpoint.probe("network", "src", loss)
-    threading.Thread(target=feed, args=(endpoint, clips, settings["count"], settings["changes"], coded), daemon=True).start()
+    threading.Thread(target=feed, args=(endpoint, clips, settings["count"], settings["changes"], lambda: count), daemon=True).start()
     result = endpoint.run()
     if settings["loss"]:
         result |= {"packets": loss.passed + loss.lost, "packets_lost": loss.lost}
     # The clock of the pipeline is the monotonic one, so that is when the camera would have delivered frame 0.
-    return result | {"frames": coded, "origin": endpoint.pipeline.get_base_time()}
+    return result | {"frames": list(coded), "origin": endpoint.pipeline.get_base_time()}
 
 
 # --- receiver ---
@@ -155,13 +159,18 @@ class Numbers:
     """The number of a frame by its time: that of the packets which the jitter buffer gave the same or nearly the same one."""
 
     def __init__(self, rate):
-        self.rate, self.times, self.numbers = rate, [], []
+        self.rate, self.first, self.times, self.numbers = rate, None, [], []
 
     def add(self, packet):
         number = round(int.from_bytes(packet.extract_dup(4, 4), "big") * self.rate / CLOCK_RATE)
-        if not self.numbers or number != self.numbers[-1]:
-            self.times.append(packet.pts)
-            self.numbers.append(number)
+        if self.numbers and number == self.numbers[-1]:
+            return
+        self.times.append(packet.pts)
+        self.numbers.append(number)
+        if self.first is None:
+            self.first = number
+        if len(self.times) > 1000:
+            del self.times[:500], self.numbers[:500]
 
     def __call__(self, pts):
         after = bisect.bisect(self.times, pts)
@@ -179,25 +188,46 @@ def shown_quality(shown, clip, count):
     return result
 
 
+class Playback:
+    """Whether pictures keep coming: what is kept however long that goes on."""
+
+    def __init__(self):
+        self.last = None
+        self.summary = {"pictures": 0, "corrupted": 0, "longest_gap": 0, "stalls": []}    # stalls: [seconds, frames that never came]
+
+    def add(self, number, at, corrupted):
+        self.summary["pictures"] += 1
+        self.summary["corrupted"] += corrupted
+        if self.last:
+            gap = (at - self.last[1]) / 1e9
+            self.summary["longest_gap"] = max(self.summary["longest_gap"], gap)
+            if gap >= STALL:
+                self.summary["stalls"].append([gap, number - self.last[0] - 1])
+        self.last = number, at
+
+
 def receive(settings):
     endpoint = Endpoint(receiver_line(settings))
     clip = open_clip(settings["clips"][0])
-    numbers, shown, received = Numbers(clip.rate), [], {}
+    numbers, shown, received, playback = Numbers(clip.rate), deque(maxlen=settings["keep"]), {}, Playback()
 
     def on_shown(buffer):
         number = numbers(buffer.pts)
+        playback.add(number, time.monotonic_ns(), buffer.has_flags(Gst.BufferFlags.CORRUPTED))
         shown.append({"frame": number, "at": time.monotonic_ns(), "received_at": received.pop(buffer.pts, None),
                       "corrupted": buffer.has_flags(Gst.BufferFlags.CORRUPTED), "pixels": pixels(buffer) if settings["quality"] else None})
+        if len(received) > 100:
+            received.clear()        # of frames that never came out
 
     endpoint.probe("packets", "src", numbers.add)
     endpoint.probe("received", "src", lambda buffer: received.update({buffer.pts: time.monotonic_ns()}))
     endpoint.probe("sink", "sink", on_shown)
-    result = endpoint.run() | {"first_packet": numbers.numbers[0] if numbers.numbers else None}
+    result = endpoint.run() | {"first_packet": numbers.first, "playback": playback.summary}
     if settings["quality"]:
-        result["psnr"] = shown_quality(shown, clip, settings["count"])
+        result["psnr"] = shown_quality(list(shown), clip, settings["count"])
     for picture in shown:
         del picture["pixels"]
-    return result | {"shown": shown}
+    return result | {"shown": list(shown)}
 
 
 def main():

@@ -96,7 +96,8 @@ def settings_of(args, network, clips, codec, count, **more):
     """The settings of both ends, with what most measurements want as defaults."""
     settings = {"build": args.build, "model": args.model, "clips": clips, "codec": codec, "count": count, "bitrate": args.bitrate, "encoder": "",
                 "port": 5104, "host": network.address("receiver"), "sender": network.address("sender"), "loss": None, "changes": {},
-                "latency": 100, "retransmission": False, "feedback": True, "quality": False}
+                "latency": 100, "retransmission": False, "feedback": True, "quality": False,
+                "keep": None}     # how many of the last frames to report on; None: all
     return settings | more
 
 

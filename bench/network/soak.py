@@ -4,7 +4,7 @@
 
     soak.py [--minutes 10] [--loss 0.02] [--burst 3] [--bitrate-every 10] [--size-every 30] CLIP
 
-A stall is a second or more without a new picture. Memory is the resident set, sampled every second. "Growth" is the mean of the last quarter of the
+A stall is a second or more without a new picture; one in which no frames were lost is the machine's. Memory is the resident set, sampled every second. "Growth" is the mean of the last quarter of the
 samples against that of the second; the first is left to warming up, and each quarter should see both sizes several times.
 """
 from network import Network, saved, settings_of, stream
@@ -48,18 +48,17 @@ def main():
     count = round(args.minutes * 60 * rate)
     loss = {"rate": args.loss, "burst": args.burst, "seed": 1}
     with Network() as network, saved(sizes) as clips:
-        sent, received = stream(network, settings_of(args, network, clips, "m2t", count, loss=loss, changes=changes_of(args, rate, count)))
-    times = [picture["at"] / 1e9 for picture in received["shown"]]
-    gaps = [b - a for a, b in zip(times, times[1:])]
-    stalls = sum(gap >= 1 for gap in gaps)
+        sent, received = stream(network, settings_of(args, network, clips, "m2t", count, loss=loss, changes=changes_of(args, rate, count), keep=0))
+    playback = received["playback"]
     rows = [memory_of("sender", sent), memory_of("receiver", received)]
     report(args, f"{sizes[0].name}, {args.size} and {args.other_size}, {rate:g} frames/s, {args.minutes:g} minutes, loss {100 * args.loss:g} % in bursts of "
            f"{args.burst:g}; {network.description}",
            ["process", "memory MiB: second quarter", "last quarter", "growth", "peak"], rows,
            lambda row: [row["end"], *(f"{row[key]:.1f}" for key in ("second_quarter_mib", "last_quarter_mib", "growth_mib", "max_mib"))],
-           network=network.description, frames=count, shown=len(times), stalls=stalls, longest_gap=max(gaps))
-    print(f"{len(times)} pictures of {count} frames, {sum(picture['corrupted'] for picture in received['shown'])} marked corrupted; "
-          f"{stalls} stalls, longest time without a picture {max(gaps):.2f} s")
+           network=network.description, frames=count, playback=playback)
+    stalls = playback["stalls"]
+    print(f"{playback['pictures']} pictures of {count} frames, {playback['corrupted']} marked corrupted; longest time without a picture "
+          f"{playback['longest_gap']:.2f} s; {len(stalls)} stalls, {sum(lost > 0 for _, lost in stalls)} of them with frames lost")
 
 
 if __name__ == "__main__":
