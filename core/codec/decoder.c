@@ -199,8 +199,8 @@ open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
 static void
 fill_info(const M2tDecoder *d, M2tFrameInfo *info)
 {
-    *info = (M2tFrameInfo) {.key = d->header.has_sequence, .inter = d->header.inter, .number = d->header.number, .slices = d->header.slices, .quantizer = d->header.q / 4.0, .has_sequence = TRUE,
-                            .video = d->sequence.video};
+    *info = (M2tFrameInfo) {.key = d->header.has_sequence, .inter = d->header.inter, .number = d->header.number, .slices = d->header.slices,
+                            .quantizer = d->header.q / 4.0, .has_sequence = TRUE, .video = d->sequence.video};
     memcpy(info->identity, d->sequence.model, sizeof info->identity);
 }
 

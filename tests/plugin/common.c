@@ -333,21 +333,12 @@ pull_samples(GstElement *pipeline)
 }
 
 GPtrArray *
-samples_of(const char *format, ...)
+samples_from(GstElement *pipeline)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *launch = NULL;
-    GstElement *pipeline;
     GstMessage *message;
     GPtrArray *samples;
-    va_list args;
 
-    va_start(args, format);
-    launch = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_test_message("%s", launch);
-    pipeline = gst_parse_launch(launch, &error);
-    g_assert_no_error(error);
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
     samples = pull_samples(pipeline);
     message = gst_bus_pop_filtered(GST_ELEMENT_BUS(pipeline), GST_MESSAGE_ERROR);
@@ -359,6 +350,23 @@ samples_of(const char *format, ...)
     gst_element_set_state(pipeline, GST_STATE_NULL);
     gst_object_unref(pipeline);
     return samples;
+}
+
+GPtrArray *
+samples_of(const char *format, ...)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *launch = NULL;
+    GstElement *pipeline;
+    va_list args;
+
+    va_start(args, format);
+    launch = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_test_message("%s", launch);
+    pipeline = gst_parse_launch(launch, &error);
+    g_assert_no_error(error);
+    return samples_from(pipeline);
 }
 
 char *

@@ -60,6 +60,7 @@ void assert_runs(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* The same, and what arrives at the element named "out" (an appsink) meanwhile, as GstSamples. */
 GPtrArray *samples_of(const char *format, ...) G_GNUC_PRINTF(1, 2);
+GPtrArray *samples_from(GstElement *pipeline); /* takes the pipeline */
 GPtrArray *pull_samples(GstElement *pipeline);
 
 /* A path in a directory that goes away at the end. Free with g_free(). */

@@ -26,28 +26,6 @@ pipeline_of(const char *launch)
     return pipeline;
 }
 
-/* Takes @pipeline to its end. Returns: what arrived at its appsink "out". */
-static GPtrArray *
-samples_from(GstElement *pipeline)
-{
-    GPtrArray *samples;
-    GstMessage *message;
-
-    gst_element_set_state(pipeline, GST_STATE_PLAYING);
-    samples = pull_samples(pipeline);
-    message = gst_bus_pop_filtered(GST_ELEMENT_BUS(pipeline), GST_MESSAGE_ERROR);
-    if (message != NULL) {
-        g_autoptr(GError) error = NULL;
-
-        gst_message_parse_error(message, &error, NULL);
-        gst_message_unref(message);
-        g_assert_no_error(error);
-    }
-    gst_element_set_state(pipeline, GST_STATE_NULL);
-    gst_object_unref(pipeline);
-    return samples;
-}
-
 static void
 assert_same_samples(GPtrArray *a, GPtrArray *b)
 {
