@@ -38,7 +38,7 @@ def at_rate(codec, picture, bits, folder, m2t):
     coded = f"{folder}/{codec}"
 
     def size(q):
-        shell(encode.format(**{"in": picture, "out": coded, "q": q / steps}))
+        shell(encode.format(**{"in": picture, "out": coded, "q": f"{q / steps:g}"}))
         return 8 * os.path.getsize(coded)
 
     low, high = low * steps, high * steps      # the answer is above low
