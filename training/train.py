@@ -5,7 +5,7 @@
     python3 train.py --train FOLDER --out RUN2 --resume RUN/checkpoint.pt --minutes 30 --qat
     torchrun --nproc-per-node 2 train.py …
 
-A run lasts `--minutes` of its own clock, which goes on where a resumed run stopped when --out is the same folder. The
+A run lasts `--minutes` of its own clock, which stands while the process is stopped and goes on where a resumed run ended when --out is the same folder. The
 learning rate warms up, stays, and falls to zero as a half cosine over the last `--decay` minutes.
 
 Under torchrun every process takes `--batch` crops of each step and the gradients are averaged: N processes are one
@@ -32,6 +32,7 @@ LAMBDA_FINE, LAMBDA_COARSE = 0.25, 0.0012        # loss = bits per pixel + lambd
 CHROMA_WEIGHT = 4.5                              # the metric averages dB, not squared errors: see docs/training.md
 CROP = 256
 EMA = 0.999
+LONGEST_STEP = 60                                # seconds; what lasts longer was a pause
 
 
 def distortion(a, b):
@@ -86,9 +87,9 @@ def join_others():
     return (distributed.get_rank(), world) if world > 1 else (0, 1)
 
 
-def clock(start, world):
-    """Minutes since `start`, the same in all processes."""
-    minutes = torch.tensor((time.time() - start) / 60)
+def clock(minutes, began, world):
+    """`minutes` and the step that began at `began`, the same in all processes; a stopped process (SIGSTOP) keeps its place in the schedule."""
+    minutes = torch.tensor(minutes + min(time.time() - began, LONGEST_STEP) / 60, dtype=torch.float64)
     if world > 1:
         distributed.broadcast(minutes, 0)
     return minutes.item()
@@ -194,8 +195,9 @@ def main():
     say(f'{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {len(pictures)} pictures, from step {steps}')
 
     model = DistributedDataParallel(net) if world > 1 else net
-    start, saved, count, recent = time.time(), time.time(), 0, []
-    while (minutes := before + clock(start, world)) < args.minutes and count < args.steps:
+    minutes, saved, count, recent = before, time.time(), 0, []
+    while minutes < args.minutes and count < args.steps:
+        began = time.time()
         lr = learning_rate(count, minutes, args)
         for group in opt.param_groups:
             group['lr'] = lr * group['speed']
@@ -209,7 +211,7 @@ def main():
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         opt.step()
-        count, steps = count + 1, steps + 1
+        count, steps, minutes = count + 1, steps + 1, clock(minutes, began, world)
         with torch.no_grad():
             keep = min(EMA, count / (count + 50))
             torch._foreach_lerp_(list(ema.values()), list(net.state_dict().values()), 1 - keep)

@@ -138,13 +138,28 @@ rtp(void)
     }
 }
 
+static GstPadProbeReturn
+lose_every_20th(GstPad *pad, GstPadProbeInfo *info, gpointer packets)
+{
+    return ++*(guint *)packets % 20 == 0 ? GST_PAD_PROBE_DROP : GST_PAD_PROBE_OK;
+}
+
 static void
 rtp_with_loss(void)
 {
-    g_autoptr(GPtrArray) samples = samples_of(SOURCE " ! m2tenc ! rtpgstpay config-interval=1 mtu=300 ! "
-                                                     "identity drop-probability=0.05 ! rtpgstdepay ! m2tparse ! m2tdec ! " OUT,
-                                              100u);
+    GstElement *pipeline = gst_parse_launch("videotestsrc num-buffers=100 ! video/x-raw, width=64, height=48, framerate=25/1 ! "
+                                            "m2tenc key-int-max=10 ! rtpgstpay config-interval=1 mtu=300 ! identity name=loss ! "
+                                            "rtpgstdepay ! m2tparse ! m2tdec ! " OUT,
+                                            NULL);
+    g_autoptr(GstElement) loss = gst_bin_get_by_name(GST_BIN(pipeline), "loss");
+    g_autoptr(GstPad) pad = gst_element_get_static_pad(loss, "src");
+    g_autoptr(GPtrArray) samples = NULL;
+    guint packets = 0;
 
+    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, lose_every_20th, &packets, NULL);
+    samples = samples_from(pipeline);
+    g_test_message("%u packets, %u pictures of 100", packets, samples->len);
+    g_assert_cmpuint(packets, >, 100);
     g_assert_cmpuint(samples->len, >, 20);
     g_assert_cmpuint(samples->len, <, 100);
 }
