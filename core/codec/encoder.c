@@ -20,6 +20,7 @@
 /* So that it fits a unit of a byte stream even if every third byte has to be escaped. */
 #define PACKET_MAX (M2T_STREAM_UNIT_MAX / 4 * 3)
 
+#define QUANTIZER_COARSEST ((int) M2T_QUANTIZER_MAX * 4)
 #define BITS_PER_SAMPLE 0.15     /* where no bitrate is given */
 #define RATE_UNKNOWN 30.0        /* frames per second */
 #define KEY_SECONDS 2            /* between key frames that are not asked for */
@@ -39,6 +40,7 @@ typedef struct {
     M2tCodec codec;
     M2tAnalysis analysis;
     gint8 *rest;           /* of the latents, see analysis.h */
+    int scanty;            /* see choose.h; 0 but where the rate control is at the end of the quantizer */
     float *gain;           /* [latents]: that they were rounded with, if they are to be rounded again */
     M2tSliceWriter *writer[M2T_SLICES_MAX];
     GByteArray *slice[M2T_SLICES_MAX];
@@ -48,6 +50,7 @@ typedef struct {
     M2tPicture picture;
     M2tFrameHeader header;
     M2tChain *chain;       /* NULL: the frame has nothing to do with others */
+    gboolean key;          /* the count to the next key frame, or the next turn of all slices, begins here */
     gboolean alone;        /* nothing may be taken over */
     guint refresh_begin, refresh_end; /* slices of which nothing may be */
     gboolean key_if_alone; /* make it a key frame if nothing is */
@@ -240,7 +243,7 @@ choose_latents(void *data, int begin, int end, int worker)
 
         if (position >= 0)
             m2t_quant_choose(f->codec.tables, prior->mean + at, prior->level + at, f->rest + position, f->codec.latents + position,
-                             prior->latents);
+                             prior->latents, f->scanty);
     }
 }
 
@@ -335,7 +338,7 @@ choose_by_size(void *data, int begin, int end, int worker)
     for (int token = begin; token < end; token++) {
         gsize at = (gsize) token * latents;
 
-        m2t_quant_choose_small(f->codec.quant.feature, f->rest + at, f->codec.latents + at, latents);
+        m2t_quant_choose_small(f->codec.quant.feature, f->rest + at, f->codec.latents + at, latents, f->scanty);
     }
 }
 
@@ -373,7 +376,8 @@ choose_kept(FrameEncoder *f, int q)
     f->header.inter = kept > 0 && kept >= count_tokens(f) / KEPT_SHARE;
     if (!f->header.inter)
         memset(f->codec.kept, 0, count_tokens(f));
-    f->header.has_sequence = f->header.has_sequence || (f->key_if_alone && !f->header.inter);
+    f->key = f->key || (f->key_if_alone && !f->header.inter);
+    f->header.has_sequence = f->key || f->refresh_begin < f->refresh_end;
 }
 
 /* A later frame of the chain may be one that nothing has to be coded for. If it was to be a key frame, the next one is. */
@@ -382,7 +386,7 @@ keep_all(FrameEncoder *f)
 {
     memset(f->codec.kept, 1, count_tokens(f));
     f->header.inter = TRUE;
-    f->header.has_sequence = FALSE;
+    f->key = f->header.has_sequence = FALSE;
 }
 
 /* Slices that were to stand alone do not. */
@@ -421,6 +425,14 @@ code_latents(FrameEncoder *f)
     m2t_profile_end(profile, M2T_STAGE_ENTROPY);
 }
 
+/* @q: 0 … M2T_RATE_COARSEST */
+static void
+set_quantizer(FrameEncoder *f, int q)
+{
+    f->header.q = (guint8) MIN(q, QUANTIZER_COARSEST);
+    f->scanty = q - f->header.q;
+}
+
 /* The same frame with another quantizer; the analysis is not repeated. */
 static void
 change_quantizer(FrameEncoder *f, int q)
@@ -429,8 +441,8 @@ change_quantizer(FrameEncoder *f, int q)
     int latents = f->codec.model->latents;
 
     memcpy(f->gain, quant->gain, latents * sizeof *f->gain);
-    f->header.q = (guint8) q;
-    m2t_quant_set(quant, q);
+    set_quantizer(f, q);
+    m2t_quant_set(quant, f->header.q);
     for (int token = 0; token < count_tokens(f); token++)
         m2t_quant_again(quant, f->gain, f->codec.latents + (gsize) token * latents, f->rest + (gsize) token * latents, latents);
 }
@@ -440,7 +452,7 @@ static void
 code_to_rate(FrameEncoder *f)
 {
     M2tRate *rate = &f->chain->rate;
-    int q = f->header.q;
+    int q = f->header.q + f->scanty;
 
     code_latents(f);
     while (m2t_rate_again(rate, 8.0 * f->packet->len, &q)) {
@@ -451,7 +463,7 @@ code_to_rate(FrameEncoder *f)
         keep_all(f);
         code_latents(f);
     }
-    m2t_rate_end(rate, 8.0 * f->packet->len, f->header.q);
+    m2t_rate_end(rate, 8.0 * f->packet->len, f->header.q + f->scanty);
 }
 
 static gboolean
@@ -469,7 +481,7 @@ leave_to_next(FrameEncoder *f)
     m2t_still_store(&f->chain->still, f->analysis.patches, f->header.q, f->codec.kept);
     for (int i = 0; i < f->codec.geometry.slices; i++)
         f->chain->slice_crc[i] = f->bytes[i].crc;
-    if (f->header.has_sequence)
+    if (f->key)
         f->chain->since_key = 0;
     else if (!is_put_off(f))
         f->chain->since_key++;
@@ -482,9 +494,9 @@ encode_picture(FrameEncoder *f)
 
     m2t_profile_begin(profile);
     m2t_analysis_load(&f->analysis, &f->picture);
-    choose_kept(f, has_rate(f) ? f->chain->rate.q : f->header.q);
+    choose_kept(f, has_rate(f) ? MIN(f->chain->rate.q, QUANTIZER_COARSEST) : f->header.q);
     if (has_rate(f))
-        f->header.q = (guint8) m2t_rate_begin(&f->chain->rate, f->duration, count_coded(f));
+        set_quantizer(f, m2t_rate_begin(&f->chain->rate, f->duration, count_coded(f)));
     m2t_quant_set(&f->codec.quant, f->header.q);
     if (!m2t_kept_all(f->codec.kept, count_tokens(f)))
         m2t_analysis_run(&f->analysis, &f->codec.quant, f->codec.latents, f->rest);
@@ -518,7 +530,7 @@ key_interval(const M2tEncoder *e)
 static void
 set_refresh(const M2tEncoder *e, FrameEncoder *f)
 {
-    guint interval = key_interval(e), turn = f->header.has_sequence ? 0 : e->chain.since_key + 1;
+    guint interval = key_interval(e), turn = f->key ? 0 : e->chain.since_key + 1;
 
     f->refresh_begin = f->refresh_end = 0;
     if (e->intra_refresh) {
@@ -540,9 +552,10 @@ prepare_frame(M2tEncoder *e, FrameEncoder *f, const M2tPicture *picture, gboolea
     gboolean key = force_key || !e->started || e->chain.since_key + 1 >= key_interval(e);
     gboolean changed = e->rate_control == M2T_RATE_CONTROL_CQP && e->q != e->chain.q; /* is to be seen everywhere at once */
 
-    f->header = (M2tFrameHeader) {.has_sequence = key, .video = e->info, .number = e->number++, .q = (guint8) e->q, .slices = e->slices};
+    f->header = (M2tFrameHeader) {.video = e->info, .number = e->number++, .q = (guint8) e->q, .slices = e->slices};
     memcpy(f->header.model, m2t_model_identity(f->codec.model), sizeof f->header.model);
     f->picture = *picture;
+    f->key = key;
     f->chain = is_chained(e) ? &e->chain : NULL;
     f->alone = !e->started || force_key || changed || e->key_interval == 1 || (key && !e->intra_refresh);
     e->chain.q = e->q;

@@ -6,11 +6,16 @@
 
 #include "entropy/slice.h"
 
-/* n latents as rounded to the nearest integer, and what rounding took away from them, @rest, in 1/128. Latents are changed where that pays, and @rest with them. */
-void m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gint8 *rest, gint16 *latent, int n);
+/* Where even the coarsest quantizer takes too many bits, more latents give way, by up to so many steps; each has about the effect of a quarter step of the
+ * quantizer. */
+#define M2T_QUANT_SCANTY_MAX 32
+
+/* n latents as rounded to the nearest integer, and what rounding took away from them, @rest, in 1/128. Latents are changed where that pays, and @rest with them.
+ * @scanty: 0 … M2T_QUANT_SCANTY_MAX. */
+void m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gint8 *rest, gint16 *latent, int n, int scanty);
 
 /* The same for the n latents of a token before any cost is known: small ones become zero, the sooner the smaller they usually are. @feature: 16 divided by
  * their usual size, see quant.h. */
-void m2t_quant_choose_small(const float *feature, gint8 *rest, gint16 *latent, int n);
+void m2t_quant_choose_small(const float *feature, gint8 *rest, gint16 *latent, int n, int scanty);
 
 #endif

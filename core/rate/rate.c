@@ -19,6 +19,7 @@
 #define SMALL_SHARE 0.05        /* frames of less than this share of the mean teach nothing about the others */
 #define SURPRISE 1.6            /* a frame so much larger than expected shows another scene */
 #define GUESS 1.3               /* by which the first frame may miss */
+#define FULL_AT_MOST 0.75       /* a buffer that has become smaller: otherwise nothing would fit for a while */
 #define SAFETY 0.8              /* of the room that a second attempt aims at */
 
 static double
@@ -41,7 +42,7 @@ m2t_rate_set(M2tRate *rate, const M2tRateLimits *limits)
 
     if (limits->mode == old->mode && limits->bitrate == old->bitrate && limits->peak == old->peak && limits->capacity == old->capacity)
         return;
-    rate->level *= limits->capacity / old->capacity;
+    rate->level = MIN(rate->level, MAX(rate->level / old->capacity, FULL_AT_MOST) * limits->capacity);
     rate->debt = 0;
     rate->free = TRUE;
     rate->limits = *limits;
@@ -50,7 +51,7 @@ m2t_rate_set(M2tRate *rate, const M2tRateLimits *limits)
 static int
 clamp_q(double q)
 {
-    return (int) CLAMP(q + 0.5, 0, M2T_QUANTIZER_MAX * 4);
+    return (int) CLAMP(q + 0.5, 0, M2T_RATE_COARSEST);
 }
 
 static double
@@ -82,7 +83,7 @@ m2t_rate_begin(M2tRate *rate, double duration, int units)
     q = clamp_q((rate->complexity - log(MAX(rate->target, 1) / rate->units)) / rate->slope);
     if (!rate->free)
         q = CLAMP(q, rate->q - STEP_FINER, rate->q + STEP_COARSER);
-    q = CLAMP(q, 0, (int) M2T_QUANTIZER_MAX * 4);
+    q = CLAMP(q, 0, M2T_RATE_COARSEST);
     expected = rate->units * exp(rate->complexity - rate->slope * q);
     rate->most = MIN(room(rate), SURPRISE * MAX(expected, rate->target));
     return q;
@@ -105,7 +106,7 @@ m2t_rate_again(M2tRate *rate, double bits, int *q)
     if (!far && m2t_rate_fits(rate, bits))
         return FALSE;
     next = clamp_q(*q + log(bits / MAX(aim, 1)) / rate->slope);
-    if (next == *q || (rate->retried > 0 && *q == (int) M2T_QUANTIZER_MAX * 4))
+    if (next == *q || (rate->retried > 0 && *q == M2T_RATE_COARSEST))
         return FALSE;
     rate->complexity = log(MAX(bits, 1) / rate->units) + rate->slope * *q;
     rate->retried = bits;

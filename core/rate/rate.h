@@ -3,7 +3,12 @@
 #ifndef M2T_RATE_H
 #define M2T_RATE_H
 
+#include "quant/choose.h"
+
 #include <m2t/m2t-encoder.h>
+
+/* In quarter steps: the coarsest quantizer, and after it the steps of M2T_QUANT_SCANTY_MAX. */
+#define M2T_RATE_COARSEST ((int) M2T_QUANTIZER_MAX * 4 + M2T_QUANT_SCANTY_MAX)
 
 typedef struct {
     M2tRateControl mode;
@@ -17,7 +22,7 @@ typedef struct {
     double debt;            /* bits sent beyond the mean rate */
     double complexity;      /* log of the bits that a unit would take at q = 0 */
     double slope;           /* by which that falls with each quarter step */
-    int q;                  /* of the frame before, in quarter steps */
+    int q;                  /* of the frame before, 0 … M2T_RATE_COARSEST */
     gboolean free;          /* the next quantizer may be far from the last */
 
     double duration;        /* of the frame at hand, seconds */
@@ -30,10 +35,11 @@ typedef struct {
 
 void m2t_rate_init(M2tRate *rate, const M2tRateLimits *limits);
 
-/* From the next frame on. The buffer stays as full as it was, as a share. */
+/* From the next frame on. What is in the buffer stays there; a smaller one that would be too full is taken to be three quarters full at most, or as full as the
+ * larger one was. */
 void m2t_rate_set(M2tRate *rate, const M2tRateLimits *limits);
 
-/* The quantizer, in quarter steps, for a frame of @duration seconds of which @units tokens are coded. */
+/* The quantizer, 0 … M2T_RATE_COARSEST, for a frame of @duration seconds of which @units tokens are coded. */
 int m2t_rate_begin(M2tRate *rate, double duration, int units);
 
 /* Whether a frame that came out at @bits with quantizer *@q is to be coded again, with the new *@q. Once, as a rule; again only if it does not fit into the

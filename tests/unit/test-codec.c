@@ -416,10 +416,12 @@ test_small_latents(void)
     const float feature[] = {2, 2, 16, 16, 16, 64, 64, 1000, 1000};
     gint8 rest[] = {-61, 61, -61, 61, -51, -51, 51, -20, 20};
     gint16 latent[] = {1, -1, 1, -1, 1, 1, -1, 1, -1};
-    const gint16 expected[] = {1, -1, 0, 0, 1, 0, 0, 1, -1};
+    const gint16 expected[] = {1, -1, 0, 0, 1, 0, 0, 1, -1}, scanty[] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
 
-    m2t_quant_choose_small(feature, rest, latent, G_N_ELEMENTS(latent));
+    m2t_quant_choose_small(feature, rest, latent, G_N_ELEMENTS(latent), 0);
     g_assert_cmpmem(latent, sizeof latent, expected, sizeof expected);
+    m2t_quant_choose_small(feature, rest, latent, G_N_ELEMENTS(latent), M2T_QUANT_SCANTY_MAX);
+    g_assert_cmpmem(latent, sizeof latent, scanty, sizeof scanty);
 }
 
 /* --- several frames in flight --- */

@@ -95,7 +95,8 @@ test_constant_bitrate(void)
     }
 }
 
-/* Three frames after the bitrate has changed, frames have their new size. */
+/* Three frames after the bitrate has changed, frames have their new size, but for what brings the buffer back to its middle: a quarter of half a second within
+ * four. */
 static void
 test_change(void)
 {
@@ -111,7 +112,7 @@ test_change(void)
         m2t_rate_set(&rate, &limits);
         run(&rate, &sources[1], &limits, 0.04, 3);
         outcome = run(&rate, &sources[1], &limits, 0.04, 100);
-        g_assert_cmpfloat_with_epsilon(outcome.bits / outcome.seconds, bitrates[i], 0.02 * bitrates[i]);
+        g_assert_cmpfloat_with_epsilon(outcome.bits / outcome.seconds, bitrates[i], 0.04 * bitrates[i]);
         outcome = run(&rate, &sources[1], &limits, 0.04, 3);
         g_assert_cmpfloat_with_epsilon(outcome.bits / outcome.seconds, bitrates[i], 0.3 * bitrates[i]);
     }
@@ -168,7 +169,7 @@ test_ends_of_the_range(void)
     q = m2t_rate_begin(&rate, 0.04, UNITS);
     for (int attempts = 0; m2t_rate_again(&rate, 1e9, &q); attempts++)
         g_assert_cmpint(attempts, <, 3);
-    g_assert_cmpint(q, ==, 252);
+    g_assert_cmpint(q, ==, M2T_RATE_COARSEST);
     g_assert_false(m2t_rate_fits(&rate, 1e9));
 }
 
