@@ -65,6 +65,23 @@ says() { # TEXT SCRIPT...: which fails
     ! "$top/pipelines/$2" "${@:3}" >"$output/says.log" 2>&1 </dev/null && grep -qF -- "$1" "$output/says.log"
 }
 
+# The byte stream, cut as the transport likes: over SENDER-ELEMENT RECEIVER-ELEMENT FILE.m2tv
+over() {
+    local sender
+    export GST_PLUGIN_PATH=$build/plugin M2T_MODEL_PATH=$top/models
+    # shellcheck disable=SC2086 # elements with properties
+    {
+        timeout 30 gst-launch-1.0 -q videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=180,framerate=10/1 ! \
+            m2tenc model-file=live speed-preset=fast tune=zerolatency key-int-max=10 ! video/x-m2t,stream-format=byte-stream ! $1 &
+        sender=$!
+        sleep 2
+        timeout -s INT -k 20 6 gst-launch-1.0 -q -e $2 ! m2tparse ! filesink "location=$3"
+    }
+    kill $sender
+    wait $sender
+    has_some_frames "$3"
+}
+
 clip=$top/pipelines/media/signing_webcam.mp4
 small="--size 320x180 --framerate 10"
 camera="--source test $small"
@@ -93,6 +110,8 @@ try "play.sh finds its way through a .m2tv file" plays "$output/clip.m2tv"
     try "compare.sh: video" [ -s "$output/compare.mp4" ]
     try "compare.sh with key frames only, to a sink" for_seconds 5 compare.sh $camera --intra --sink fakesink
 }
+try "over SRT" over "srtsink uri=srt://127.0.0.1:7001?mode=listener latency=60" "srtsrc uri=srt://127.0.0.1:7001 latency=60" "$output/srt.m2tv"
+try "over TCP, to one who comes late" over "tcpserversink port=7002 sync-method=latest-keyframe" "tcpclientsrc port=7002" "$output/tcp.m2tv"
 try "transcode.sh refuses an unknown container" says "must end in .m2tv, .mp4 or .mov" transcode.sh "$output/clip.m2tv" "$output/clip.avi"
 try "send.sh names a camera that is missing" says "/dev/none: there is no such camera" send.sh --source /dev/none
 try "send.sh names a file that is missing" says "none.mp4: there is no such file" send.sh --source none.mp4
