@@ -720,6 +720,7 @@ gst_m2t_enc_speed_preset_get_type(void)
     static const GEnumValue values[] = {
         {M2T_SPEED_PRESET_FAST, "Predicts once", "fast"},
         {M2T_SPEED_PRESET_MEDIUM, "Predicts twice, for fewer bits", "medium"},
+        {M2T_SPEED_PRESET_SLOW, "Looks at the outcome and chooses again, four times", "slow"},
         {0, NULL, NULL},
     };
     static GType type = 0;

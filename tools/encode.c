@@ -11,7 +11,7 @@ typedef struct {
     char *preset; /* owned */
 } EncodeOptions;
 
-static const char *const preset_names[] = {[M2T_SPEED_PRESET_FAST] = "fast", [M2T_SPEED_PRESET_MEDIUM] = "medium"};
+static const char *const preset_names[] = {[M2T_SPEED_PRESET_FAST] = "fast", [M2T_SPEED_PRESET_MEDIUM] = "medium", [M2T_SPEED_PRESET_SLOW] = "slow"};
 
 static void
 encode_options_clear(EncodeOptions *options)
@@ -41,7 +41,7 @@ parse(int *argc, char ***argv, EncodeOptions *options, CodecOptions *codec)
         {"intra-refresh", 'r', 0, G_OPTION_ARG_NONE, &options->intra_refresh,
          "One slice after the other without reference, instead of key frames", NULL},
         {"slices", 's', 0, G_OPTION_ARG_INT, &options->slices, "Bands that can be decoded without the others; 0 (default): automatic", "N"},
-        {"preset", 'p', 0, G_OPTION_ARG_STRING, &options->preset, "fast, or medium (default), which takes more time and fewer bits", "NAME"},
+        {"preset", 'p', 0, G_OPTION_ARG_STRING, &options->preset, "fast, medium (default) or slow: the more time, the fewer bits", "NAME"},
         G_OPTION_ENTRY_NULL,
     };
 

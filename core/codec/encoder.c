@@ -13,6 +13,7 @@
 #include "inter/still.h"
 #include "quant/choose.h"
 #include "rate/rate.h"
+#include "refine/refine.h"
 
 #include <m2t/m2t-stream.h>
 #include <string.h>
@@ -20,7 +21,6 @@
 /* So that it fits a unit of a byte stream even if every third byte has to be escaped. */
 #define PACKET_MAX (M2T_STREAM_UNIT_MAX / 4 * 3)
 
-#define QUANTIZER_COARSEST ((int) M2T_QUANTIZER_MAX * 4)
 #define BITS_PER_SAMPLE 0.15     /* where no bitrate is given */
 #define RATE_UNKNOWN 30.0        /* frames per second */
 #define KEY_SECONDS 2            /* between key frames that are not asked for */
@@ -30,6 +30,7 @@
 typedef struct {
     M2tRate rate;
     M2tStill still;
+    const gint16 *final;   /* see refine.h; NULL before the first frame, and for other presets than slow */
     guint32 slice_crc[M2T_SLICES_MAX];
     guint since_key;
     int q;                 /* that was asked for, see prepare_frame() */
@@ -39,6 +40,7 @@ typedef struct {
 typedef struct {
     M2tCodec codec;
     M2tAnalysis analysis;
+    M2tRefine refine;      /* of the preset slow */
     gint8 *rest;           /* of the latents, see analysis.h */
     int scanty;            /* see choose.h; 0 but where the rate control is at the end of the quantizer */
     float *gain;           /* [latents]: that they were rounded with, if they are to be rounded again */
@@ -92,6 +94,8 @@ layout_encoder(M2tCodec *codec, gpointer stage)
     f->rest = m2t_arena_take(&codec->arena, (gsize) codec->geometry.token_rows * codec->geometry.token_columns * codec->model->latents,
                              sizeof *f->rest);
     f->gain = m2t_arena_take(&codec->arena, codec->model->latents, sizeof *f->gain);
+    if (f->preset == M2T_SPEED_PRESET_SLOW)
+        m2t_refine_layout(&f->refine, &codec->arena, &codec->context, &codec->geometry);
 }
 
 static gboolean
@@ -342,6 +346,52 @@ choose_by_size(void *data, int begin, int end, int worker)
     }
 }
 
+typedef struct {
+    FrameEncoder *frame;
+    int round;
+} RefineRun;
+
+static void
+refine_slots(void *data, int begin, int end, int worker)
+{
+    const RefineRun *run = data;
+    FrameEncoder *f = run->frame;
+    const M2tPrior *prior = &f->codec.prior;
+
+    for (int slot = begin; slot < end; slot++) {
+        gint64 position = m2t_codec_position(&f->codec, slot);
+        gsize at = (gsize) slot * prior->latents;
+
+        if (position >= 0)
+            m2t_refine_token(&f->refine, f->codec.tables, prior->mean + at, prior->level + at, (gsize) position, run->round, f->scanty,
+                             f->codec.latents + position);
+    }
+}
+
+static const gint16 *
+values_before(const FrameEncoder *f)
+{
+    return f->header.inter ? f->chain->final : NULL;
+}
+
+/* Now that latents are chosen, what comes of them is looked at, and the choice reconsidered. */
+static void
+choose_by_outcome(FrameEncoder *f)
+{
+    RefineRun run = {f, 0};
+
+    m2t_refine_begin(&f->refine, f->codec.latents, f->rest, values_before(f));
+    choose_by_cost(f);
+    for (run.round = 0; run.round < M2T_REFINE_ROUNDS; run.round++) {
+        m2t_refine_look(&f->refine, &f->codec.quant, f->codec.latents, f->codec.kept);
+        m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
+        predict_latents(f);
+        m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
+        m2t_threads_run(f->codec.context.threads, f->codec.prior.plan.slots, M2T_CHUNK, refine_slots, &run);
+        m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
+    }
+}
+
 static void
 choose(FrameEncoder *f)
 {
@@ -350,8 +400,10 @@ choose(FrameEncoder *f)
     if (f->preset == M2T_SPEED_PRESET_FAST) {
         m2t_threads_run(f->codec.context.threads, tokens, M2T_CHUNK, choose_by_size, f);
         m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
-    } else {
+    } else if (f->preset == M2T_SPEED_PRESET_MEDIUM) {
         choose_by_cost(f);
+    } else {
+        choose_by_outcome(f);
     }
 }
 
@@ -429,7 +481,7 @@ code_latents(FrameEncoder *f)
 static void
 set_quantizer(FrameEncoder *f, int q)
 {
-    f->header.q = (guint8) MIN(q, QUANTIZER_COARSEST);
+    f->header.q = (guint8) MIN(q, M2T_Q_MAX);
     f->scanty = q - f->header.q;
 }
 
@@ -440,6 +492,8 @@ change_quantizer(FrameEncoder *f, int q)
     M2tQuant *quant = &f->codec.quant;
     int latents = f->codec.model->latents;
 
+    if (f->preset == M2T_SPEED_PRESET_SLOW)
+        m2t_refine_restore(&f->refine, f->codec.latents, f->rest);
     memcpy(f->gain, quant->gain, latents * sizeof *f->gain);
     set_quantizer(f, q);
     m2t_quant_set(quant, f->header.q);
@@ -478,6 +532,10 @@ leave_to_next(FrameEncoder *f)
 {
     if (!f->chain)
         return;
+    if (f->preset == M2T_SPEED_PRESET_SLOW) {
+        m2t_refine_end(&f->refine, &f->codec.quant, f->codec.latents, f->codec.kept, values_before(f));
+        f->chain->final = f->refine.final;
+    }
     m2t_still_store(&f->chain->still, f->analysis.patches, f->header.q, f->codec.kept);
     for (int i = 0; i < f->codec.geometry.slices; i++)
         f->chain->slice_crc[i] = f->bytes[i].crc;
@@ -494,7 +552,7 @@ encode_picture(FrameEncoder *f)
 
     m2t_profile_begin(profile);
     m2t_analysis_load(&f->analysis, &f->picture);
-    choose_kept(f, has_rate(f) ? MIN(f->chain->rate.q, QUANTIZER_COARSEST) : f->header.q);
+    choose_kept(f, has_rate(f) ? MIN(f->chain->rate.q, M2T_Q_MAX) : f->header.q);
     if (has_rate(f))
         set_quantizer(f, m2t_rate_begin(&f->chain->rate, f->duration, count_coded(f)));
     m2t_quant_set(&f->codec.quant, f->header.q);

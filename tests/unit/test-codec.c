@@ -498,10 +498,10 @@ static void
 test_frames_encode(void)
 {
     Planes clip[CLIP];
-    gsize size[2] = {0, 0};
+    gsize size[3] = {0, 0, 0};
 
     draw_clip(clip);
-    for (int preset = M2T_SPEED_PRESET_FAST; preset <= M2T_SPEED_PRESET_MEDIUM; preset++) {
+    for (int preset = M2T_SPEED_PRESET_FAST; preset <= M2T_SPEED_PRESET_SLOW; preset++) {
         g_autoptr(GPtrArray) expected = encode_clip(clip, 1, 1, (M2tSpeedPreset) preset);
 
         expect_clip(expected);
@@ -517,6 +517,7 @@ test_frames_encode(void)
             size[preset] += g_bytes_get_size(expected->pdata[i]);
     }
     g_assert_cmpuint(size[M2T_SPEED_PRESET_FAST], !=, size[M2T_SPEED_PRESET_MEDIUM]);
+    g_assert_cmpuint(size[M2T_SPEED_PRESET_SLOW], !=, size[M2T_SPEED_PRESET_MEDIUM]);
     clear_clip(clip);
 }
 

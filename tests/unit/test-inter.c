@@ -435,6 +435,37 @@ test_encoder_threads(void)
     clear_clip(clip);
 }
 
+/* The preset that looks at its own pictures does not depend on which frame in flight a frame is coded by, nor on threads: what is kept goes with it. With a bitrate, frames
+ * are coded twice, and some not at all. */
+static void
+test_refined(void)
+{
+    Planes clip[CLIP];
+
+    draw_clip(clip);
+    for (int mode = M2T_RATE_CONTROL_CQP; mode <= M2T_RATE_CONTROL_CBR; mode++) {
+        M2tEncoderSettings settings = settings_of(0, FALSE);
+        g_autoptr(GPtrArray) expected = NULL, medium = NULL;
+
+        settings.rate_control = (M2tRateControl) mode;
+        settings.bitrate = 50;
+        settings.vbv_buf_capacity = 100;
+        medium = encode_clip(clip, &settings);
+        settings.speed_preset = M2T_SPEED_PRESET_SLOW;
+        expected = encode_clip(clip, &settings);
+        g_assert_true(leans(expected->pdata[1], 2));
+        g_assert_false(g_bytes_equal(expected->pdata[0], medium->pdata[0]));
+        for (settings.frames = 1; settings.frames <= 3; settings.frames++) {
+            g_autoptr(GPtrArray) got = NULL;
+
+            settings.threads = settings.frames;
+            got = encode_clip(clip, &settings);
+            expect_same_packets(got, expected);
+        }
+    }
+    clear_clip(clip);
+}
+
 /* Nothing changes: nothing is coded, and all pictures are the first one. */
 static void
 test_still(void)
@@ -828,6 +859,7 @@ main(int argc, char **argv)
     g_test_add_func("/inter/refused-heads", test_refused_heads);
     g_test_add_func("/inter/plan", test_plan);
     g_test_add_func("/inter/encoder-threads", test_encoder_threads);
+    g_test_add_func("/inter/refined", test_refined);
     g_test_add_func("/inter/still", test_still);
     g_test_add_func("/inter/moving", test_moving);
     g_test_add_func("/inter/reference-streams", test_reference_streams);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Rounds in which half of the latents may move, like the fields of a chessboard: neighbours that saw the same error would both mend it. Measured on crops of Kodak with
+ * the live model, four such rounds save 2.5 % of the bits beyond one choice by cost; the true gradient of the synthesis would save 2.9 %. */
+#include "refine/refine.h"
+#include "entropy/cost.h"
+
+#include <string.h>
+
+#define REST_ONE 128                     /* unit of rest */
+#define ERROR_WORTH (9 * M2T_COST_BIT)   /* of a squared step: 8.7 bits by theory (choose.c), measured is the same between 8 and 9.5 */
+
+static gsize
+count_latents(const M2tRefine *r)
+{
+    return (gsize) r->analysis.geometry.token_rows * r->analysis.geometry.token_columns * r->analysis.context->net->model->latents;
+}
+
+static void
+layout_picture(M2tPicture *picture, M2tArena *arena, const M2tGeometry *g)
+{
+    int width = g->width, height = g->height;
+
+    for (int i = 0; i < 3; i++) {
+        picture->data[i] = m2t_arena_take(arena, (gsize) width * height, 1);
+        picture->stride[i] = width;
+        if (i == 0)
+            width = (width + 1) / 2, height = (height + 1) / 2;
+    }
+}
+
+void
+m2t_refine_layout(M2tRefine *r, M2tArena *arena, const M2tContext *context, const M2tGeometry *g)
+{
+    gsize latents = (gsize) g->token_rows * g->token_columns * context->net->model->latents;
+
+    m2t_synthesis_layout(&r->synthesis, arena, context, g);
+    m2t_analysis_layout(&r->analysis, arena, context, g);
+    layout_picture(&r->shown, arena, g);
+    r->final = m2t_arena_take(arena, latents, sizeof *r->final);
+    r->wanted = m2t_arena_take(arena, latents, sizeof *r->wanted);
+    r->seen = m2t_arena_take(arena, latents, sizeof *r->seen);
+    r->wanted_rest = m2t_arena_take(arena, latents, sizeof *r->wanted_rest);
+    r->seen_rest = m2t_arena_take(arena, latents, sizeof *r->seen_rest);
+}
+
+static void
+set_values(M2tRefine *r, const gint16 *before)
+{
+    if (before)
+        memcpy(r->synthesis.values, before, count_latents(r) * sizeof *before);
+}
+
+void
+m2t_refine_begin(M2tRefine *r, const gint16 *latents, const gint8 *rest, const gint16 *before)
+{
+    memcpy(r->wanted, latents, count_latents(r) * sizeof *latents);
+    memcpy(r->wanted_rest, rest, count_latents(r) * sizeof *rest);
+    set_values(r, before);
+}
+
+void
+m2t_refine_restore(const M2tRefine *r, gint16 *latents, gint8 *rest)
+{
+    memcpy(latents, r->wanted, count_latents(r) * sizeof *latents);
+    memcpy(rest, r->wanted_rest, count_latents(r) * sizeof *rest);
+}
+
+void
+m2t_refine_look(M2tRefine *r, const M2tQuant *quant, const gint16 *latents, const guint8 *kept)
+{
+    m2t_synthesis_take(&r->synthesis, latents, kept, quant);
+    m2t_synthesis_run(&r->synthesis, quant, &r->shown);
+    m2t_analysis_load(&r->analysis, &r->shown);
+    m2t_analysis_run(&r->analysis, quant, r->seen, r->seen_rest);
+}
+
+/* What is gained by coding @other in place of a latent that lies @off too low (128ths), in the unit of costs. @now: the cost of the latent. */
+static int
+gain_of(const M2tEntropyTables *tables, gint32 mean, guint8 level, int now, int other, int step, int off, int worth)
+{
+    return now - m2t_entropy_cost(tables, mean, level, (gint16) other) + worth * (2 * step * off - REST_ONE) / REST_ONE;
+}
+
+void
+m2t_refine_token(const M2tRefine *r, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int round, int scanty, gint16 *latents)
+{
+    int n = r->analysis.context->net->model->latents, columns = r->analysis.geometry.token_columns, worth = 2 * ERROR_WORTH / (2 + scanty);
+    int token = (int) (at / n);
+
+    for (int i = (token / columns + token % columns + round) & 1; i < n; i += 2) {
+        int off = REST_ONE * (r->wanted[at + i] - r->seen[at + i]) + r->wanted_rest[at + i] - r->seen_rest[at + i];
+        int now = m2t_entropy_cost(tables, mean[i], level[i], latents[i]), best = 0, move = 0;
+
+        for (int step = -1; step <= 1; step += 2) {
+            int gain = gain_of(tables, mean[i], level[i], now, latents[i] + step, step, off, worth);
+
+            if (gain > best) {
+                best = gain;
+                move = step;
+            }
+        }
+        latents[i] = (gint16) CLAMP(latents[i] + move, G_MININT16, G_MAXINT16);
+    }
+}
+
+void
+m2t_refine_end(M2tRefine *r, const M2tQuant *quant, const gint16 *latents, const guint8 *kept, const gint16 *before)
+{
+    set_values(r, before);
+    m2t_synthesis_take(&r->synthesis, latents, kept, quant);
+    memcpy(r->final, r->synthesis.values, count_latents(r) * sizeof *r->final);
+}
