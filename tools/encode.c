@@ -61,7 +61,7 @@ parse(int *argc, char ***argv, EncodeOptions *options, CodecOptions *codec)
         return FALSE;
     }
     if (find_preset(options->preset) < 0) {
-        tool_say("there is no preset '%s'; there are: fast, medium", options->preset);
+        tool_say("there is no preset '%s'; there are: fast, medium, slow", options->preset);
         return FALSE;
     }
     return TRUE;
