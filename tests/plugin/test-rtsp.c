@@ -62,7 +62,7 @@ assert_plays(const char *format)
     for (guint i = 0; i < FRAMES; i++) {
         GstSample *sample;
         GstStructure *s;
-        gint width, height;
+        gint width = 0, height = 0;
 
         g_signal_emit_by_name(out, "try-pull-sample", (guint64) 20 * GST_SECOND, &sample);
         g_assert_nonnull(sample);
