@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define REST_ONE 128                     /* unit of rest */
+#define OFF_MAX (256 * REST_ONE)         /* more makes no difference, and products stay in 32 bits */
 #define ERROR_WORTH (9 * M2T_COST_BIT)   /* of a squared step: 8.7 bits by theory (choose.c), measured is the same between 8 and 9.5 */
 
 static gsize
@@ -88,7 +89,8 @@ m2t_refine_token(const M2tRefine *r, const M2tEntropyTables *tables, const gint3
     int token = (int) (at / n);
 
     for (int i = (token / columns + token % columns + round) & 1; i < n; i += 2) {
-        int off = REST_ONE * (r->wanted[at + i] - r->seen[at + i]) + r->wanted_rest[at + i] - r->seen_rest[at + i];
+        int difference = REST_ONE * (r->wanted[at + i] - r->seen[at + i]) + r->wanted_rest[at + i] - r->seen_rest[at + i];
+        int off = CLAMP(difference, -OFF_MAX, OFF_MAX);
         int now = m2t_entropy_cost(tables, mean[i], level[i], latents[i]), best = 0, move = 0;
 
         for (int step = -1; step <= 1; step += 2) {
