@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The worker pool of one encoder or decoder. A frame has some hundred short loops, so workers look for the next one for a moment
- * before they sleep. A loop is a piece of shared state: what to call and the next item to take. */
+/* The worker pool of one encoder or decoder. A frame has some hundred short loops, so workers look for the next one for a moment before they
+ * sleep. A loop is a piece of shared state: what to call and the next item to take. Nobody waits for a worker that has not entered the loop: on a
+ * machine that is busy with other work it may not get a core before the others have done it all. */
 #include "base/threads.h"
 
-#define SPINS 2000 /* about 20 microseconds: longer than the gaps inside a frame, shorter than those between frames */
+#define SPINS 2000 /* some 20 to 100 microseconds: longer than the gaps inside a frame, shorter than those between frames */
+#define OPEN (1 << 30)
 
 struct _M2tThreads {
     int count;
     GThread **worker;             /* [count - 1] */
     GMutex lock;                  /* guards the sleepers and stop */
-    GCond wake;
+    GCond wake, left;
     gint loop;                    /* atomic: number of the current loop */
-    gint busy;                    /* atomic: workers that have not finished it */
+    gint inside;                  /* atomic: workers that are in the loop; plus OPEN while others may still enter */
     gint next;                    /* atomic: first item nobody took */
     gint stop;
     int items, grain;
@@ -46,18 +48,44 @@ take_pieces(M2tThreads *t, int worker)
     }
 }
 
-/* Returns when the number of the loop is no longer @seen. */
-static void
+/* Returns the number of the loop when it is no longer @seen. */
+static int
 wait_for_loop(M2tThreads *t, int seen)
 {
+    int loop;
+
     for (int i = 0; i < SPINS; i++) {
-        if (g_atomic_int_get(&t->loop) != seen)
-            return;
+        if ((loop = g_atomic_int_get(&t->loop)) != seen)
+            return loop;
         pause_cpu();
     }
     g_mutex_lock(&t->lock);
-    while (g_atomic_int_get(&t->loop) == seen)
+    while ((loop = g_atomic_int_get(&t->loop)) == seen)
         g_cond_wait(&t->wake, &t->lock);
+    g_mutex_unlock(&t->lock);
+    return loop;
+}
+
+static gboolean
+enter_loop(M2tThreads *t)
+{
+    int inside;
+
+    do {
+        inside = g_atomic_int_get(&t->inside);
+        if (!(inside & OPEN))
+            return FALSE;
+    } while (!g_atomic_int_compare_and_exchange(&t->inside, inside, inside + 1));
+    return TRUE;
+}
+
+static void
+leave_loop(M2tThreads *t)
+{
+    if (g_atomic_int_add(&t->inside, -1) != 1)
+        return;
+    g_mutex_lock(&t->lock); /* closed, and this was the last one */
+    g_cond_signal(&t->left);
     g_mutex_unlock(&t->lock);
 }
 
@@ -70,22 +98,38 @@ work(gpointer data)
 
     g_free(data);
     for (;;) {
-        wait_for_loop(t, seen);
-        seen++;
+        seen = wait_for_loop(t, seen);
         if (g_atomic_int_get(&t->stop))
             return NULL;
+        if (!enter_loop(t))
+            continue;
         take_pieces(t, start.index);
-        g_atomic_int_add(&t->busy, -1);
+        leave_loop(t);
     }
 }
 
 static void
 start_loop(M2tThreads *t)
 {
-    g_atomic_int_set(&t->busy, t->count - 1);
+    g_atomic_int_set(&t->inside, OPEN);
     g_mutex_lock(&t->lock);
     g_atomic_int_inc(&t->loop);
     g_cond_broadcast(&t->wake);
+    g_mutex_unlock(&t->lock);
+}
+
+static void
+close_loop(M2tThreads *t)
+{
+    g_atomic_int_and((guint *) &t->inside, ~(guint) OPEN);
+    for (int i = 0; i < SPINS; i++) {
+        if (g_atomic_int_get(&t->inside) == 0)
+            return;
+        pause_cpu();
+    }
+    g_mutex_lock(&t->lock);
+    while (g_atomic_int_get(&t->inside) > 0)
+        g_cond_wait(&t->left, &t->lock);
     g_mutex_unlock(&t->lock);
 }
 
@@ -96,6 +140,7 @@ m2t_threads_new(int count)
 
     g_mutex_init(&t->lock);
     g_cond_init(&t->wake);
+    g_cond_init(&t->left);
     t->count = 1;
     t->worker = g_new0(GThread *, count);
     for (int i = 1; i < count; i++) {
@@ -123,6 +168,7 @@ m2t_threads_free(M2tThreads *t)
         g_thread_join(t->worker[i - 1]);
     g_free(t->worker);
     g_cond_clear(&t->wake);
+    g_cond_clear(&t->left);
     g_mutex_clear(&t->lock);
     g_free(t);
 }
@@ -148,9 +194,5 @@ m2t_threads_run(M2tThreads *t, int items, int grain, M2tTask task, void *data)
     g_atomic_int_set(&t->next, 0);
     start_loop(t);
     take_pieces(t, 0);
-    for (int i = 0; g_atomic_int_get(&t->busy) > 0; i++)
-        if (i < SPINS)
-            pause_cpu();
-        else
-            g_thread_yield(); /* the worker may be waiting for this very core */
+    close_loop(t);
 }

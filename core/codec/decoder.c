@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The decoder: decode_picture() is the list of the stages. Headers are read in the caller's thread and in order; what follows happens in the frame's own
- * memory, so that several can be decoded at the same time. Everything that comes from a stream is checked before it is used; a frame is checked whole,
+ * memory, so that several can be decoded at the same time: each takes over what it keeps as soon as the one before has its values. Everything that comes from a stream is checked before it is used; a frame is checked whole,
  * checksum and end of its data included, before a sample is written. */
 #include <m2t/m2t-decoder.h>
 
@@ -13,25 +13,33 @@
 #include <m2t/m2t-encoder.h>
 #include <string.h>
 
-/* One frame in flight. */
-typedef struct {
-    M2tCodec codec;            /* for the model and size of the sequence; zeros before the first */
-    M2tSynthesis synthesis;
-    M2tSliceReader *reader[M2T_SLICES_MAX];
-    M2tFrameHeader header;
-    M2tSliceBytes slice[M2T_SLICES_MAX]; /* behind their heads; without data where all tokens are kept */
-    M2tPicture picture;
-    gboolean shown;
-    guint damaged;             /* slices that are not what the encoder meant */
-    gint broken;               /* slices whose data turned out to be none */
-} FrameDecoder;
-
 /* What the next frame can lean on, slice by slice. */
 typedef struct {
     gboolean known;            /* a slice was decoded here, its checksum was @crc */
     guint32 crc;
     gboolean damaged;          /* something is missing in it, or in what it leans on */
 } SliceState;
+
+/* One frame in flight. */
+typedef struct _FrameDecoder FrameDecoder;
+struct _FrameDecoder {
+    M2tDecoder *decoder;       /* for its jobs */
+    M2tCodec codec;            /* for the model and size of the sequence; zeros before the first */
+    M2tSynthesis synthesis;
+    M2tSliceReader *reader[M2T_SLICES_MAX];
+    M2tFrameHeader header;
+    M2tSliceBytes slice[M2T_SLICES_MAX]; /* behind their heads; without data where all tokens are kept */
+    M2tKeptHead head[M2T_SLICES_MAX];
+    M2tPicture picture;
+    gboolean shown;
+    gint broken;               /* slices whose data turned out to be none */
+
+    /* In turn, when the frame before has them: */
+    const FrameDecoder *before; /* maybe this very one; NULL: there is none */
+    gboolean follows;          /* what is known of that one goes for this one */
+    SliceState state[M2T_SLICES_MAX];
+    guint damaged;             /* slices that are not what the encoder meant */
+};
 
 struct _M2tDecoder {
     M2tModel *model;           /* the only one allowed, or NULL */
@@ -41,7 +49,7 @@ struct _M2tDecoder {
     M2tFrameHeader sequence;   /* of the last key frame, if it has_sequence */
     FrameDecoder *frame;       /* [settings.frames] */
     FrameDecoder *last;        /* that was started, NULL if none was since the memory was taken */
-    SliceState state[M2T_SLICES_MAX];
+    gboolean forget;           /* the next frame does not follow that one */
     M2tJobs *jobs;
     M2tProfile profile;
     guint damaged;             /* slices of the frame finished last */
@@ -76,6 +84,8 @@ m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *settings, GError **er
     d->settings = common;
     d->max_samples = settings->max_samples ? settings->max_samples : (guint64) M2T_SIZE_MAX * M2T_SIZE_MAX;
     d->frame = g_new0(FrameDecoder, common.frames);
+    for (guint i = 0; i < common.frames; i++)
+        d->frame[i].decoder = d;
     d->jobs = m2t_jobs_new(common.frames, run_frame, d->frame, sizeof *d->frame);
     return d;
 }
@@ -126,7 +136,6 @@ open_codecs(M2tDecoder *d, M2tModel *model, const M2tVideoInfo *video, guint sli
             f->reader[slice] = m2t_slice_reader_new(f->codec.tables);
         m2t_synthesis_clear(&f->synthesis);
     }
-    memset(d->state, 0, sizeof d->state);
     return TRUE;
 }
 
@@ -340,18 +349,56 @@ decode_latents(FrameDecoder *f)
     return end_slices(f);
 }
 
+/* A slice is as it should be if it stands alone, or if what it leans on is what the encoder had. */
+static SliceState
+follow_state(SliceState before, guint32 crc, const M2tKeptHead *head)
+{
+    gboolean same = before.known && (before.crc & 0xFFFF) == head->reference;
+
+    return (SliceState) {TRUE, crc, head->leans && (before.damaged || !same)};
+}
+
+/* A slice whose tokens are all kept has no data either. */
+static gboolean
+is_missing(const FrameDecoder *f, guint i)
+{
+    return !f->slice[i].data && !f->head[i].leans;
+}
+
+/* What this frame makes of the one before, once that one is through here. Of a frame that is broken nothing is left: it keeps all, damaged. */
+static void
+take_values(FrameDecoder *f)
+{
+    M2tCodec *codec = &f->codec;
+
+    f->damaged = 0;
+    for (guint i = 0; i < f->header.slices; i++) {
+        SliceState before = f->follows ? f->before->state[i] : (SliceState) {FALSE};
+
+        f->state[i] = f->broken || is_missing(f, i) ? (SliceState) {.damaged = TRUE} : follow_state(before, f->slice[i].crc, &f->head[i]);
+        f->damaged += f->state[i].damaged;
+    }
+    if (f->broken)
+        memset(codec->kept, 1, (gsize) codec->geometry.token_rows * codec->geometry.token_columns);
+    if (f->before && f->before != f)
+        m2t_synthesis_keep(&f->synthesis, &f->before->synthesis, codec->kept);
+    m2t_synthesis_take(&f->synthesis, codec->latents, codec->kept, &codec->quant);
+}
+
 static void
 decode_picture(FrameDecoder *f)
 {
+    guint place = (guint) (f - f->decoder->frame);
+
     m2t_profile_begin(&f->codec.profile);
     m2t_quant_set(&f->codec.quant, f->header.q);
     f->broken = 0;
-    if (!decode_latents(f)) {
+    if (!decode_latents(f))
         f->broken = 1;
-        return;
-    }
-    m2t_synthesis_take(&f->synthesis, f->codec.latents, f->codec.kept, &f->codec.quant);
-    if (f->shown)
+    m2t_jobs_await_turn(f->decoder->jobs, place);
+    take_values(f);
+    m2t_jobs_end_turn(f->decoder->jobs, place);
+    if (f->shown && !f->broken)
         m2t_synthesis_run(&f->synthesis, &f->codec.quant, &f->picture);
     m2t_profile_end(&f->codec.profile, M2T_STAGE_SYNTHESIS);
 }
@@ -369,19 +416,19 @@ run_frame(gpointer data)
 
 /* Reads the head of slice @i, if there is one, and fills in which of its tokens are kept; what is missing is kept as well. */
 static gboolean
-open_slice(const M2tDecoder *d, FrameDecoder *f, guint i, M2tKeptHead *head, GError **error)
+open_slice(const M2tDecoder *d, FrameDecoder *f, guint i, GError **error)
 {
     int first = m2t_geometry_slice_token(&f->codec.geometry, (int) i), tokens = m2t_geometry_slice_token(&f->codec.geometry, (int) i + 1) - first;
     M2tSliceBytes *slice = &f->slice[i];
     guint8 *kept = f->codec.kept + first;
     const guint8 *at = d->slice[i].data;
 
-    *head = (M2tKeptHead) {FALSE, 0};
+    f->head[i] = (M2tKeptHead) {FALSE, 0};
     *slice = d->slice[i];
     memset(kept, at == NULL, tokens);
     if (!at || !d->header.inter)
         return TRUE;
-    if (!m2t_kept_read(&at, at + slice->size, kept, tokens, head)) {
+    if (!m2t_kept_read(&at, at + slice->size, kept, tokens, &f->head[i])) {
         g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "slice %u: the list of its tokens is damaged", i);
         return FALSE;
     }
@@ -395,52 +442,18 @@ open_slice(const M2tDecoder *d, FrameDecoder *f, guint i, M2tKeptHead *head, GEr
     return slice->size == 0;
 }
 
-/* A slice is as it should be if it stands alone, or if what it leans on is what the encoder had. */
-static SliceState
-follow_state(SliceState before, const M2tSliceBytes *slice, const M2tKeptHead *head)
-{
-    gboolean same = before.known && (before.crc & 0xFFFF) == head->reference;
-
-    if (!slice->data)
-        return (SliceState) {.damaged = TRUE};
-    return (SliceState) {TRUE, slice->crc, head->leans && (before.damaged || !same)};
-}
-
 static gboolean
-open_slices(M2tDecoder *d, FrameDecoder *f, GError **error)
+open_slices(const M2tDecoder *d, FrameDecoder *f, GError **error)
 {
-    f->damaged = 0;
-    for (guint i = 0; i < d->header.slices; i++) {
-        M2tKeptHead head;
-
-        if (!open_slice(d, f, i, &head, error))
-            return FALSE;
-        d->state[i] = follow_state(d->state[i], &d->slice[i], &head);
-        f->damaged += d->state[i].damaged;
-    }
-    return TRUE;
-}
-
-/* The frame before must be there, and whole, before anything is taken over from it. */
-static gboolean
-await_reference(M2tDecoder *d)
-{
-    gboolean needed = d->header.inter;
-
     for (guint i = 0; i < d->header.slices; i++)
-        needed = needed || !d->slice[i].data;
-    if (!needed || !d->last)
-        return FALSE;
-    m2t_jobs_settle(d->jobs);
-    if (d->last->broken)
-        memset(d->state, 0, sizeof d->state);
+        if (!open_slice(d, f, i, error))
+            return FALSE;
     return TRUE;
 }
 
 gboolean
 m2t_decoder_start(M2tDecoder *d, const M2tPicture *picture, GError **error)
 {
-    gboolean leans;
     FrameDecoder *f;
 
     g_return_val_if_fail(d && m2t_jobs_pending(d->jobs) < d->settings.frames, FALSE);
@@ -450,17 +463,17 @@ m2t_decoder_start(M2tDecoder *d, const M2tPicture *picture, GError **error)
     }
     d->open = FALSE;
     f = &d->frame[m2t_jobs_next(d->jobs)];
-    leans = await_reference(d);
     if (!open_slices(d, f, error)) {
-        memset(d->state, 0, sizeof d->state);
+        d->forget = TRUE;
         return FALSE;
     }
     f->header = d->header;
     f->shown = picture != NULL;
     f->picture = picture ? *picture : (M2tPicture) {0};
-    if (leans && d->last != f)
-        m2t_synthesis_keep(&f->synthesis, &d->last->synthesis, f->codec.kept);
+    f->before = d->last;
+    f->follows = d->last && !d->forget;
     d->last = f;
+    d->forget = FALSE;
     m2t_jobs_start(d->jobs);
     return TRUE;
 }
@@ -512,7 +525,7 @@ m2t_decoder_reset(M2tDecoder *d)
         m2t_jobs_finish(d->jobs);
     d->sequence.has_sequence = FALSE;
     d->open = FALSE;
-    memset(d->state, 0, sizeof d->state);
+    d->forget = TRUE;
 }
 
 const char *

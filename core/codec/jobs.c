@@ -7,12 +7,17 @@ typedef struct {
     GMutex lock;
     GCond changed;
     gint busy, stop;     /* atomic; they change under the lock */
+    guint64 number;      /* of all that were ever started */
     M2tJobTask task;
     gpointer data;
 } Job;
 
 struct _M2tJobs {
     guint count, first, pending;
+    guint64 started;
+    GMutex lock;         /* guards turn */
+    GCond next_turn;
+    guint64 turn;        /* the number of the job that has it */
     Job job[];
 };
 
@@ -54,6 +59,8 @@ m2t_jobs_new(guint count, M2tJobTask task, gpointer data, gsize size)
     M2tJobs *jobs = g_malloc0(sizeof *jobs + count * sizeof *jobs->job);
 
     jobs->count = count;
+    g_mutex_init(&jobs->lock);
+    g_cond_init(&jobs->next_turn);
     for (guint i = 0; i < count; i++) {
         Job *job = &jobs->job[i];
 
@@ -82,6 +89,8 @@ m2t_jobs_free(M2tJobs *jobs)
         g_cond_clear(&job->changed);
         g_mutex_clear(&job->lock);
     }
+    g_cond_clear(&jobs->next_turn);
+    g_mutex_clear(&jobs->lock);
     g_free(jobs);
 }
 
@@ -109,6 +118,7 @@ m2t_jobs_start(M2tJobs *jobs)
     Job *job = &jobs->job[m2t_jobs_next(jobs)];
 
     jobs->pending++;
+    job->number = jobs->started++;
     if (job->thread)
         set(job, &job->busy, TRUE);
     else
@@ -137,4 +147,22 @@ m2t_jobs_settle(M2tJobs *jobs)
 {
     for (guint i = 0; i < jobs->count; i++)
         wait_while(&jobs->job[i], TRUE);
+}
+
+void
+m2t_jobs_await_turn(M2tJobs *jobs, guint job)
+{
+    g_mutex_lock(&jobs->lock);
+    while (jobs->turn != jobs->job[job].number)
+        g_cond_wait(&jobs->next_turn, &jobs->lock);
+    g_mutex_unlock(&jobs->lock);
+}
+
+void
+m2t_jobs_end_turn(M2tJobs *jobs, guint job)
+{
+    g_mutex_lock(&jobs->lock);
+    jobs->turn = jobs->job[job].number + 1;
+    g_cond_broadcast(&jobs->next_turn);
+    g_mutex_unlock(&jobs->lock);
 }

@@ -403,6 +403,22 @@ with_damage(GBytes *packet, guint slice)
     return g_bytes_new_take(copy, g_bytes_get_size(packet));
 }
 
+/* With symbols of slice @slice that are none, although its checksum holds. */
+static GBytes *
+broken_inside(GBytes *packet, guint slice)
+{
+    M2tSliceBytes slices[M2T_SLICES_MAX];
+    M2tFrameHeader header;
+    const guint8 *data = find_slice(packet, slice, &header, slices);
+    g_autofree guint8 *copy = g_memdup2(data, slices[slice].size);
+    GByteArray *out = g_byte_array_new();
+
+    copy[slices[slice].size - 1] ^= 0x55;
+    slices[slice] = (M2tSliceBytes) {copy, slices[slice].size, m2t_crc32c(copy, slices[slice].size)};
+    m2t_frame_write(out, &header, slices);
+    return g_byte_array_free_to_bytes(out);
+}
+
 /* ---- whole streams ---- */
 
 static void
@@ -690,6 +706,56 @@ test_lost_frame(void)
     planes_clear(&out);
 }
 
+/* Decodes with as many in flight as can be. @damaged: slices, or -1 where the frame is broken. */
+static void
+decode_all(M2tDecoder *decoder, GPtrArray *packets, Planes *out, int *damaged)
+{
+    for (guint started = 0, finished = 0; finished < packets->len;)
+        if (started < packets->len && m2t_decoder_pending(decoder) < m2t_decoder_frames(decoder)) {
+            GBytes *packet = packets->pdata[started];
+
+            g_assert_true(m2t_decoder_open_frame(decoder, g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), NULL, NULL));
+            g_assert_true(m2t_decoder_start(decoder, &out[started++].picture, NULL));
+        } else {
+            gboolean good = m2t_decoder_finish(decoder, NULL);
+
+            damaged[finished++] = good ? (int) m2t_decoder_damaged(decoder) : -1;
+        }
+}
+
+/* Of a frame that is broken inside nothing is used: the next ones lean on what was before it, and say so, however many are in flight. */
+static void
+test_broken_frame(void)
+{
+    g_autoptr(GPtrArray) packets = encode_moving(6, FALSE);
+    g_autoptr(GBytes) broken = broken_inside(packets->pdata[2], 1);
+    int damaged[4][CLIP];
+    Planes whole[CLIP], out[4][CLIP];
+
+    decode_clip(packets, whole);
+    g_assert_true(leans(packets->pdata[3], 1));
+    g_bytes_unref(packets->pdata[2]);
+    packets->pdata[2] = g_steal_pointer(&broken);
+    for (guint frames = 1; frames < 4; frames++) {
+        g_autoptr(M2tDecoder) decoder = open_decoder(tiny, frames, frames);
+
+        for (int i = 0; i < CLIP; i++)
+            planes_init(&out[frames][i], WIDTH, HEIGHT);
+        decode_all(decoder, packets, out[frames], damaged[frames]);
+        for (int i = 0; i < CLIP; i++) {
+            g_assert_cmpint(damaged[frames][i], ==, damaged[1][i]);
+            g_assert_true(i == 2 || same(&out[frames][i], &out[1][i]));
+            g_assert_true(damaged[frames][i] || same(&out[frames][i], &whole[i]));
+            g_assert_cmpint(damaged[frames][i] == -1, ==, i == 2);
+            g_assert_true(damaged[frames][i] == 0 || (i > 1 && i < 6));
+        }
+        g_assert_cmpint(damaged[frames][3], >, 0);
+    }
+    for (guint frames = 1; frames < 4; frames++)
+        clear_clip(out[frames]);
+    clear_clip(whole);
+}
+
 /* With intra refresh every loss has healed when each slice has stood alone. */
 static void
 test_refresh_heals(void)
@@ -866,6 +932,7 @@ main(int argc, char **argv)
     g_test_add_func("/inter/lost-slice", test_lost_slice);
     g_test_add_func("/inter/damaged-slice", test_damaged_slice);
     g_test_add_func("/inter/lost-frame", test_lost_frame);
+    g_test_add_func("/inter/broken-frame", test_broken_frame);
     g_test_add_func("/inter/refresh-heals", test_refresh_heals);
     g_test_add_func("/inter/joins-late", test_joins_late);
     g_test_add_func("/inter/refresh-at-low-rate", test_refresh_at_low_rate);
