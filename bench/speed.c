@@ -325,13 +325,25 @@ require_backend(const char *name)
     exit(EXIT_ABSENT);
 }
 
+static M2tSpeedPreset
+read_preset(const char *name)
+{
+    static const char *const names[] = {[M2T_SPEED_PRESET_FAST] = "fast", [M2T_SPEED_PRESET_MEDIUM] = "medium", [M2T_SPEED_PRESET_SLOW] = "slow"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        if (g_str_equal(name, names[i]))
+            return (M2tSpeedPreset) i;
+    g_printerr("speed: no preset \"%s\"\n", name);
+    exit(EXIT_FAILURE);
+}
+
 static Setting
 read_setting(char **argv)
 {
     GError *error = NULL;
     Setting setting = {.backend = argv[2], .threads = MAX(atoi(argv[3]), 1), .frames = CLAMP(atoi(argv[4]), 1, M2T_FRAMES_MAX)};
 
-    setting.preset = g_str_equal(argv[5], "fast") ? M2T_SPEED_PRESET_FAST : M2T_SPEED_PRESET_MEDIUM;
+    setting.preset = read_preset(argv[5]);
     setting.quantizer = atof(argv[6]);
     setting.model = m2t_model_open(argv[1], &error);
     if (!setting.model)

@@ -25,12 +25,13 @@ STALL = 1       # seconds without a new picture
 # --- both ends ---
 
 class Endpoint:
-    """A pipeline, run until stop() or an error, and the memory that the process takes meanwhile."""
+    """A pipeline, run until stop() or an error, and the memory and the CPU time that the process takes meanwhile."""
 
     def __init__(self, line):
         self.pipeline = Gst.parse_launch(line)
         self.stopped = threading.Event()
         self.memory = []        # [seconds since the start, KiB]
+        self.cpu = []           # seconds at the first and at the last frame
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stopped.set())
 
@@ -40,6 +41,9 @@ class Endpoint:
             return Gst.PadProbeReturn.OK if result is None else result      # DROP is 0
         self.pipeline.get_by_name(element).get_static_pad(pad).add_probe(Gst.PadProbeType.BUFFER, called)
 
+    def on_frame(self):
+        self.cpu[1:] = [time.process_time()]
+
     def run(self):
         begin = time.monotonic()
         self.pipeline.set_state(Gst.State.PLAYING)
@@ -48,7 +52,7 @@ class Endpoint:
             error = error_of(self.pipeline.get_bus())
             self.memory.append([round(time.monotonic() - begin, 1), resident()])
         self.pipeline.set_state(Gst.State.NULL)
-        return {"memory": self.memory, "error": error}
+        return {"memory": self.memory, "cpu": self.cpu[-1] - self.cpu[0] if self.cpu else 0, "error": error}
 
 
 def resident():
@@ -126,6 +130,7 @@ def send(settings):
     def on_coded(buffer):
         nonlocal count
         count += 1
+        endpoint.on_frame()
         coded.append({"frame": round(buffer.pts * clips[0].rate / Gst.SECOND), "bits": buffer.get_size() * 8,
                       "key": not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT), "at": time.monotonic_ns()})
 
@@ -213,6 +218,7 @@ def receive(settings):
 
     def on_shown(buffer):
         number = numbers(buffer.pts)
+        endpoint.on_frame()
         playback.add(number, time.monotonic_ns(), buffer.has_flags(Gst.BufferFlags.CORRUPTED))
         shown.append({"frame": number, "at": time.monotonic_ns(), "received_at": received.pop(buffer.pts, None),
                       "corrupted": buffer.has_flags(Gst.BufferFlags.CORRUPTED), "pixels": pixels(buffer) if settings["quality"] else None})

@@ -5,9 +5,10 @@
     latency.py [--bitrate 1000] [--seconds 10] CLIP
 
 Sender and receiver are processes of one machine and share its clock, and its cores. A frame is delivered at its own time; if the encoder is still busy then,
-waiting is part of the latency. The sink's own waiting is not: it shows a picture when it comes, or when --latency (of the jitter buffer) is over, whichever
+waiting is part of the latency, and if both together take nearly all of the CPU time that there is, frames queue up in the receiver. The sink's own waiting is not: it shows a picture when it comes, or when --latency (of the jitter buffer) is over, whichever
 is later.
 """
+import os
 import statistics
 
 from network import Network, saved, settings_of, stream
@@ -38,14 +39,15 @@ def main():
     clip = load_clip(args.clips, args.size, args.rate)
     with Network() as network, saved([clip]) as clips:
         sent, received = stream(network, settings_of(args, network, clips, "m2t", round(args.seconds * clip.rate), latency=args.latency))
-    interval = 1000 / clip.rate
+    interval, count = 1000 / clip.rate, len(sent["frames"])
+    cpu = [1000 * end["cpu"] / (count - 1) for end in (sent, received)]
     rows = [{"stage": stage, "median_ms": statistics.median(times), "p95_ms": statistics.quantiles(times, n=20, method="inclusive")[-1], "max_ms": max(times),
              "intervals": statistics.median(times) / interval} for stage, times in stages_of(sent, received, clip.rate).items()]
     report(args, f"{clip.name}, {args.size}, {clip.rate:g} frames/s, model {args.model}, {args.bitrate} kbit/s, {len(received['shown'])} pictures; "
-           f"{network.description}",
+           f"CPU time {cpu[0]:.0f} + {cpu[1]:.0f} ms a frame of {interval * os.cpu_count():.0f}; {network.description}",
            ["stage", "ms: median", "95 %", "largest", "median in frame intervals"], rows,
            lambda row: [row["stage"], *(f"{row[key]:.1f}" for key in ("median_ms", "p95_ms", "max_ms")), f"{row['intervals']:.2f}"],
-           network=network.description)
+           network=network.description, cpu_ms=cpu)
 
 
 if __name__ == "__main__":

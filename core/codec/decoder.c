@@ -337,6 +337,7 @@ decode_latents(FrameDecoder *f)
         return FALSE;
     if (m2t_kept_all(codec->kept, codec->geometry.token_rows * codec->geometry.token_columns))
         return TRUE;
+    m2t_plan_select(&codec->prior.plan, codec->kept);
     for (step.group = 0; step.group < w->groups; step.group++) {
         m2t_prior_run(&codec->prior, &codec->quant, codec->latents, step.group, step.group);
         for (step.part = 0; step.part < w->parts; step.part++) {

@@ -469,6 +469,7 @@ code_latents(FrameEncoder *f)
         if (f->codec.kept[token])
             memset(f->codec.latents + token * latents, 0, latents * sizeof *f->codec.latents);
     if (!m2t_kept_all(f->codec.kept, count_tokens(f))) {
+        m2t_plan_select(&f->codec.prior.plan, f->codec.kept);
         choose(f);
         predict_latents(f);
         m2t_profile_end(profile, M2T_STAGE_PRIOR);

@@ -54,6 +54,7 @@ place_slots(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *g)
 {
     int n = 0;
 
+    plan->groups = prior->groups;
     for (int group = 0; group < prior->groups; group++) {
         plan->group_start[group] = n;
         for (int i = 0; i < g->slices; i++) {
@@ -113,6 +114,7 @@ m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prior, co
     plan->columns = (g->token_columns + M2T_WINDOW - 1) / M2T_WINDOW * M2T_WINDOW;
     plan->slots = plan->rows * plan->columns;
     plan->slot = m2t_arena_take(arena, plan->slots, sizeof *plan->slot);
+    plan->coded = m2t_arena_take(arena, plan->slots, sizeof *plan->coded);
     plan->slot_at = m2t_arena_take(arena, plan->slots, sizeof *plan->slot_at);
     plan->windows[M2T_LAYER_WINDOW] = (plan->rows / M2T_WINDOW) * (plan->columns / M2T_WINDOW);
     plan->windows[M2T_LAYER_SHIFTED] = (plan->rows / M2T_WINDOW + g->slices) * (plan->columns / M2T_WINDOW + 1);
@@ -124,6 +126,21 @@ void
 m2t_plan_make(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *g)
 {
     place_slots(plan, prior, g);
+    m2t_plan_select(plan, NULL);
     list_windows(plan, prior, g, M2T_LAYER_WINDOW);
     list_windows(plan, prior, g, M2T_LAYER_SHIFTED);
+}
+
+void
+m2t_plan_select(M2tPlan *plan, const guint8 *kept)
+{
+    int n = 0;
+
+    for (int group = 0; group < plan->groups; group++) {
+        plan->coded_start[group] = n;
+        for (int i = plan->group_start[group]; i < plan->group_start[group + 1]; i++)
+            if (plan->slot[i].token >= 0 && !(kept && kept[plan->slot[i].token]))
+                plan->coded[n++] = i;
+    }
+    plan->coded_start[plan->groups] = n;
 }

@@ -25,15 +25,20 @@ typedef struct {
     int slots;
     M2tSlot *slot;                  /* [slots] */
     gint32 *slot_at;                /* [rows][columns]: index into slot */
-    int group_start[M2T_GROUPS_MAX + 1];
+    int groups, group_start[M2T_GROUPS_MAX + 1];
+    gint32 *coded;                  /* [slots], by group: slots of the tokens that are coded in this frame */
+    int coded_start[M2T_GROUPS_MAX + 1];
     int windows[2];                 /* by kind of layer: plain windows, and shifted ones, which are cut at the edges */
     gint32 *window[2];              /* [windows][64]: the slots of a window by the coding order of their cells, -1 where it is cut */
 } M2tPlan;
 
 void m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prior, const M2tGeometry *geometry);
 
-/* Fills in what the layout made room for. */
+/* Fills in what the layout made room for. All tokens are coded. */
 void m2t_plan_make(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *geometry);
+
+/* From now on only tokens that are not @kept ([tokens], or NULL: none is) are coded. */
+void m2t_plan_select(M2tPlan *plan, const guint8 *kept);
 
 /* The first slot of a slice in a group; the slice after the last begins where the group ends. */
 static inline int

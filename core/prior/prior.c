@@ -11,7 +11,7 @@ typedef struct {
     const M2tQuant *quant;
     const gint16 *latents;
     int first, last;      /* groups that run */
-    int start;            /* first slot of theirs */
+    int start;            /* first slot of theirs; for the end of the last layer and the heads: first coded slot */
     int known;            /* groups whose latents may enter */
     int layer, part;
 } PriorRun;
@@ -126,17 +126,15 @@ attend(void *data, int begin, int end, int worker)
 }
 
 static void
-run_mlp(const PriorRun *run, M2tScratch *scratch, int first, int m)
+run_mlp(const PriorRun *run, M2tScratch *scratch, gint16 *stream, int m)
 {
     const M2tPrior *p = run->prior;
     const M2tKernels *kernels = p->context->kernels;
     const M2tLayerWeights *w = &p->context->net->model->prior.layer[run->layer];
     const M2tLayer *layer = &p->context->net->layer[run->layer];
-    int width = w->out.n;
-    gint16 *stream = p->stream + (gsize) first * width;
     M2tStore store = m2t_linear_store(scratch, &layer->fc1, w->fc1.bias, m);
 
-    kernels->norm8(stream, w->norm2, scratch->a, m, width);
+    kernels->norm8(stream, w->norm2, scratch->a, m, w->out.n);
     m2t_linear_sums(p->context, scratch, &layer->fc1, scratch->a, m);
     kernels->relu8(&store, scratch->b);
     m2t_linear_sums(p->context, scratch, &layer->fc2, scratch->b, m);
@@ -155,31 +153,58 @@ enter(void *data, int begin, int end, int worker)
     project_qkv(run, scratch, 0, first, m);
 }
 
-/* A layer from behind its attention to the next one's keys. */
+/* A layer from behind its attention on, for m rows. */
 static void
-run_layer(void *data, int begin, int end, int worker)
+end_layer(const PriorRun *run, M2tScratch *scratch, const gint8 *attended, gint16 *stream, int m)
+{
+    const M2tPrior *p = run->prior;
+    const M2tLinear *out = &p->context->net->layer[run->layer].out;
+    M2tStore store = m2t_linear_store(scratch, out, out->weights->bias, m);
+
+    m2t_linear_sums(p->context, scratch, out, attended, m);
+    p->context->kernels->add16(&store, stream);
+    run_mlp(run, scratch, stream, m);
+}
+
+/* To the next one's keys. */
+static void
+end_layer_of_slots(void *data, int begin, int end, int worker)
 {
     const PriorRun *run = data;
     const M2tPrior *p = run->prior;
     M2tScratch *scratch = &p->context->scratch[worker];
-    const M2tPriorWeights *prior = &p->context->net->model->prior;
-    const M2tLinear *out = &p->context->net->layer[run->layer].out;
-    int first = run->start + begin, m = end - begin, width = prior->width;
-    M2tStore store = m2t_linear_store(scratch, out, out->weights->bias, m);
+    gsize first = run->start + begin, width = p->context->net->model->prior.width;
 
-    m2t_linear_sums(p->context, scratch, out, p->attended + (gsize) first * width, m);
-    p->context->kernels->add16(&store, p->stream + (gsize) first * width);
-    run_mlp(run, scratch, first, m);
-    if (run->layer + 1 < prior->layers)
-        project_qkv(run, scratch, run->layer + 1, first, m);
-    else
-        p->context->kernels->norm16(p->stream + (gsize) first * width, prior->norm, p->state + (gsize) first * width, m, width);
+    end_layer(run, scratch, p->attended + first * width, p->stream + first * width, end - begin);
+    project_qkv(run, scratch, run->layer + 1, (int) first, end - begin);
+}
+
+/* The last layer, to the state of the heads. */
+static void
+end_layer_of_coded(void *data, int begin, int end, int worker)
+{
+    const PriorRun *run = data;
+    const M2tPrior *p = run->prior;
+    const M2tPriorWeights *prior = &p->context->net->model->prior;
+    M2tScratch *scratch = &p->context->scratch[worker];
+    gsize first = run->start + begin, width = prior->width;
+    gint16 *stream = (gint16 *) scratch->value;
+
+    for (int i = 0; i < end - begin; i++) {
+        gsize from = p->plan.coded[first + i] * width;
+
+        memcpy(scratch->b + i * width, p->attended + from, width);
+        memcpy(stream + i * width, p->stream + from, width * sizeof *stream);
+    }
+    end_layer(run, scratch, scratch->b, stream, end - begin);
+    p->context->kernels->norm16(stream, prior->norm, p->state + first * width, end - begin, (int) width);
 }
 
 void
 m2t_prior_run(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last)
 {
     const M2tPriorWeights *prior = &p->context->net->model->prior;
+    const M2tPlan *plan = &p->plan;
     PriorRun run = {p, quant, latents, first, last, .known = last};
     int slots;
 
@@ -187,13 +212,16 @@ m2t_prior_run(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int fir
         run.first = 0;
         run.last = prior->groups - 1;
     }
-    run.start = p->plan.group_start[run.first];
-    slots = p->plan.group_start[run.last + 1] - run.start;
+    run.start = plan->group_start[run.first];
+    slots = plan->group_start[run.last + 1] - run.start;
     m2t_threads_run(p->context->threads, slots, M2T_CHUNK, enter, &run);
-    for (; run.layer < prior->layers; run.layer++) {
-        m2t_threads_run(p->context->threads, p->plan.windows[prior->layer[run.layer].kind], WINDOWS, attend, &run);
-        m2t_threads_run(p->context->threads, slots, M2T_CHUNK, run_layer, &run);
+    for (; run.layer < prior->layers - 1; run.layer++) {
+        m2t_threads_run(p->context->threads, plan->windows[prior->layer[run.layer].kind], WINDOWS, attend, &run);
+        m2t_threads_run(p->context->threads, slots, M2T_CHUNK, end_layer_of_slots, &run);
     }
+    m2t_threads_run(p->context->threads, plan->windows[prior->layer[run.layer].kind], WINDOWS, attend, &run);
+    run.start = plan->coded_start[run.first];
+    m2t_threads_run(p->context->threads, plan->coded_start[run.last + 1] - run.start, M2T_CHUNK, end_layer_of_coded, &run);
 }
 
 /* Adds what the part before turned out to be to the state of the heads. */
@@ -211,7 +239,7 @@ take_step(const PriorRun *run, M2tScratch *scratch, int first, int m)
         gint8 *in = scratch->a + (gsize) i * k;
 
         kernels->narrow(p->state + (gsize) (first + i) * width, w->shift, in, width);
-        token_features(run, p->plan.slot[first + i].token, w->part_start[before], w->part_size[before], in + width);
+        token_features(run, p->plan.slot[p->plan.coded[first + i]].token, w->part_start[before], w->part_size[before], in + width);
     }
     m2t_linear_sums(p->context, scratch, fc1, scratch->a, m);
     kernels->relu8(&store, scratch->b);
@@ -233,9 +261,10 @@ predict(const PriorRun *run, M2tScratch *scratch, int first, int m)
     p->context->kernels->narrow(p->state + (gsize) first * w->width, w->shift, scratch->a, (gsize) m * w->width);
     m2t_linear_sums(p->context, scratch, head, scratch->a, m);
     for (int i = 0; i < m; i++) {
-        gsize at = (gsize) (first + i) * p->latents + channel;
+        int slot = p->plan.coded[first + i];
+        gsize at = (gsize) slot * p->latents + channel;
 
-        p->context->kernels->levels(&levels, scratch->sum + (gsize) i * 2 * n, head->weights->bias + group_of(&p->plan, first + i) * 2 * n,
+        p->context->kernels->levels(&levels, scratch->sum + (gsize) i * 2 * n, head->weights->bias + group_of(&p->plan, slot) * 2 * n,
                                     run->quant->mean_scale + channel, head->weights->scale + n, run->quant->size + channel, p->mean + at,
                                     p->level + at, n);
     }
@@ -256,9 +285,9 @@ run_heads(void *data, int begin, int end, int worker)
 void
 m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, int part)
 {
-    PriorRun run = {p, quant, latents, first, last, p->plan.group_start[first], .part = part};
+    PriorRun run = {p, quant, latents, first, last, p->plan.coded_start[first], .part = part};
 
-    m2t_threads_run(p->context->threads, p->plan.group_start[last + 1] - run.start, M2T_CHUNK, run_heads, &run);
+    m2t_threads_run(p->context->threads, p->plan.coded_start[last + 1] - run.start, M2T_CHUNK, run_heads, &run);
 }
 
 void

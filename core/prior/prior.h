@@ -3,7 +3,9 @@
  *
  * A decoder calls the functions below group after group. Where attention is masked (M2T), slots of a group only see their own and earlier
  * groups: keys and values of earlier groups stay in memory, and an encoder, which knows all latents, runs all groups at once; the numbers are the
- * same. Where only the input is masked (MT), all slots run for each group, with the latents of the groups before it, in both. */
+ * same. Where only the input is masked (MT), all slots run for each group, with the latents of the groups before it, in both.
+ *
+ * What comes behind the attention of the last layer is only done for tokens that are coded (m2t_plan_select()); their rows close up. */
 #ifndef M2T_PRIOR_H
 #define M2T_PRIOR_H
 
@@ -16,18 +18,18 @@ typedef struct {
     M2tPlan plan;
     int latents;
     gint16 *stream;                 /* [slots][width] */
-    gint16 *state;                  /* the same shape: what the heads read, called H in the document */
+    gint16 *state;                  /* [coded slots][width]: what the heads read, called H in the document */
     gint8 *qkv[M2T_LAYERS_MAX];     /* [slots][3 width] per layer */
     gint16 *cache[M2T_LAYERS_MAX];  /* [windows][M2T_CACHE(width)] per layer: keys and values by window */
     gint8 *attended;                /* [slots][width]: what attention gave */
-    gint32 *mean;                   /* [slots][latents], in 1/16 */
+    gint32 *mean;                   /* [slots][latents], in 1/16; of coded slots, as level */
     guint8 *level;                  /* [slots][latents] */
 } M2tPrior;
 
 void m2t_prior_layout(M2tPrior *prior, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);
 
 /* Groups @first...@last through the layers. Reads from @latents ([tokens][latents]) the groups @first - 1...@last - 1; where only the input is
- * masked, @first is @last and all groups before it are read. */
+ * masked, @first is @last and all groups before it are read. Kept tokens take part as they are, with latents of zero. */
 void m2t_prior_run(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last);
 
 /* Then, part after part: fills in mean and level of the channels of @part for these groups. Reads from @latents the part before, of the same tokens. */
