@@ -69,6 +69,7 @@ struct _GstM2tDec {
     gboolean format_stale; /* the output state does not follow @input_state yet */
     M2tVideoInfo header;   /* that the output state was made from */
     gboolean started;      /* a key frame has been opened */
+    gboolean sliced;       /* frames have more than one slice: what comes after a loss can be shown */
     gboolean refreshed;    /* slices are refreshed in turn, damage goes away by itself */
     gboolean has_number;   /* @number is the counter of the frame before */
     guint8 number;
@@ -396,6 +397,13 @@ gst_m2t_dec_is_too_late(GstM2tDec *self, GstVideoCodecFrame *frame)
     return qos;
 }
 
+/* A gap that is a loss. The frame behind it knows what it lacks, and need not be discarded as the base class would. */
+static gboolean
+gst_m2t_dec_handle_missing_data(GstVideoDecoder *base, GstClockTime timestamp, GstClockTime duration)
+{
+    return GST_M2T_DEC(base)->sliced || GST_VIDEO_DECODER_CLASS(parent_class)->handle_missing_data(base, timestamp, duration);
+}
+
 /* Begins to decode the frame that is open into frame->output_buffer. */
 static GstFlowReturn
 gst_m2t_dec_decode_into(GstM2tDec *self, Held *held)
@@ -444,9 +452,10 @@ gst_m2t_dec_decode(GstM2tDec *self, Held *held)
         ret = gst_m2t_dec_drain(GST_VIDEO_DECODER(self)); /* the base class counts errors up to the next good picture */
         return ret != GST_FLOW_OK ? ret : gst_m2t_dec_refuse(self, error);
     }
+    self->sliced = info.slices > 1;
     if (gst_m2t_dec_is_loss(self, frame->input_buffer, &info)) {
         GST_INFO_OBJECT(self, "frames were lost before frame %u", frame->system_frame_number);
-        if (info.slices == 1)
+        if (!self->sliced)
             return FLOW_DAMAGED;
         gst_m2t_dec_ask_for_key(self, frame);
     }
@@ -638,6 +647,7 @@ gst_m2t_dec_class_init(GstM2tDecClass *class)
     decoder_class->set_format = GST_DEBUG_FUNCPTR(gst_m2t_dec_set_format);
     decoder_class->decide_allocation = GST_DEBUG_FUNCPTR(gst_m2t_dec_decide_allocation);
     decoder_class->handle_frame = GST_DEBUG_FUNCPTR(gst_m2t_dec_handle_frame);
+    decoder_class->handle_missing_data = GST_DEBUG_FUNCPTR(gst_m2t_dec_handle_missing_data);
     decoder_class->sink_event = GST_DEBUG_FUNCPTR(gst_m2t_dec_sink_event);
     decoder_class->src_event = GST_DEBUG_FUNCPTR(gst_m2t_dec_src_event);
 }
