@@ -46,11 +46,12 @@ group_of(const M2tPlan *plan, int slot)
     return group;
 }
 
+static const gint16 zero[512]; /* as many latents as a model may have */
+
 /* Features of n channels of a token from @channel on; @token may be none, which has latents of zero. */
 static void
 token_features(const PriorRun *run, int token, int channel, int n, gint8 *out)
 {
-    static const gint16 zero[512]; /* as many latents as a model may have */
     const M2tPrior *p = run->prior;
     const gint16 *latent = token >= 0 ? run->latents + (gsize) token * p->latents + channel : zero;
 
@@ -66,6 +67,45 @@ is_masked(const PriorRun *run, const M2tSlot *slot)
     return slot->source == M2T_SOURCE_MASKED || w->group[w->source[slot->cell]] >= run->known;
 }
 
+/* What enters a slot. Kept tokens are zero, many coded ones are. */
+typedef enum { ENTERS_NOTHING, ENTERS_ZERO, ENTERS_VALUE } Entry;
+
+static Entry
+entry_of(const PriorRun *run, const M2tSlot *slot)
+{
+    const M2tPrior *p = run->prior;
+
+    if (is_masked(run, slot))
+        return ENTERS_NOTHING;
+    return slot->source < 0 || !memcmp(run->latents + (gsize) slot->source * p->latents, zero, p->latents * sizeof *zero) ? ENTERS_ZERO : ENTERS_VALUE;
+}
+
+/* The values that enter; slots share a row where nothing or zero does. -> how many rows; @row: of each slot */
+static int
+gather_features(const PriorRun *run, M2tScratch *scratch, int first, int m, guint8 *row)
+{
+    const M2tPrior *p = run->prior;
+    int k = p->context->net->embed.weights->k, n = 0, shared[] = {[ENTERS_NOTHING] = -1, [ENTERS_ZERO] = -1};
+
+    for (int i = 0; i < m; i++) {
+        const M2tSlot *slot = &p->plan.slot[first + i];
+        Entry entry = entry_of(run, slot);
+
+        if (entry != ENTERS_VALUE && shared[entry] >= 0) {
+            row[i] = (guint8) shared[entry];
+            continue;
+        }
+        if (entry != ENTERS_VALUE)
+            shared[entry] = n;
+        if (entry == ENTERS_NOTHING)
+            memset(scratch->a + (gsize) n * k, 0, k);
+        else
+            token_features(run, slot->source, 0, p->latents, scratch->a + (gsize) n * k);
+        row[i] = (guint8) n++;
+    }
+    return n;
+}
+
 /* Slot input: the value that enters, the cell, the quantizer. */
 static void
 embed(const PriorRun *run, M2tScratch *scratch, int first, int m)
@@ -74,16 +114,15 @@ embed(const PriorRun *run, M2tScratch *scratch, int first, int m)
     const M2tKernels *kernels = p->context->kernels;
     const M2tLinear *embed = &p->context->net->embed;
     const M2tPriorWeights *w = &p->context->net->model->prior;
-    int k = embed->weights->k;
-    M2tStore store = m2t_linear_store(scratch, embed, embed->weights->bias, m);
+    gint16 *rows = (gint16 *) scratch->value;
+    guint8 row[M2T_CHUNK];
+    int n = gather_features(run, scratch, first, m, row);
+    M2tStore store = m2t_linear_store(scratch, embed, embed->weights->bias, n);
 
+    m2t_linear_sums(p->context, scratch, embed, scratch->a, n);
+    kernels->to16(&store, rows);
     for (int i = 0; i < m; i++)
-        if (is_masked(run, &p->plan.slot[first + i]))
-            memset(scratch->a + (gsize) i * k, 0, k);
-        else
-            token_features(run, p->plan.slot[first + i].source, 0, p->latents, scratch->a + (gsize) i * k);
-    m2t_linear_sums(p->context, scratch, embed, scratch->a, m);
-    kernels->to16(&store, p->stream + (gsize) first * w->width);
+        memcpy(p->stream + (gsize) (first + i) * w->width, rows + (gsize) row[i] * w->width, w->width * sizeof *rows);
     for (int i = 0; i < m; i++) {
         const M2tSlot *slot = &p->plan.slot[first + i];
         gint16 *stream = p->stream + (gsize) (first + i) * w->width;

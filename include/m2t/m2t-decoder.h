@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 typedef struct _M2tDecoder M2tDecoder;
 
 typedef struct {
-    guint threads, frames; /* as in M2tEncoderSettings */
+    guint threads, frames; /* as in M2tEncoderSettings; here more than one frame pays for all streams */
     const char *backend;
     guint64 max_samples;  /* refuse larger pictures (luma samples); 0 (default): M2T_SIZE_MAX squared */
 } M2tDecoderSettings;
