@@ -75,7 +75,7 @@ over() {
             m2tenc model-file=live speed-preset=fast tune=zerolatency key-int-max=10 ! video/x-m2t,stream-format=byte-stream ! $1 &
         sender=$!
         sleep 2
-        timeout -s INT -k 20 6 gst-launch-1.0 -q -e $2 ! m2tparse ! filesink "location=$3"
+        timeout -s INT -k 20 6 gst-launch-1.0 -q -e $2 ! m2tparse ! filesink "location=$3" buffer-mode=unbuffered # srtsrc may end without EOS
     }
     kill $sender
     wait $sender
