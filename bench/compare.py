@@ -237,10 +237,11 @@ def draw(rows, target, path):
     figure, axis = plt.subplots(figsize=(9, 6))
     shown = sorted((row for row in rows if row["bpp_at_target"]), key=lambda row: row["encode_frames_s"])
     inter = [row for row in shown if row["pictures"] != "intra"]
+    ours = [row for row in shown if row["name"].startswith("libm2t")]
     for row in shown:
-        ours, point = row["name"].startswith("libm2t"), (row["encode_frames_s"], row["bpp_at_target"])
-        below = ours or row in inter[::2]   # so that names stay apart
-        axis.scatter(*point, s=60, color="C3" if ours else "C7" if row in inter else "C0")
+        point = row["encode_frames_s"], row["bpp_at_target"]
+        below = row in ours[::2] + inter[::2]   # so that names stay apart
+        axis.scatter(*point, s=60, color="C3" if row in ours else "C7" if row in inter else "C0")
         axis.annotate(row["name"].replace(", zerolatency", "") + (" (inter)" if row in inter else ""), point, xytext=(0, -13 if below else 7),
                       textcoords="offset points", ha="center", fontsize=8)
     axis.set_xscale("log")
