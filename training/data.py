@@ -72,6 +72,14 @@ def from_real(x, h, w):
             byte(join(x[:, 80:], 4) / CHROMA)[:ch, :cw])
 
 
+def crop(pictures, size, rng, others=(), share=0.0):
+    """Planes of a random piece of size × size luma samples of a random picture, with the chance `share` one of `others`."""
+    source = others if share and rng.random() < share else pictures
+    planes = source[rng.integers(len(source))]
+    top, left = (rng.integers((side - size) // 2 + 1) for side in planes[0].shape)
+    return [planes[0][2 * top:2 * top + size, 2 * left:2 * left + size], *(c[top:top + size // 2, left:left + size // 2] for c in planes[1:])]
+
+
 def crops(pictures, count, size, rng, others=(), share=0.0):
     """`count` random crops of size × size luma samples, flipped and transposed at random -> (count, 96, size/8, size/8)
 
@@ -79,11 +87,7 @@ def crops(pictures, count, size, rng, others=(), share=0.0):
     """
     batch = []
     for _ in range(count):
-        source = others if share and rng.random() < share else pictures
-        planes = source[rng.integers(len(source))]
-        top, left = (rng.integers((side - size) // 2 + 1) for side in planes[0].shape)
-        cut = [planes[0][2 * top:2 * top + size, 2 * left:2 * left + size],
-               *(c[top:top + size // 2, left:left + size // 2] for c in planes[1:])]
+        cut = crop(pictures, size, rng, others, share)
         if rng.random() < 0.5:
             cut = [c[:, ::-1] for c in cut]
         if rng.random() < 0.5:

@@ -48,7 +48,7 @@ def integer_picture(codec, planes, q):
     """-> bits, decoded planes"""
     h, w = planes[0].shape
     q4 = round(4 * q)
-    y = codec.encode(data.pad(planes), q4)
+    y = codec.choose(codec.encode(data.pad(planes), q4), q4)
     rate = codec.picture_bits(y, *codec.prior(y, q4))
     y_, u, v = codec.decode(y, q4)
     return rate, (y_[:h, :w], u[:(h + 1) // 2, :(w + 1) // 2], v[:(h + 1) // 2, :(w + 1) // 2])
@@ -107,7 +107,7 @@ def main():
         codec.skip = codec.skip if args.skip is None else args.skip
         code = lambda planes, q: integer_picture(codec, planes, q)
     else:
-        net, _ = export.load(args.model)
+        net = export.load(args.model)[0]
         code = lambda planes, q: float_picture(net, planes, q)
     pictures = curves(code, args.pictures, args.q)
     for row in mean_rows(pictures):

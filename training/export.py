@@ -5,7 +5,8 @@
 
 Every linear layer y = W x + b becomes integers: with `columns` the real value of one step of each input and `out`
 that of each output, W·columns is rounded to 8 bits with one step per row, the bias is rounded in the unit of the sum,
-and scale = step / out. Scales come from the checkpoint (quantisation-aware training) or are measured on the spot.
+and scale = step / out. Scales come from the checkpoint (quantisation-aware training) or are measured on the spot. So do the
+frequencies of the entropy coder (entropy.py), or they are those of Gaussians.
 """
 import argparse
 import hashlib
@@ -199,11 +200,15 @@ def entropy_tables():
         edges = np.arange(-r, r + 2) - 0.5
         for fraction in range(-8, 8):
             cumulative = gauss((edges - fraction / 16) / sigma)
-            p = np.append(np.diff(cumulative), cumulative[0] + 1 - cumulative[-1])
-            table = np.maximum(1, np.floor(p * (32768 - len(p)) + 0.5)).astype(np.int64)
-            table[np.argmax(table)] += 32768 - table.sum()
-            tables.append(table)
+            tables.append(frequencies(np.append(np.diff(cumulative), cumulative[0] + 1 - cumulative[-1])))
     return radius, raw, np.concatenate(tables)
+
+
+def frequencies(p):
+    """Probabilities -> integers of at least 1 that sum to 32768"""
+    table = np.maximum(1, np.floor(p * (32768 - len(p)) + 0.5)).astype(np.int64)
+    table[np.argmax(table)] += 32768 - table.sum()
+    return table
 
 
 def identity(tensors):
@@ -246,8 +251,8 @@ def graph(config: Config, name, skip):
 
 
 @torch.no_grad()
-def tensors_of(net: Codec, scales, name='standard', skip=SKIP):
-    """All tensors of the model file."""
+def tensors_of(net: Codec, scales, name='standard', skip=SKIP, frequency=None):
+    """All tensors of the model file. `frequency`: what entropy.py counted, instead of Gaussians."""
     w = Writer()
     text = json.dumps(graph(net.config, name, skip), separators=(',', ':')).encode()
     w.put('graph', np.frombuffer(text, np.uint8), 'uint8')
@@ -256,19 +261,19 @@ def tensors_of(net: Codec, scales, name='standard', skip=SKIP):
     w.put('igain', octaves(net.igain - math.log(STEP * LATENT)), 'int32')
     write_transforms(w, net, scales)
     write_prior(w, net, scales)
-    radius, raw, frequency = entropy_tables()
+    radius, raw, gaussian = entropy_tables()
     w.put('entropy.radius', radius, 'int32')
     w.put('entropy.raw', raw, 'int32')
-    w.put('entropy.frequency', frequency, 'uint16')
+    w.put('entropy.frequency', gaussian if frequency is None else frequency, 'uint16')
     return w.tensors
 
 
 def load(path):
-    """-> network with the averaged weights of a checkpoint, its scales or None"""
+    """-> network with the averaged weights of a checkpoint, its scales or None, its frequencies or None"""
     checkpoint = torch.load(path, map_location='cpu', weights_only=False)
     net = Codec(Config(**checkpoint['config']))
     net.load_state_dict({k: v.float() for k, v in checkpoint['ema'].items()})
-    return net.eval(), checkpoint.get('scales')
+    return net.eval(), checkpoint.get('scales'), checkpoint.get('frequency')
 
 
 def main():
@@ -281,10 +286,10 @@ def main():
     parser.add_argument('--note', action='append', default=[], metavar='KEY=TEXT', help='metadata of the file')
     args = parser.parse_args()
     torch.set_num_threads(1)
-    net, scales = load(args.checkpoint)
+    net, scales, frequency = load(args.checkpoint)
     if scales is None:
         scales = quantise.calibrate(net, data.load_pictures(args.train))
-    tensors = tensors_of(net, scales, args.name, args.skip)
+    tensors = tensors_of(net, scales, args.name, args.skip, frequency)
     print('identity', write_file(args.model, tensors, dict(note.split('=', 1) for note in args.note)))
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 import data
+from model import ERROR_WORTH
 
 NUMPY = {'I8': np.int8, 'U8': np.uint8, 'I16': np.int16, 'U16': np.uint16, 'I32': np.int32, 'F32': np.float32}
 
@@ -132,7 +133,7 @@ class IntegerCodec:
         return F.pixel_shuffle(x.permute(2, 0, 1)[None], 2)[0].permute(1, 2, 0)
 
     def encode(self, planes, q4):
-        """planes of sizes that are multiples of 16 -> y (TH, TW, L)"""
+        """planes of sizes that are multiples of 16 -> latents before rounding (TH, TW, L)"""
         real = data.patches(*(torch.from_numpy(np.array(c, np.float32))[None] for c in planes))[0].permute(1, 2, 0)
         p = (real - 128).clamp_min(-127)
         x = to16(self.scaled('analysis.in', p, bias=self.interpolate('analysis.in.bias', q4)))
@@ -143,7 +144,16 @@ class IntegerCodec:
             x = self.block(f'analysis.block16.{i}', x)
         t = rnd(self.scaled('analysis.out', x, wide=True))
         s = rnd(self.scaled('analysis.shortcut', self.unshuffle(p)))
-        return rnd((s + t) * self.exp2(self.interpolate('gain', q4))).clamp(-16383, 16383)
+        return ((s + t) * self.exp2(self.interpolate('gain', q4))).clamp(-16383, 16383)
+
+    def choose(self, real, q4):
+        """Rounding as the encoder does it (core/quant/choose.c): real (TH, TW, L) -> y"""
+        y = rnd(real)
+        other = y + torch.where(real < y, -1.0, 1.0)
+        mean, level = self.prior(y, q4)
+        cheaper = torch.where(level < self.skip, (y != 0) & (other == 0), (16 * other - mean).abs() < (16 * y - mean).abs())
+        saved = self.price(y, mean, level) - self.price(other, mean, level)
+        return torch.where(cheaper & (saved > ERROR_WORTH * (1 - 2 * (real - y).abs())), other, y)
 
     def decode(self, y, q4):
         """-> planes"""
@@ -249,20 +259,23 @@ class IntegerCodec:
         return crop(means), crop(levels)
 
     # section 7
-    def bits(self, y, mean, level):
-        """Bits of every latent: (coded, exceptions), as if it were coded or not coded."""
-        y = y.long()
-        k, r = self.raw[level], self.radius[level]
+    def entries(self, y, mean, level):
+        """-> fraction (−8…7) and value relative to the mean of every latent, in units of 2^raw"""
+        k = self.raw[level]
         a = mean - 8 * ((1 << k) - 1)
         m = (a + (8 << k)) >> (k + 4)
-        v, fraction = (y >> k) - m, (a >> k) - 16 * m
+        return (a >> k) - 16 * m, (y.long() >> k) - m
+
+    def price(self, y, mean, level):
+        """Bits of every latent."""
+        fraction, v = self.entries(y, mean, level)
+        r = self.radius[level]
         escape = v.abs() > r
         entry = torch.where(escape, 2 * r + 1, v + r)
         table = self.starts[level] + (fraction + 8) * (2 * r + 2)
         over = torch.where(escape, v.abs() - r, torch.ones_like(v)).double().log2().floor()
-        coded = self.cost[table + entry] + k + torch.where(escape, 6 + over, torch.zeros(()).double())
-        return coded, (y != 0) * 26.0
+        coded = self.cost[table + entry] + self.raw[level] + torch.where(escape, 6 + over, torch.zeros(()).double())
+        return torch.where(level < self.skip, (y != 0) * 26.0, coded)
 
-    def picture_bits(self, y, mean, level, skip=None):
-        coded, exception = self.bits(y, mean, level)
-        return torch.where(level < (self.skip if skip is None else skip), exception, coded).sum().item() + 8 * 40
+    def picture_bits(self, y, mean, level):
+        return self.price(y, mean, level).sum().item() + 8 * 40

@@ -22,6 +22,7 @@ CHROMA = math.sqrt(2 / 3)      # brings chroma patches to the weight the metric 
 STEP = 255 / 14                # latents are in steps of 14 grey levels at gain 1: short-cut weights stay orthonormal
 SIGMA_FLOOR = 0.06             # added to every scale
 LOG_SCALE_LIMIT = 5.0          # head output, nats
+ERROR_WORTH = 9.0              # bits per squared step, see Codec.choose()
 WINDOW = 8                     # tokens
 GROUPS = (1, 3, 5, 7, 9, 11, 13, 15)
 
@@ -370,6 +371,18 @@ class Codec(nn.Module):
         igain = (interpolate(self.igain, q).exp() / STEP)[:, :, None, None]
         return self.synthesis(y * igain, q)
 
+    @torch.no_grad()
+    def choose(self, y, q, inside):
+        """Rounding as the encoder does it (core/quant/choose.c): a latent takes the integer on its other side where that is nearer to
+        the mean and the bits saved are worth the larger error."""
+        nearest = y.round()
+        mean, log_scale = self.prior(nearest * inside, q)
+        sigma = log_scale.exp() + SIGMA_FLOOR
+        other = nearest + torch.where(y < nearest, -1.0, 1.0)
+        saved = bits(nearest, mean, sigma) - bits(other, mean, sigma)
+        change = ((other - mean).abs() < (nearest - mean).abs()) & (saved > ERROR_WORTH * (1 - 2 * (y - nearest).abs()))
+        return torch.where(change, other, nearest)
+
     def forward(self, patches, q, coded=None):
         """-> reconstruction, bits (B, L, H, W). `coded` (B, 1, H, W): 0 where a cell stands outside the token grid:
         the prior sees zeros there and no bits are spent.
@@ -378,9 +391,9 @@ class Codec(nn.Module):
         symbols it will code. Only the rate's gradient to the latents themselves comes from the smooth stand-in,
         uniform noise in place of rounding."""
         y = self.encode(patches, q)
-        rounded = y + (y.round() - y).detach()
-        seen = rounded if coded is None else rounded * coded
-        mean, log_scale = self.prior(seen, q)
+        inside = torch.ones(()) if coded is None else coded
+        rounded = y + (self.choose(y.detach(), q, inside) - y).detach()
+        mean, log_scale = self.prior(rounded * inside, q)
         sigma = log_scale.exp() + SIGMA_FLOOR
         rate = bits(rounded.detach(), mean, sigma)
         if self.training:

@@ -147,7 +147,7 @@ def measure(net, args):
 
 @torch.no_grad()
 def export_prior(args):
-    net, _ = export.load(os.path.join(args.out, 'checkpoint.pt'))
+    net = export.load(os.path.join(args.out, 'checkpoint.pt'))[0]
     tensors = export.tensors_of(net, quantise.calibrate(net, data.load_pictures(args.train)[::args.held_out // 2]), args.name)
     chosen = {name: t for name, t in tensors.items() if name == 'graph' or name.startswith('prior.')}
     export.write_file(os.path.join(args.out, args.name + '.prior'), chosen, {'content': 'prior only'})
@@ -170,7 +170,7 @@ def main():
     parser.add_argument('--held-out', type=int, default=25)
     args = parser.parse_intermixed_args()
     torch.set_num_threads(1)
-    codec, _ = export.load(args.codec)
+    codec = export.load(args.codec)[0]
     if args.what == 'latents':
         return cache(codec, args)
     os.makedirs(args.out, exist_ok=True)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The entropy coder's tables from what is really coded: counts on training pictures in place of Gaussians.
+
+    python3 entropy.py CHECKPOINT --train FOLDER [--structured FOLDER]
+
+Errors of the prediction have longer tails than a Gaussian, and the encoder's choices (IntegerCodec.choose) make zero errors
+more frequent. The frequencies are put into the checkpoint, which has to have scales, and export.py writes them to the model file. Choices
+depend on what symbols cost, so the counting is done twice, the second time with the tables of the first.
+"""
+import argparse
+import os
+
+import numpy as np
+import torch
+
+import data
+import export
+import integer
+
+CROP = 512
+PRIOR_COUNT = 256          # so many symbols of a Gaussian are added to the counts of every table
+
+
+@torch.no_grad()
+def count(codec, crops, q4s):
+    """Coded symbols: one array (16, 2·radius + 2) per level."""
+    counts = [np.zeros((16, 2 * r + 2), np.int64) for r in codec.radius.tolist()]
+    for planes, q4 in zip(crops, q4s):
+        y = codec.choose(codec.encode(planes, q4), q4)
+        mean, level = codec.prior(y, q4)
+        fraction, v = codec.entries(y, mean, level)
+        r = codec.radius[level]
+        entry = torch.where(v.abs() > r, 2 * r + 1, v + r)
+        for i in range(codec.skip, codec.levels):
+            here = level == i
+            cell = (fraction[here] + 8) * counts[i].shape[1] + entry[here]
+            counts[i] += torch.bincount(cell, minlength=counts[i].size).numpy().reshape(counts[i].shape)
+    return counts
+
+
+def mirrored(table):
+    """An error of v − fraction/16 is as likely as its negative: (16, 2R + 2) -> the same with the opposite sign"""
+    mirror = np.empty_like(table)
+    mirror[1:, :-1], mirror[1:, -1] = table[:0:-1, -2::-1], table[:0:-1, -1]             # −v at −fraction
+    mirror[0, :-2], mirror[0, -2], mirror[0, -1] = table[0, -3::-1], 0, table[0, -2:].sum()      # −8 has no opposite: −v − 1 there
+    return mirror
+
+
+def fit(counts, gaussian):
+    """-> frequencies of all tables"""
+    tables, at = [], 0
+    for level in counts:
+        for row in level + mirrored(level):
+            p = gaussian[at:at + len(row)] / 32768
+            tables.append(export.frequencies((row + PRIOR_COUNT * p) / (row.sum() + PRIOR_COUNT)))
+            at += len(row)
+    return np.concatenate(tables)
+
+
+def cost(counts, frequency):
+    """Bits of the counted entries."""
+    return (np.concatenate([c.ravel() for c in counts]) * (15 - np.log2(frequency))).sum()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint')
+    parser.add_argument('--train', required=True, help='folder of pictures')
+    parser.add_argument('--structured', help='folder of pictures drawn by structured.py')
+    parser.add_argument('--share', type=float, default=0.25, help='share of the crops that come from them')
+    parser.add_argument('--crops', type=int, default=200)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(1)
+    pictures = data.load_pictures(args.train, CROP)
+    structured = data.load_pictures(args.structured, CROP) if args.structured else []
+    crops = [data.crop(pictures, CROP, rng, structured, args.share if structured else 0) for _ in range(args.crops)]
+    q4s = rng.integers(0, 253, args.crops).tolist()
+    net, scales, _ = export.load(args.checkpoint)
+    frequency = gaussian = export.entropy_tables()[2]
+    for _ in range(2):
+        codec = integer.IntegerCodec(export.tensors_of(net, scales, frequency=frequency))
+        counts = count(codec, crops, q4s)
+        frequency = fit(counts, gaussian)
+        print(f'{(cost(counts, frequency) / cost(counts, gaussian) - 1) * 100:+.2f} % bits against Gaussians')
+    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=False)
+    torch.save({**checkpoint, 'frequency': frequency.astype(np.uint16)}, args.checkpoint + '.part')
+    os.replace(args.checkpoint + '.part', args.checkpoint)
+
+
+if __name__ == '__main__':
+    main()
