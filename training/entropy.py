@@ -68,7 +68,7 @@ def main():
     parser.add_argument('--train', required=True, help='folder of pictures')
     parser.add_argument('--structured', help='folder of pictures drawn by structured.py')
     parser.add_argument('--share', type=float, default=0.25, help='share of the crops that come from them')
-    parser.add_argument('--crops', type=int, default=200)
+    parser.add_argument('--crops', type=int, default=120)
     args = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(1)

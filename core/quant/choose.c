@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Rate-distortion optimised rounding. Taking the integer on the other side of a latent that lies r from the nearest one adds 1 - 2|r| to the squared
- * error, in steps. What a squared step is worth in bits follows from the slope at which the codec works: 6 / ln 2 = 8.7 if all latents had many bits each. Most
- * have less than one; measured on Kodak, 16 is best and saves 2.2 % of the bits; 11 saves 1.8 %. */
+ * error, in steps. */
 #include "quant/choose.h"
-#include "entropy/cost.h"
 
-#define REST_ONE 128                      /* unit of rest */
-#define ERROR_WORTH (16 * M2T_COST_BIT)   /* of one squared step */
+#define REST_ONE 128 /* unit of rest */
 
 static void
 replace(gint16 *latent, gint8 *rest, int other)
@@ -18,7 +15,7 @@ replace(gint16 *latent, gint8 *rest, int other)
 void
 m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gint8 *rest, gint16 *latent, int n, int scanty)
 {
-    int skip = m2t_entropy_skip(tables), worth = 2 * ERROR_WORTH / (2 + scanty);
+    int skip = m2t_entropy_skip(tables), worth = 2 * M2T_ERROR_WORTH / (2 + scanty);
 
     for (int i = 0; i < n; i++) {
         int other = latent[i] + (rest[i] < 0 ? -1 : 1), worse, saved;
@@ -32,16 +29,15 @@ m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint
     }
 }
 
-/* Had latents a Laplace distribution of their usual size, one that is rare would cost log2(e) / size bits more than zero, worth 0.045 / size by the rule
- * above. Measured on six training pictures, 0.04 is best and saves 1.3 % of the bits (one limit for all, 0.55, saves 0.9 %, knowing the costs 2.2 %). The limit of the
- * limit is for pictures that have what is usually rare. */
+/* Had latents a Laplace distribution of their usual size, one that is rare would cost log2(e) / size bits more than zero, worth 0.08 / size in steps by the
+ * rule above. The limit of the limit is for pictures that have what is usually rare. */
 void
 m2t_quant_choose_small(const float *feature, gint8 *rest, gint16 *latent, int n, int scanty)
 {
     float wider = 1 + scanty / 32.0f;
 
     for (int i = 0; i < n; i++) {
-        float limit = MIN(0.5f * REST_ONE + feature[i] * (0.04f / 16 * REST_ONE), 0.75f * REST_ONE);
+        float limit = MIN(0.5f * REST_ONE + feature[i] * (0.08f / 16 * REST_ONE), 0.75f * REST_ONE);
 
         if (latent[i] && (float) ABS(REST_ONE * latent[i] + rest[i]) < limit * wider)
             replace(&latent[i], &rest[i], 0);

@@ -4,7 +4,12 @@
 #ifndef M2T_QUANT_CHOOSE_H
 #define M2T_QUANT_CHOOSE_H
 
+#include "entropy/cost.h"
 #include "entropy/slice.h"
+
+/* What an encoder pays for an error of one step, squared. Where latents have many bits each, the slope at which the codec works makes it 6 / ln 2 = 8.7 bits.
+ * The models are trained with latents chosen so (training/model.py). */
+#define M2T_ERROR_WORTH (9 * M2T_COST_BIT)
 
 /* Where even the coarsest quantizer takes too many bits, more latents give way, by up to so many steps; each has about the effect of a quarter step of the
  * quantizer. */

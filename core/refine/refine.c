@@ -2,13 +2,12 @@
 /* Rounds in which half of the latents may move, like the fields of a chessboard: neighbours that saw the same error would both mend it. Measured on crops of Kodak with
  * the live model, four such rounds save 2.5 % of the bits beyond one choice by cost; the true gradient of the synthesis would save 2.9 %. */
 #include "refine/refine.h"
-#include "entropy/cost.h"
+#include "quant/choose.h"
 
 #include <string.h>
 
 #define REST_ONE 128                     /* unit of rest */
 #define OFF_MAX (256 * REST_ONE)         /* more makes no difference, and products stay in 32 bits */
-#define ERROR_WORTH (9 * M2T_COST_BIT)   /* of a squared step: 8.7 bits by theory (choose.c), measured is the same between 8 and 9.5 */
 
 static gsize
 count_latents(const M2tRefine *r)
@@ -85,7 +84,7 @@ gain_of(const M2tEntropyTables *tables, gint32 mean, guint8 level, int now, int 
 void
 m2t_refine_token(const M2tRefine *r, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int round, int scanty, gint16 *latents)
 {
-    int n = r->analysis.context->net->model->latents, columns = r->analysis.geometry.token_columns, worth = 2 * ERROR_WORTH / (2 + scanty);
+    int n = r->analysis.context->net->model->latents, columns = r->analysis.geometry.token_columns, worth = 2 * M2T_ERROR_WORTH / (2 + scanty);
     int token = (int) (at / n);
 
     for (int i = (token / columns + token % columns + round) & 1; i < n; i += 2) {

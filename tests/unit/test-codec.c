@@ -409,7 +409,7 @@ test_no_allocation(void)
     planes_clear(&out);
 }
 
-/* 0.52 stays where a latent usually is 8, and becomes zero where it usually is 1 (limit 0.54); 0.6 needs 0.25 (0.66). 0.84 always stays. */
+/* 0.52 stays where a latent usually is 8 (limit 0.51), and becomes zero where it usually is 1 (0.58); 0.6 needs 0.25 (0.75). 0.84 always stays. */
 static void
 test_small_latents(void)
 {
