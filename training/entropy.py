@@ -18,7 +18,7 @@ import export
 import integer
 
 CROP = 512
-PRIOR_COUNT = 256          # so many symbols of a Gaussian are added to the counts of every table
+GAUSSIAN_COUNT = 256       # so many symbols of a Gaussian are added to the counts of every table
 
 
 @torch.no_grad()
@@ -28,9 +28,7 @@ def count(codec, crops, q4s):
     for planes, q4 in zip(crops, q4s):
         y = codec.choose(codec.encode(planes, q4), q4)
         mean, level = codec.prior(y, q4)
-        fraction, v = codec.entries(y, mean, level)
-        r = codec.radius[level]
-        entry = torch.where(v.abs() > r, 2 * r + 1, v + r)
+        fraction, entry, _ = codec.entries(y, mean, level)
         for i in range(codec.skip, codec.levels):
             here = level == i
             cell = (fraction[here] + 8) * counts[i].shape[1] + entry[here]
@@ -52,7 +50,7 @@ def fit(counts, gaussian):
     for level in counts:
         for row in level + mirrored(level):
             p = gaussian[at:at + len(row)] / 32768
-            tables.append(export.frequencies((row + PRIOR_COUNT * p) / (row.sum() + PRIOR_COUNT)))
+            tables.append(export.frequencies((row + GAUSSIAN_COUNT * p) / (row.sum() + GAUSSIAN_COUNT)))
             at += len(row)
     return np.concatenate(tables)
 

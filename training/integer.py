@@ -260,21 +260,20 @@ class IntegerCodec:
 
     # section 7
     def entries(self, y, mean, level):
-        """-> fraction (−8…7) and value relative to the mean of every latent, in units of 2^raw"""
-        k = self.raw[level]
+        """-> of every latent: fraction of its mean (−8…7), entry of the table, and by how much an escape leaves the table, else 0"""
+        k, r = self.raw[level], self.radius[level]
         a = mean - 8 * ((1 << k) - 1)
         m = (a + (8 << k)) >> (k + 4)
-        return (a >> k) - 16 * m, (y.long() >> k) - m
+        v = (y.long() >> k) - m
+        beyond = (v.abs() - r).clamp(min=0)
+        return (a >> k) - 16 * m, torch.where(beyond > 0, 2 * r + 1, v + r), beyond
 
     def price(self, y, mean, level):
         """Bits of every latent."""
-        fraction, v = self.entries(y, mean, level)
-        r = self.radius[level]
-        escape = v.abs() > r
-        entry = torch.where(escape, 2 * r + 1, v + r)
-        table = self.starts[level] + (fraction + 8) * (2 * r + 2)
-        over = torch.where(escape, v.abs() - r, torch.ones_like(v)).double().log2().floor()
-        coded = self.cost[table + entry] + self.raw[level] + torch.where(escape, 6 + over, torch.zeros(()).double())
+        fraction, entry, beyond = self.entries(y, mean, level)
+        table = self.starts[level] + (fraction + 8) * (2 * self.radius[level] + 2)
+        escape = torch.where(beyond > 0, 6 + beyond.clamp(min=1).double().log2().floor(), 0.0)
+        coded = self.cost[table + entry] + self.raw[level] + escape
         return torch.where(level < self.skip, (y != 0) * 26.0, coded)
 
     def picture_bits(self, y, mean, level):

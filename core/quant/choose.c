@@ -15,7 +15,7 @@ replace(gint16 *latent, gint8 *rest, int other)
 void
 m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gint8 *rest, gint16 *latent, int n, int scanty)
 {
-    int skip = m2t_entropy_skip(tables), worth = 2 * M2T_ERROR_WORTH / (2 + scanty);
+    int skip = m2t_entropy_skip(tables), worth = m2t_quant_error_worth(scanty);
 
     for (int i = 0; i < n; i++) {
         int other = latent[i] + (rest[i] < 0 ? -1 : 1), worse, saved;

@@ -7,13 +7,17 @@
 #include "entropy/cost.h"
 #include "entropy/slice.h"
 
-/* What an encoder pays for an error of one step, squared. Where latents have many bits each, the slope at which the codec works makes it 6 / ln 2 = 8.7 bits.
- * The models are trained with latents chosen so (training/model.py). */
-#define M2T_ERROR_WORTH (9 * M2T_COST_BIT)
-
 /* Where even the coarsest quantizer takes too many bits, more latents give way, by up to so many steps; each has about the effect of a quarter step of the
  * quantizer. */
 #define M2T_QUANT_SCANTY_MAX 32
+
+/* What an encoder pays for an error of one step, squared, in the unit of costs. Where latents have many bits each, the slope at which the codec works makes it
+ * 6 / ln 2 = 8.7 bits. The models are trained with latents chosen so (training/model.py). @scanty: 0 … M2T_QUANT_SCANTY_MAX. */
+static inline int
+m2t_quant_error_worth(int scanty)
+{
+    return 2 * 9 * M2T_COST_BIT / (2 + scanty);
+}
 
 /* n latents as rounded to the nearest integer, and what rounding took away from them, @rest, in 1/128. Latents are changed where that pays, and @rest with them.
  * @scanty: 0 … M2T_QUANT_SCANTY_MAX. */

@@ -84,7 +84,7 @@ gain_of(const M2tEntropyTables *tables, gint32 mean, guint8 level, int now, int 
 void
 m2t_refine_token(const M2tRefine *r, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int round, int scanty, gint16 *latents)
 {
-    int n = r->analysis.context->net->model->latents, columns = r->analysis.geometry.token_columns, worth = 2 * M2T_ERROR_WORTH / (2 + scanty);
+    int n = r->analysis.context->net->model->latents, columns = r->analysis.geometry.token_columns, worth = m2t_quant_error_worth(scanty);
     int token = (int) (at / n);
 
     for (int i = (token / columns + token % columns + round) & 1; i < n; i += 2) {
