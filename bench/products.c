@@ -99,7 +99,7 @@ add_synthesis(Products *p, const Sizes *sizes)
     add_single(p, sizes->patches, &t->out, TRUE);
 }
 
-/* The prior on slots that run together: a group in the decoder, all of them in the encoder. */
+/* The prior on slots that run together. */
 static void
 add_prior(Products *p, int slots)
 {
@@ -128,6 +128,16 @@ add_prior(Products *p, int slots)
         }
         pass->layer[steps].linear = &net->head[i];
     }
+}
+
+/* Group after group, in the decoder and in the encoder. */
+static void
+add_groups(Products *p, const Sizes *sizes)
+{
+    const M2tPriorWeights *prior = &p->net->model->prior;
+
+    for (int group = 0; group < prior->groups; group++)
+        add_prior(p, sizes->windows * prior->group_size[group]);
 }
 
 /* The weights that a layer's input is multiplied with, one product each, as linear.c does it. Returns their number. */
@@ -212,14 +222,13 @@ products_free(Products *p)
 }
 
 Products *
-products_new_encode(M2tModel *model, const M2tGemm *gemm, int threads, const M2tVideoInfo *video, int predictions)
+products_new_encode(M2tModel *model, const M2tGemm *gemm, int threads, const M2tVideoInfo *video)
 {
     Products *p = products_new(model, gemm, threads);
     Sizes sizes = sizes_of(video);
 
     add_analysis(p, &sizes);
-    for (int i = 0; i < predictions; i++)
-        add_prior(p, sizes.windows * M2T_CELLS);
+    add_groups(p, &sizes);
     return p;
 }
 
@@ -227,11 +236,9 @@ Products *
 products_new_decode(M2tModel *model, const M2tGemm *gemm, int threads, const M2tVideoInfo *video)
 {
     Products *p = products_new(model, gemm, threads);
-    const M2tPriorWeights *prior = &p->net->model->prior;
     Sizes sizes = sizes_of(video);
 
-    for (int group = 0; group < prior->groups; group++)
-        add_prior(p, sizes.windows * prior->group_size[group]);
+    add_groups(p, &sizes);
     add_synthesis(p, &sizes);
     return p;
 }

@@ -9,8 +9,8 @@
 
 typedef struct _Products Products;
 
-/* For frames of this size, and @predictions in the encoder. Made while an encoder or decoder of the same model and backend is open, it shares the weights with that. */
-Products *products_new_encode(M2tModel *model, const M2tGemm *gemm, int threads, const M2tVideoInfo *video, int predictions);
+/* For frames of this size, encoded with the preset `medium`. Made while an encoder or decoder of the same model and backend is open, it shares the weights with that. */
+Products *products_new_encode(M2tModel *model, const M2tGemm *gemm, int threads, const M2tVideoInfo *video);
 Products *products_new_decode(M2tModel *model, const M2tGemm *gemm, int threads, const M2tVideoInfo *video);
 void products_free(Products *products);
 

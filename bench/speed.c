@@ -223,7 +223,7 @@ make_products(const Coder *coder, const Setting *setting)
 
     if (coder->decoder)
         return products_new_decode(setting->model, gemm, setting->threads, &coder->clip->video);
-    return products_new_encode(setting->model, gemm, setting->threads, &coder->clip->video, setting->preset == M2T_SPEED_PRESET_FAST ? 1 : 2);
+    return products_new_encode(setting->model, gemm, setting->threads, &coder->clip->video);
 }
 
 /* @start: when the side began to open. The products come after the first frame, so that the side packs its weights itself. */

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 import data
-from model import ERROR_WORTH
+from model import CHOICES, ERROR_WORTH
 
 NUMPY = {'I8': np.int8, 'U8': np.uint8, 'I16': np.int16, 'U16': np.uint16, 'I32': np.int32, 'F32': np.float32}
 
@@ -147,13 +147,16 @@ class IntegerCodec:
         return ((s + t) * self.exp2(self.interpolate('gain', q4))).clamp(-16383, 16383)
 
     def choose(self, real, q4):
-        """Rounding as the encoder does it (core/quant/choose.c): real (TH, TW, L) -> y"""
-        y = rnd(real)
-        other = y + torch.where(real < y, -1.0, 1.0)
-        mean, level = self.prior(y, q4)
-        cheaper = torch.where(level < self.skip, (y != 0) & (other == 0), (16 * other - mean).abs() < (16 * y - mean).abs())
-        saved = self.price(y, mean, level) - self.price(other, mean, level)
-        return torch.where(cheaper & (saved > ERROR_WORTH * (1 - 2 * (real - y).abs())), other, y)
+        """Rounding as the encoder does it, nearly (see Codec.choose): real (TH, TW, L) -> y"""
+        nearest = chosen = rnd(real)
+        for _ in range(CHOICES):
+            mean, level = self.prior(chosen, q4)
+            step = torch.where(mean < 16 * nearest, -1.0, 1.0)
+            cheaper = torch.where(level < self.skip, (nearest != 0) & (nearest + step == 0), (16 * nearest - mean).abs() > 8)
+            saved = self.price(nearest, mean, level) - self.price(nearest + step, mean, level)
+            change = cheaper & (saved > ERROR_WORTH * (1 - 2 * step * (real - nearest)))
+            chosen = torch.where(change, nearest + step, nearest)
+        return chosen
 
     def decode(self, y, q4):
         """-> planes"""

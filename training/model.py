@@ -22,7 +22,8 @@ CHROMA = math.sqrt(2 / 3)      # brings chroma patches to the weight the metric 
 STEP = 255 / 14                # latents are in steps of 14 grey levels at gain 1: short-cut weights stay orthonormal
 SIGMA_FLOOR = 0.06             # added to every scale
 LOG_SCALE_LIMIT = 5.0          # head output, nats
-ERROR_WORTH = 9.0              # bits per squared step, see Codec.choose()
+ERROR_WORTH = 10.0             # bits per squared step, see Codec.choose()
+CHOICES = 2                    # rounds of Codec.choose()
 WINDOW = 8                     # tokens
 GROUPS = (1, 3, 5, 7, 9, 11, 13, 15)
 
@@ -373,15 +374,18 @@ class Codec(nn.Module):
 
     @torch.no_grad()
     def choose(self, y, q, inside):
-        """Rounding as the encoder does it (core/quant/choose.c): a latent takes the integer on its other side where that is nearer to
-        the mean and the bits saved are worth the larger error."""
-        nearest = y.round()
-        mean, log_scale = self.prior(nearest * inside, q)
-        sigma = log_scale.exp() + SIGMA_FLOOR
-        other = nearest + torch.where(y < nearest, -1.0, 1.0)
-        saved = bits(nearest, mean, sigma) - bits(other, mean, sigma)
-        change = ((other - mean).abs() < (nearest - mean).abs()) & (saved > ERROR_WORTH * (1 - 2 * (y - nearest).abs()))
-        return torch.where(change, other, nearest)
+        """Rounding as the encoder does it (core/quant/choose.c): a latent goes one step from the nearest integer towards the mean where
+        the bits saved are worth the larger error. The encoder chooses in coding order; here all latents are chosen at once, from
+        what was chosen the time before, and the second time comes close to that."""
+        nearest = chosen = y.round()
+        for _ in range(CHOICES):
+            mean, log_scale = self.prior(chosen * inside, q)
+            sigma = log_scale.exp() + SIGMA_FLOOR
+            step = torch.where(mean < nearest, -1.0, 1.0)
+            saved = bits(nearest, mean, sigma) - bits(nearest + step, mean, sigma)
+            change = ((nearest - mean).abs() > 0.5) & (saved > ERROR_WORTH * (1 - 2 * step * (y - nearest)))
+            chosen = torch.where(change, nearest + step, nearest)
+        return chosen
 
     def forward(self, patches, q, coded=None):
         """-> reconstruction, bits (B, L, H, W). `coded` (B, 1, H, W): 0 where a cell stands outside the token grid:

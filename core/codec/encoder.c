@@ -229,26 +229,59 @@ m2t_encoder_free(M2tEncoder *e)
     g_free(e);
 }
 
+/* Where in the coding order latents are chosen, and how. */
+typedef struct {
+    FrameEncoder *frame;
+    int group, part;
+    int round;      /* of the refinement; -1: from what they cost alone */
+} ChoiceStep;
+
 static void
-predict_latents(FrameEncoder *f)
+choose_in_slots(void *data, int begin, int end, int worker)
 {
-    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents);
+    const ChoiceStep *step = data;
+    FrameEncoder *f = step->frame;
+    const M2tPrior *prior = &f->codec.prior;
+    const M2tPriorWeights *w = &f->codec.model->prior;
+    int first = prior->plan.group_start[step->group], channel = w->part_start[step->part], n = w->part_size[step->part];
+
+    for (int slot = first + begin; slot < first + end; slot++) {
+        gint64 position = m2t_codec_position(&f->codec, slot);
+        gsize at = (gsize) slot * prior->latents + channel, to = (gsize) position + channel;
+
+        if (position < 0)
+            continue;
+        if (step->round < 0)
+            m2t_quant_choose(f->codec.tables, prior->mean + at, prior->level + at, f->rest + to, f->codec.latents + to, n, f->scanty);
+        else
+            m2t_refine_choose(&f->refine, f->codec.tables, prior->mean + at, prior->level + at, to, n, step->round, f->scanty, f->codec.latents + to);
+    }
 }
 
+/* Latents are chosen as they will be coded, group after group and part after part: each with the mean and level that the decoder will have for it. */
 static void
-choose_latents(void *data, int begin, int end, int worker)
+choose_in_order(FrameEncoder *f, int round)
 {
-    FrameEncoder *f = data;
-    const M2tPrior *prior = &f->codec.prior;
+    M2tCodec *codec = &f->codec;
+    const M2tPriorWeights *w = &codec->model->prior;
+    const int *start = codec->prior.plan.group_start;
+    ChoiceStep step = {f, .round = round};
 
-    for (int slot = begin; slot < end; slot++) {
-        gint64 position = m2t_codec_position(&f->codec, slot);
-        gsize at = (gsize) slot * prior->latents;
-
-        if (position >= 0)
-            m2t_quant_choose(f->codec.tables, prior->mean + at, prior->level + at, f->rest + position, f->codec.latents + position,
-                             prior->latents, f->scanty);
+    for (step.group = 0; step.group < w->groups; step.group++) {
+        m2t_prior_run(&codec->prior, &codec->quant, codec->latents, step.group, step.group);
+        for (step.part = 0; step.part < w->parts; step.part++) {
+            m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, step.group, step.group, step.part);
+            m2t_profile_end(&codec->profile, M2T_STAGE_PRIOR);
+            m2t_threads_run(codec->context.threads, start[step.group + 1] - start[step.group], M2T_CHUNK, choose_in_slots, &step);
+            m2t_profile_end(&codec->profile, M2T_STAGE_CHOICE);
+        }
     }
+}
+
+static int
+count_tokens(const FrameEncoder *f)
+{
+    return f->codec.geometry.token_rows * f->codec.geometry.token_columns;
 }
 
 static int
@@ -323,16 +356,6 @@ write_packet(FrameEncoder *f)
     m2t_frame_write(f->packet, &f->header, f->bytes);
 }
 
-/* The first prediction tells what latents will cost, the second one what those that were chosen do. */
-static void
-choose_by_cost(FrameEncoder *f)
-{
-    predict_latents(f);
-    m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
-    m2t_threads_run(f->codec.context.threads, f->codec.prior.plan.slots, M2T_CHUNK, choose_latents, f);
-    m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
-}
-
 static void
 choose_by_size(void *data, int begin, int end, int worker)
 {
@@ -346,71 +369,45 @@ choose_by_size(void *data, int begin, int end, int worker)
     }
 }
 
-typedef struct {
-    FrameEncoder *frame;
-    int round;
-} RefineRun;
-
-static void
-refine_slots(void *data, int begin, int end, int worker)
-{
-    const RefineRun *run = data;
-    FrameEncoder *f = run->frame;
-    const M2tPrior *prior = &f->codec.prior;
-
-    for (int slot = begin; slot < end; slot++) {
-        gint64 position = m2t_codec_position(&f->codec, slot);
-        gsize at = (gsize) slot * prior->latents;
-
-        if (position >= 0)
-            m2t_refine_token(&f->refine, f->codec.tables, prior->mean + at, prior->level + at, (gsize) position, run->round, f->scanty,
-                             f->codec.latents + position);
-    }
-}
-
 static const gint16 *
 values_before(const FrameEncoder *f)
 {
     return f->header.inter ? f->chain->final : NULL;
 }
 
-/* Now that latents are chosen, what comes of them is looked at, and the choice reconsidered. */
+/* Once latents are chosen, what comes of them is looked at, and the choice reconsidered. */
 static void
 choose_by_outcome(FrameEncoder *f)
 {
-    RefineRun run = {f, 0};
-
     m2t_refine_begin(&f->refine, f->codec.latents, f->rest, values_before(f));
-    choose_by_cost(f);
-    for (run.round = 0; run.round < M2T_REFINE_ROUNDS; run.round++) {
+    choose_in_order(f, -1);
+    for (int round = 0; round < M2T_REFINE_ROUNDS; round++) {
         m2t_refine_look(&f->refine, &f->codec.quant, f->codec.latents, f->codec.kept);
         m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
-        predict_latents(f);
-        m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
-        m2t_threads_run(f->codec.context.threads, f->codec.prior.plan.slots, M2T_CHUNK, refine_slots, &run);
-        m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
+        choose_in_order(f, round);
     }
 }
 
+/* One prediction for all groups at once. */
+static void
+choose_before_prediction(FrameEncoder *f)
+{
+    m2t_threads_run(f->codec.context.threads, count_tokens(f), M2T_CHUNK, choose_by_size, f);
+    m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
+    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents);
+    m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
+}
+
+/* The latents, and mean and level of each. */
 static void
 choose(FrameEncoder *f)
 {
-    int tokens = f->codec.geometry.token_rows * f->codec.geometry.token_columns;
-
-    if (f->preset == M2T_SPEED_PRESET_FAST) {
-        m2t_threads_run(f->codec.context.threads, tokens, M2T_CHUNK, choose_by_size, f);
-        m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
-    } else if (f->preset == M2T_SPEED_PRESET_MEDIUM) {
-        choose_by_cost(f);
-    } else {
+    if (f->preset == M2T_SPEED_PRESET_FAST)
+        choose_before_prediction(f);
+    else if (f->preset == M2T_SPEED_PRESET_MEDIUM)
+        choose_in_order(f, -1);
+    else
         choose_by_outcome(f);
-    }
-}
-
-static int
-count_tokens(const FrameEncoder *f)
-{
-    return f->codec.geometry.token_rows * f->codec.geometry.token_columns;
 }
 
 /* What does not change between two frames is taken over from the first, where that is allowed and worth it. */
@@ -471,8 +468,6 @@ code_latents(FrameEncoder *f)
     if (!m2t_kept_all(f->codec.kept, count_tokens(f))) {
         m2t_plan_select(&f->codec.prior.plan, f->codec.kept);
         choose(f);
-        predict_latents(f);
-        m2t_profile_end(profile, M2T_STAGE_PRIOR);
     }
     write_packet(f);
     m2t_profile_end(profile, M2T_STAGE_ENTROPY);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Rate-distortion optimised rounding. Taking the integer on the other side of a latent that lies r from the nearest one adds 1 - 2|r| to the squared
- * error, in steps. */
+/* Rate-distortion optimised rounding. A step of s = ±1 away from the nearest integer, which lies r below a latent, adds 1 - 2 s r to the squared error, in
+ * steps. */
 #include "quant/choose.h"
 
 #define REST_ONE 128 /* unit of rest */
@@ -18,11 +18,11 @@ m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint
     int skip = m2t_entropy_skip(tables), worth = m2t_quant_error_worth(scanty);
 
     for (int i = 0; i < n; i++) {
-        int other = latent[i] + (rest[i] < 0 ? -1 : 1), worse, saved;
+        int step = mean[i] < 16 * latent[i] ? -1 : 1, other = latent[i] + step, worse, saved;
 
-        if (level[i] < skip ? !latent[i] || other : ABS(16 * other - mean[i]) >= ABS(16 * latent[i] - mean[i]))
+        if (level[i] < skip ? !latent[i] || other : ABS(16 * latent[i] - mean[i]) <= 8)
             continue; /* dearer: still an exception, or farther from the mean */
-        worse = worth * (REST_ONE - 2 * ABS(rest[i])) / REST_ONE;
+        worse = worth * (REST_ONE - 2 * step * rest[i]) / REST_ONE;
         saved = m2t_entropy_cost(tables, mean[i], level[i], latent[i]) - m2t_entropy_cost(tables, mean[i], level[i], (gint16) other);
         if (saved > worse)
             replace(&latent[i], &rest[i], other);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which of the two integers next to a latent is coded: the nearer one, or a cheaper one if that is worth its error. Encoder only, a stream does
- * not show it. */
+/* Which integer is coded for a latent: the nearest one, or a cheaper one beside it if that is worth its error. Encoder only, a stream does not show it. */
 #ifndef M2T_QUANT_CHOOSE_H
 #define M2T_QUANT_CHOOSE_H
 
@@ -12,11 +11,12 @@
 #define M2T_QUANT_SCANTY_MAX 32
 
 /* What an encoder pays for an error of one step, squared, in the unit of costs. Where latents have many bits each, the slope at which the codec works makes it
- * 6 / ln 2 = 8.7 bits. The models are trained with latents chosen so (training/model.py). @scanty: 0 … M2T_QUANT_SCANTY_MAX. */
+ * 6 / ln 2 = 8.7 bits; a little more, since what is chosen also is what later latents are predicted from. The models are trained with latents chosen so
+ * (training/model.py). @scanty: 0 … M2T_QUANT_SCANTY_MAX. */
 static inline int
 m2t_quant_error_worth(int scanty)
 {
-    return 2 * 9 * M2T_COST_BIT / (2 + scanty);
+    return 2 * 10 * M2T_COST_BIT / (2 + scanty);
 }
 
 /* n latents as rounded to the nearest integer, and what rounding took away from them, @rest, in 1/128. Latents are changed where that pays, and @rest with them.

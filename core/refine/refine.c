@@ -82,12 +82,13 @@ gain_of(const M2tEntropyTables *tables, gint32 mean, guint8 level, int now, int 
 }
 
 void
-m2t_refine_token(const M2tRefine *r, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int round, int scanty, gint16 *latents)
+m2t_refine_choose(const M2tRefine *r, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int n, int round, int scanty,
+                  gint16 *latents)
 {
-    int n = r->analysis.context->net->model->latents, columns = r->analysis.geometry.token_columns, worth = m2t_quant_error_worth(scanty);
-    int token = (int) (at / n);
+    int all = r->analysis.context->net->model->latents, columns = r->analysis.geometry.token_columns, worth = m2t_quant_error_worth(scanty);
+    int token = (int) (at / all), channel = (int) (at % all);
 
-    for (int i = (token / columns + token % columns + round) & 1; i < n; i += 2) {
+    for (int i = (token / columns + token % columns + channel + round) & 1; i < n; i += 2) {
         int difference = REST_ONE * (r->wanted[at + i] - r->seen[at + i]) + r->wanted_rest[at + i] - r->seen_rest[at + i];
         int off = CLAMP(difference, -OFF_MAX, OFF_MAX);
         int now = m2t_entropy_cost(tables, mean[i], level[i], latents[i]), best = 0, move = 0;

@@ -31,10 +31,10 @@ void m2t_refine_restore(const M2tRefine *refine, gint16 *latents, gint8 *rest);
 /* Shows @latents: refine->seen. Tokens in @kept have the values that they had. */
 void m2t_refine_look(M2tRefine *refine, const M2tQuant *quant, const gint16 *latents, const guint8 *kept);
 
-/* Steps up or down, where that is worth the bits, for every other latent of a token, the other half in the next round. @latents: those of the token, which begin at
- * position @at; @mean, @level: what the prior expects. @scanty: see choose.h. */
-void m2t_refine_token(const M2tRefine *refine, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int round, int scanty,
-                      gint16 *latents);
+/* Steps up or down, where that is worth the bits, for every other of @n latents, the other half in the next round. The first of @latents is at position @at of the
+ * picture; @mean, @level: what the prior expects. @scanty: see choose.h. */
+void m2t_refine_choose(const M2tRefine *refine, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int n, int round, int scanty,
+                       gint16 *latents);
 
 /* The latents are what is sent: refine->final. */
 void m2t_refine_end(M2tRefine *refine, const M2tQuant *quant, const gint16 *latents, const guint8 *kept, const gint16 *before);

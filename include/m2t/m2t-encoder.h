@@ -19,7 +19,7 @@ typedef struct _M2tEncoder M2tEncoder;
 
 typedef enum {
     M2T_SPEED_PRESET_FAST,   /* predicts once, with latents rounded by their size alone */
-    M2T_SPEED_PRESET_MEDIUM, /* predicts twice, in between latents are rounded to what is cheaper */
+    M2T_SPEED_PRESET_MEDIUM, /* predicts group after group like the decoder, and rounds latents to what is cheaper */
     M2T_SPEED_PRESET_SLOW,   /* decodes and analyses what it is about to send four times, and changes what that shows to be worth a change */
 } M2tSpeedPreset;
 

@@ -4,6 +4,7 @@
 #include "base/varint.h"
 #include "entropy/slice.h"
 #include "entropy/tables.h"
+#include "quant/choose.h"
 #include "vectors.h"
 
 #include <string.h>
@@ -437,6 +438,43 @@ test_damage(void)
     g_free(random.frequency);
 }
 
+/* Bits and error together, of a latent that is @rest above @nearest (128ths), coded as @value. */
+static double
+price(const M2tEntropyTables *tables, int mean, int level, int nearest, int rest, int value)
+{
+    double error = nearest + rest / 128.0 - value;
+
+    return m2t_entropy_cost(tables, mean, (guint8) level, (gint16) value) + m2t_quant_error_worth(0) * error * error;
+}
+
+/* The nearest integer or the one beside it towards the mean, whichever is cheaper; where that makes no difference, either. */
+static void
+test_choices(void)
+{
+    M2tEntropyTables *tables = m2t_entropy_tables_new(&model->entropy);
+    int moved = 0;
+
+    for (int i = 0; i < 200000; i++) {
+        int nearest = g_rand_int_range(rng, -3, 4), rest = g_rand_int_range(rng, -64, 65), level = g_rand_int_range(rng, 0, model->entropy.levels);
+        gint32 mean = g_rand_int_range(rng, -60, 61);
+        int step = mean < 16 * nearest ? -1 : 1, other = level < model->entropy.skip && nearest != -step ? nearest : nearest + step;
+        gint16 latent = (gint16) nearest;
+        gint8 left = (gint8) rest;
+        double now;
+
+        m2t_quant_choose(tables, &mean, &(guint8) {(guint8) level}, &left, &latent, 1, 0);
+        now = price(tables, mean, level, nearest, rest, latent);
+        g_assert_true(latent == nearest || latent == other);
+        g_assert_cmpint(left, ==, CLAMP(128 * (nearest - latent) + rest, -127, 127));
+        g_assert_cmpfloat(now, <=, price(tables, mean, level, nearest, rest, nearest) + 1);
+        if (ABS(16 * nearest - mean) > 8 || level < model->entropy.skip)
+            g_assert_cmpfloat(now, <=, price(tables, mean, level, nearest, rest, other) + 1);
+        moved += latent != nearest;
+    }
+    g_assert_cmpint(moved, >, 1000);
+    m2t_entropy_tables_free(tables);
+}
+
 static void
 test_random_bytes(void)
 {
@@ -539,6 +577,7 @@ main(int argc, char **argv)
     g_test_add_func("/entropy/bad-starts", test_bad_starts);
     g_test_add_func("/entropy/damage", test_damage);
     g_test_add_func("/entropy/random-bytes", test_random_bytes);
+    g_test_add_func("/entropy/choices", test_choices);
     if (g_test_perf())
         g_test_add_func("/entropy/speed", test_speed);
     status = g_test_run();
