@@ -40,7 +40,8 @@ def float_picture(net, planes, q):
     grid = torch.nn.functional.pad(y, (0, -tw % 8, 0, -th % 8))
     mean, log_scale = net.prior(grid, position)
     rate = bits(grid, mean, log_scale.exp() + SIGMA_FLOOR)[:, :, :th, :tw].sum().item()
-    return rate, data.from_real(net.decode(y, position), h, w)
+    seen = (grid + net.centroids(grid, mean, log_scale))[:, :, :th, :tw]
+    return rate, data.from_real(net.decode(seen, position), h, w)
 
 
 @torch.no_grad()
@@ -49,8 +50,9 @@ def integer_picture(codec, planes, q):
     h, w = planes[0].shape
     q4 = round(4 * q)
     y = codec.choose(codec.encode(data.pad(planes), q4), q4)
-    rate = codec.picture_bits(y, *codec.prior(y, q4))
-    y_, u, v = codec.decode(y, q4)
+    mean, level = codec.prior(y, q4)
+    rate = codec.picture_bits(y, mean, level)
+    y_, u, v = codec.decode(y, codec.centroids(y, mean, level), q4)
     return rate, (y_[:h, :w], u[:(h + 1) // 2, :(w + 1) // 2], v[:(h + 1) // 2, :(w + 1) // 2])
 
 

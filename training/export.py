@@ -20,13 +20,11 @@ import torch
 
 import data
 import quantise
-from model import CHROMA, SIGMA_FLOOR, STEP, Block, Codec, Config, coding_order
+from model import BASE, CHROMA, LEVELS, OCTAVE, REACH, SIGMA_FLOOR, STEP, STEP_LEVEL, Block, Codec, Config, coding_order
 
-OCTAVE = 1024                        # logarithms are in 1/1024 octave
 PIXEL = 1 / (255 * 64)               # outputs of both transforms are in 1/64 grey level
 LATENT = 1 / (255 * 8)               # synthesis reads 1/8 grey level
 NAT = 32                             # logits are in 1/32 nat
-BASE, STEP_LEVEL, LEVELS = -4608, 192, 64
 SKIP = 4
 DTYPES = {'int8': 'I8', 'uint8': 'U8', 'int16': 'I16', 'uint16': 'U16', 'int32': 'I32', 'float32': 'F32'}
 
@@ -204,6 +202,16 @@ def entropy_tables():
     return radius, raw, np.concatenate(tables)
 
 
+def centroids(net: Codec, radius, raw):
+    """-> for every frequency: how much nearer to its mean the synthesis sees a latent, in 1/128; nothing for escapes, nor where bits are coded raw"""
+    tables = []
+    for table, r, k in zip(numpy64(net.centroid), radius, raw):
+        distance = np.arange(-8, 8)[:, None] - 16 * np.arange(-r, r + 1)
+        shift = np.sign(distance) * table[np.minimum(np.abs(distance), 16 * REACH)] * (k == 0)
+        tables.append(np.pad(np.clip(128 * shift, -127, 127), ((0, 0), (0, 1))).ravel())
+    return np.concatenate(tables)
+
+
 def frequencies(p):
     """Probabilities -> integers of at least 1 that sum to 32768"""
     table = np.maximum(1, np.floor(p * (32768 - len(p)) + 0.5)).astype(np.int64)
@@ -265,6 +273,7 @@ def tensors_of(net: Codec, scales, name='standard', skip=SKIP, frequency=None):
     w.put('entropy.radius', radius, 'int32')
     w.put('entropy.raw', raw, 'int32')
     w.put('entropy.frequency', gaussian if frequency is None else frequency, 'uint16')
+    w.put('entropy.centroid', centroids(net, radius, raw), 'int8')
     return w.tensors
 
 

@@ -154,13 +154,14 @@ class IntegerCodec:
             step = torch.where(mean < 16 * nearest, -1.0, 1.0)
             cheaper = torch.where(level < self.skip, (nearest != 0) & (nearest + step == 0), (16 * nearest - mean).abs() > 8)
             saved = self.price(nearest, mean, level) - self.price(nearest + step, mean, level)
-            change = cheaper & (saved > ERROR_WORTH * (1 - 2 * step * (real - nearest)))
+            error = lambda value: (real - value - self.centroids(value, mean, level) / 128).square()
+            change = cheaper & (saved > ERROR_WORTH * (error(nearest + step) - error(nearest)))
             chosen = torch.where(change, nearest + step, nearest)
         return chosen
 
-    def decode(self, y, q4):
+    def decode(self, y, centroid, q4):
         """-> planes"""
-        d = rnd(y * self.exp2(self.interpolate('igain', q4))).clamp(-16319, 16319)
+        d = rnd((128 * y + centroid) * (self.exp2(self.interpolate('igain', q4)) / 128)).clamp(-16319, 16319)
         x = to16(self.scaled('synthesis.in', d, bias=self.interpolate('synthesis.in.bias', q4), wide=True))
         for i in range(self.graph['synthesis']['blocks16']):
             x = self.block(f'synthesis.block16.{i}', x)
@@ -271,12 +272,20 @@ class IntegerCodec:
         beyond = (v.abs() - r).clamp(min=0)
         return (a >> k) - 16 * m, torch.where(beyond > 0, 2 * r + 1, v + r), beyond
 
+    def places(self, fraction, entry, level):
+        """In the tables, of entries()."""
+        return self.starts[level] + (fraction + 8) * (2 * self.radius[level] + 2) + entry
+
+    def centroids(self, y, mean, level):
+        """In 1/128, what is added to every latent for the synthesis."""
+        fraction, entry, _ = self.entries(y, mean, level)
+        return torch.where(level < self.skip, 0.0, self.t['entropy.centroid'][self.places(fraction, entry, level)].float())
+
     def price(self, y, mean, level):
         """Bits of every latent."""
         fraction, entry, beyond = self.entries(y, mean, level)
-        table = self.starts[level] + (fraction + 8) * (2 * self.radius[level] + 2)
         escape = torch.where(beyond > 0, 6 + beyond.clamp(min=1).double().log2().floor(), 0.0)
-        coded = self.cost[table + entry] + self.raw[level] + escape
+        coded = self.cost[self.places(fraction, entry, level)] + self.raw[level] + escape
         return torch.where(level < self.skip, (y != 0) * 26.0, coded)
 
     def picture_bits(self, y, mean, level):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The codec as a float network: one module per box, tensors named as in docs/model-format.md.
 
-    patches ── Analysis ── · gain ── round ──┬── · igain ── Synthesis ── patches
-                                             └── Prior ── mean and scale of every latent
+    patches ── Analysis ── · gain ── round ──┬── + centroid ── · igain ── Synthesis ── patches
+                                             └── Prior ── mean and scale of every latent, which choose the centroid
 
 Shapes: patches (B, 96, H/8, W/8) hold sample/255 − 0.5, chroma times CHROMA; latents (B, L, H/16, W/16). `q` (B) is
 a position among the anchors, 0 (finest) … anchors − 1 (coarsest). Tables over anchors are natural logarithms.
@@ -22,6 +22,9 @@ CHROMA = math.sqrt(2 / 3)      # brings chroma patches to the weight the metric 
 STEP = 255 / 14                # latents are in steps of 14 grey levels at gain 1: short-cut weights stay orthonormal
 SIGMA_FLOOR = 0.06             # added to every scale
 LOG_SCALE_LIMIT = 5.0          # head output, nats
+OCTAVE = 1024                  # levels are cut from logarithms in 1/1024 octave
+BASE, STEP_LEVEL, LEVELS = -4608, 192, 64
+REACH = 4                      # steps: centroids know distances up to this
 ERROR_WORTH = 10.0             # bits per squared step, see Codec.choose()
 CHOICES = 2                    # rounds of Codec.choose()
 WINDOW = 8                     # tokens
@@ -354,11 +357,13 @@ class Prior(nn.Module):
 
 
 class Codec(nn.Module):
-    """The whole network. gain and igain (anchors, L) are logarithms."""
+    """The whole network. gain and igain (anchors, L) are logarithms. centroid (LEVELS, 16·REACH + 1): where a latent of this level came to lie
+    so many sixteenths from its mean, the synthesis sees it so much nearer to that."""
 
     def __init__(self, config: Config = Config()):
         super().__init__()
         self.config = config
+        self.centroid = nn.Parameter(torch.zeros(LEVELS, 16 * REACH + 1))
         self.gain = nn.Parameter(torch.zeros(config.anchors, config.latents))
         self.igain = nn.Parameter(torch.zeros(config.anchors, config.latents))
         self.analysis, self.synthesis, self.prior = Analysis(config), Synthesis(config), Prior(config)
@@ -369,8 +374,17 @@ class Codec(nn.Module):
         return (self.analysis(patches, q) * gain).float()
 
     def decode(self, y, q):
+        """y with its centroids"""
         igain = (interpolate(self.igain, q).exp() / STEP)[:, :, None, None]
         return self.synthesis(y * igain, q)
+
+    def centroids(self, y, mean, log_scale):
+        """What is added to rounded latents for the synthesis: with the mean in sixteenths and the level, as the tables of the entropy coder have them."""
+        with torch.no_grad():
+            level = ((log_scale * (OCTAVE / math.log(2)) - BASE) / STEP_LEVEL).floor().clamp(0, LEVELS - 1).long()
+            distance = ((mean - y) * 16).round().clamp(-16 * REACH, 16 * REACH)
+            entry = level * (16 * REACH + 1) + distance.abs().long()
+        return distance.sign() * self.centroid.view(-1)[entry]
 
     @torch.no_grad()
     def choose(self, y, q, inside):
@@ -383,7 +397,8 @@ class Codec(nn.Module):
             sigma = log_scale.exp() + SIGMA_FLOOR
             step = torch.where(mean < nearest, -1.0, 1.0)
             saved = bits(nearest, mean, sigma) - bits(nearest + step, mean, sigma)
-            change = ((nearest - mean).abs() > 0.5) & (saved > ERROR_WORTH * (1 - 2 * step * (y - nearest)))
+            error = lambda value: (y - value - self.centroids(value, mean, log_scale)).square()
+            change = ((nearest - mean).abs() > 0.5) & (saved > ERROR_WORTH * (error(nearest + step) - error(nearest)))
             chosen = torch.where(change, nearest + step, nearest)
         return chosen
 
@@ -403,7 +418,8 @@ class Codec(nn.Module):
         if self.training:
             smooth = bits(y + torch.rand_like(y) - 0.5, mean.detach(), sigma.detach())
             rate = rate + smooth - smooth.detach()
-        return self.decode(rounded, q), rate if coded is None else rate * coded
+        seen = rounded + inside * self.centroids(rounded.detach(), mean.detach(), log_scale.detach())
+        return self.decode(seen, q), rate if coded is None else rate * coded
 
 
 def bits(y, mean, sigma):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Opening and closing; no frame ever comes through here. */
 #include "codec/codec.h"
+#include "entropy/centroid.h"
 
 #include <m2t/m2t-encoder.h>
 #include <string.h>
@@ -60,6 +61,38 @@ m2t_codec_position(const M2tCodec *codec, int slot)
     int token = codec->prior.plan.slot[slot].token;
 
     return token < 0 || codec->kept[token] ? -1 : (gint64) token * codec->model->latents;
+}
+
+typedef struct {
+    M2tCodec *codec;
+    gint16 *values;
+} DequantiseRun;
+
+static void
+dequantise_slots(void *data, int begin, int end, int worker)
+{
+    const DequantiseRun *run = data;
+    const M2tCodec *codec = run->codec;
+    gsize latents = codec->model->latents;
+    gint8 centroid[M2T_LATENTS_MAX];
+
+    for (int slot = begin; slot < end; slot++) {
+        gint64 position = m2t_codec_position(codec, slot);
+        const gint16 *latent = codec->latents + position;
+
+        if (position < 0)
+            continue;
+        m2t_entropy_centroids(codec->tables, codec->prior.mean + slot * latents, codec->prior.level + slot * latents, latent, centroid, (int) latents);
+        codec->context.kernels->dequantise(latent, centroid, codec->quant.igain, run->values + position, (int) latents);
+    }
+}
+
+void
+m2t_codec_dequantise(M2tCodec *codec, gint16 *values)
+{
+    DequantiseRun run = {codec, values};
+
+    m2t_threads_run(codec->context.threads, codec->prior.plan.slots, M2T_CHUNK, dequantise_slots, &run);
 }
 
 gsize

@@ -38,6 +38,10 @@ void m2t_codec_clear(M2tCodec *codec); /* of zeros is allowed */
 /* Position of the first latent of a slot among all latents, or -1 if it is not coded: outside the token grid, or kept. */
 gint64 m2t_codec_position(const M2tCodec *codec, int slot);
 
+/* The dequantised values of the latents that are coded, once the prior has given mean and level of all of them; @values: [token_rows][token_columns][latents], others
+ * stay as they are. */
+void m2t_codec_dequantise(M2tCodec *codec, gint16 *values);
+
 /* Latents of a slice, and the position of the first one. */
 gsize m2t_codec_slice_latents(const M2tCodec *codec, int slice);
 gsize m2t_codec_slice_position(const M2tCodec *codec, int slice);

@@ -383,7 +383,7 @@ take_values(FrameDecoder *f)
         memset(codec->kept, 1, (gsize) codec->geometry.token_rows * codec->geometry.token_columns);
     if (f->before && f->before != f)
         m2t_synthesis_keep(&f->synthesis, &f->before->synthesis, codec->kept);
-    m2t_synthesis_take(&f->synthesis, codec->latents, codec->kept, &codec->quant);
+    m2t_codec_dequantise(codec, f->synthesis.values);
 }
 
 static void

@@ -369,20 +369,26 @@ choose_by_size(void *data, int begin, int end, int worker)
     }
 }
 
-static const gint16 *
-values_before(const FrameEncoder *f)
+/* What a decoder would have: of tokens that are kept, the values of the frame before. */
+static void
+set_values(FrameEncoder *f)
 {
-    return f->header.inter ? f->chain->final : NULL;
+    gint16 *values = f->refine.synthesis.values;
+
+    if (f->header.inter)
+        memcpy(values, f->chain->final, (gsize) count_tokens(f) * f->codec.model->latents * sizeof *values);
+    m2t_codec_dequantise(&f->codec, values);
 }
 
 /* Once latents are chosen, what comes of them is looked at, and the choice reconsidered. */
 static void
 choose_by_outcome(FrameEncoder *f)
 {
-    m2t_refine_begin(&f->refine, f->codec.latents, f->rest, values_before(f));
+    m2t_refine_begin(&f->refine, f->codec.latents, f->rest);
     choose_in_order(f, -1);
     for (int round = 0; round < M2T_REFINE_ROUNDS; round++) {
-        m2t_refine_look(&f->refine, &f->codec.quant, f->codec.latents, f->codec.kept);
+        set_values(f);
+        m2t_refine_look(&f->refine, &f->codec.quant);
         m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
         choose_in_order(f, round);
     }
@@ -529,7 +535,8 @@ leave_to_next(FrameEncoder *f)
     if (!f->chain)
         return;
     if (f->preset == M2T_SPEED_PRESET_SLOW) {
-        m2t_refine_end(&f->refine, &f->codec.quant, f->codec.latents, f->codec.kept, values_before(f));
+        set_values(f);
+        m2t_refine_end(&f->refine);
         f->chain->final = f->refine.final;
     }
     m2t_still_store(&f->chain->still, f->analysis.patches, f->header.q, f->codec.kept);

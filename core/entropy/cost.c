@@ -30,13 +30,11 @@ m2t_entropy_skip(const M2tEntropyTables *tables)
 int
 m2t_entropy_cost(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16 latent)
 {
-    int raw = tables->level[level].raw, radius = tables->level[level].radius;
-    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
-    const guint16 *start = tables->start + tables->first[at.table];
-    int v = (latent >> raw) - at.center, escape = MAX(ABS(v) - radius, 0), entry = escape ? 2 * radius + 1 : v + radius;
-    int cost = frequency_cost((guint) start[entry + 1] - start[entry]) + M2T_COST_BIT * raw;
+    M2tEntropyPlace place = m2t_entropy_place(tables, mean, level, latent);
+    const guint16 *start = tables->start + place.entry;
+    int cost = frequency_cost((guint) start[1] - start[0]) + M2T_COST_BIT * tables->level[level].raw;
 
     if (level < tables->skip)
         return latent ? M2T_COST_BIT * EXCEPTION_BITS : 0;
-    return escape ? cost + M2T_COST_BIT * (PREFIX_BITS + (int) g_bit_nth_msf((gulong) escape, -1)) : cost;
+    return place.escape ? cost + M2T_COST_BIT * (PREFIX_BITS + (int) g_bit_nth_msf((gulong) place.escape, -1)) : cost;
 }

@@ -113,17 +113,14 @@ m2t_slice_writer_begin(M2tSliceWriter *writer)
 static inline Symbol
 make_symbol(const M2tEntropyTables *tables, int mean, int level, int latent)
 {
-    int raw = tables->level[level].raw, radius = tables->level[level].radius;
-    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
-    const guint16 *start = tables->start + tables->first[at.table];
-    int v = (latent >> raw) - at.center;
-    int escape = MAX(ABS(v) - radius, 0);
-    int entry = escape ? 2 * radius + 1 : v + radius;
+    int raw = tables->level[level].raw;
+    M2tEntropyPlace place = m2t_entropy_place(tables, mean, level, latent);
+    const guint16 *start = tables->start + place.entry;
 
-    g_assert(escape < 1 << ESCAPE_BITS_MAX);
+    g_assert(place.escape < 1 << ESCAPE_BITS_MAX);
     return (Symbol) {
-        .start = start[entry], .frequency = start[entry + 1] - start[entry],
-        .escape = escape, .negative = v < 0,
+        .start = start[0], .frequency = start[1] - start[0],
+        .escape = place.escape, .negative = (latent >> raw) < m2t_entropy_center(tables, mean, level).center,
         .raw_bits = raw, .raw = latent & ((1 << raw) - 1),
     };
 }

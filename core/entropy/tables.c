@@ -3,6 +3,8 @@
  * is at least 1 and every table sums to 32768. */
 #include "entropy/tables.h"
 
+#include <string.h>
+
 static gsize
 count_starts(const M2tEntropyWeights *weights)
 {
@@ -38,11 +40,13 @@ m2t_entropy_tables_new(const M2tEntropyWeights *weights)
 {
     M2tEntropyTables *tables = g_new0(M2tEntropyTables, 1);
     const guint16 *frequency = weights->frequency;
+    const gint8 *centroid = weights->centroid;
     guint32 first = 0;
 
     tables->levels = weights->levels;
     tables->skip = weights->skip;
     tables->start = g_new(guint16, count_starts(weights));
+    tables->centroid = g_new(gint8, count_starts(weights));
     for (int table = 0; table < weights->levels * M2T_FRACTIONS; table++) {
         int level = table / M2T_FRACTIONS, entries = 2 * weights->radius[level] + 2;
 
@@ -50,8 +54,10 @@ m2t_entropy_tables_new(const M2tEntropyWeights *weights)
         tables->first[table] = first;
         fill_starts(tables->start + first, frequency, entries);
         fill_buckets(tables->start + first, tables->bucket[table]);
+        memcpy(tables->centroid + first, centroid, entries);
         first += entries + 1;
         frequency += entries;
+        centroid += entries;
     }
     return tables;
 }
@@ -62,5 +68,6 @@ m2t_entropy_tables_free(M2tEntropyTables *tables)
     if (!tables)
         return;
     g_free(tables->start);
+    g_free(tables->centroid);
     g_free(tables);
 }

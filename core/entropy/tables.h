@@ -23,6 +23,7 @@ struct _M2tEntropyTables {
     guint32 first[M2T_LEVELS_MAX * M2T_FRACTIONS];                          /* where a table begins in start */
     guint8 bucket[M2T_LEVELS_MAX * M2T_FRACTIONS][1 << M2T_BUCKET_BITS];    /* the entry that holds the bucket's first slot */
     guint16 *start;     /* cumulative frequencies, [2R + 3] for each table, the last is 32768 */
+    gint8 *centroid;    /* as many; see centroid.h */
 };
 
 /* Where a latent's mean lies: the value that entry R stands for, and the table. */
@@ -36,6 +37,21 @@ m2t_entropy_center(const M2tEntropyTables *tables, int mean, int level)
     int place = ((mean - tables->level[level].offset) >> tables->level[level].raw) + M2T_FRACTIONS / 2;
 
     return (M2tEntropyCenter) {place >> 4, level * M2T_FRACTIONS + (place & (M2T_FRACTIONS - 1))};
+}
+
+/* The entry of a value in start, and by how much it is beyond the table, which makes that the escape. */
+typedef struct {
+    guint32 entry;
+    int escape;
+} M2tEntropyPlace;
+
+static inline M2tEntropyPlace
+m2t_entropy_place(const M2tEntropyTables *tables, int mean, int level, int latent)
+{
+    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
+    int radius = tables->level[level].radius, v = (latent >> tables->level[level].raw) - at.center, escape = MAX(ABS(v) - radius, 0);
+
+    return (M2tEntropyPlace) {tables->first[at.table] + (guint32) (escape ? 2 * radius + 1 : v + radius), escape};
 }
 
 /* The entry that @slot (0...32767) belongs to. */

@@ -247,10 +247,10 @@ quantise(const gint32 *restrict s, const gint32 *restrict t, const float *restri
 }
 
 static void
-dequantise(const gint16 *restrict in, const float *restrict gain, gint16 *restrict out, int n)
+dequantise(const gint16 *restrict in, const gint8 *restrict centroid, const float *restrict gain, gint16 *restrict out, int n)
 {
     for (int i = 0; i < n; i++)
-        out[i] = (gint16) round_within((float) in[i] * gain[i], -16319.0f, 16319.0f);
+        out[i] = (gint16) round_within((float) (128 * in[i] + centroid[i]) * gain[i], -16319.0f, 16319.0f);
 }
 
 static void

@@ -61,7 +61,7 @@ typedef struct {
 
     /* @rest: what rounding took away, in 1/128. */
     void (*quantise)(const gint32 *s, const gint32 *t, const float *gain, gint16 *out, gint8 *rest, int n);
-    void (*dequantise)(const gint16 *in, const float *gain, gint16 *out, int n);
+    void (*dequantise)(const gint16 *in, const gint8 *centroid, const float *gain, gint16 *out, int n); /* @centroid in 1/128, as the unit of @gain */
 
     /* t and log of n latents */
     void (*features)(const gint16 *latent, const float *feature, const gint8 *log, gint8 *t, gint8 *out_log, int n);

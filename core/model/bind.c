@@ -418,6 +418,7 @@ bind_entropy(Binder *binder, M2tEntropyWeights *entropy)
     for (int level = 0; level < entropy->levels; level++)
         entries += FRACTIONS * (2 * entropy->radius[level] + 2);
     entropy->frequency = take(binder, "entropy.frequency", "", M2T_U16, 0, entries);
+    entropy->centroid = take(binder, "entropy.centroid", "", M2T_I8, 0, entries);
     if (entropy->frequency)
         check_frequencies(binder, entropy);
 }

@@ -244,7 +244,7 @@ read_root(Graph *graph, JsonObject *root, M2tModel *model)
     check_members(graph, root, "", names);
     model->name = read_name(graph, root);
     model->anchors = get_int(graph, root, "", "anchors", 2, 16, 1);
-    model->latents = get_int(graph, root, "", "latents", 8, WIDTH_MAX, 8);
+    model->latents = get_int(graph, root, "", "latents", 8, M2T_LATENTS_MAX, 8);
     read_transform(graph, root, "analysis", "analysis.", &model->analysis);
     read_transform(graph, root, "synthesis", "synthesis.", &model->synthesis);
     read_prior(graph, root, model->latents, &model->prior);

@@ -6,6 +6,7 @@
 
 #include <m2t/m2t-model.h>
 
+#define M2T_LATENTS_MAX 512
 #define M2T_BLOCKS_MAX 16
 #define M2T_LAYERS_MAX 16
 #define M2T_PARTS_MAX 4
@@ -101,6 +102,7 @@ typedef struct {
     int levels, base, step, skip;
     const gint32 *radius, *raw;  /* [levels] */
     const guint16 *frequency;    /* tables one after the other, by level and fraction */
+    const gint8 *centroid;       /* for each frequency, in 1/128 */
 } M2tEntropyWeights;
 
 struct _M2tModel {

@@ -46,7 +46,7 @@ group_of(const M2tPlan *plan, int slot)
     return group;
 }
 
-static const gint16 zero[512]; /* as many latents as a model may have */
+static const gint16 zero[M2T_LATENTS_MAX];
 
 /* Features of n channels of a token from @channel on; @token may be none, which has latents of zero. */
 static void

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Rate-distortion optimised rounding. A step of s = ±1 away from the nearest integer, which lies r below a latent, adds 1 - 2 s r to the squared error, in
- * steps. */
+/* Rate-distortion optimised rounding. Errors are those that remain with the centroid of what is coded. */
 #include "quant/choose.h"
+#include "entropy/centroid.h"
 
-#define REST_ONE 128 /* unit of rest */
+#define REST_ONE M2T_CENTROID_ONE /* unit of rest */
 
 static void
 replace(gint16 *latent, gint8 *rest, int other)
@@ -18,11 +18,13 @@ m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint
     int skip = m2t_entropy_skip(tables), worth = m2t_quant_error_worth(scanty);
 
     for (int i = 0; i < n; i++) {
-        int step = mean[i] < 16 * latent[i] ? -1 : 1, other = latent[i] + step, worse, saved;
+        int step = mean[i] < 16 * latent[i] ? -1 : 1, other = latent[i] + step, near, far, worse, saved;
 
         if (level[i] < skip ? !latent[i] || other : ABS(16 * latent[i] - mean[i]) <= 8)
             continue; /* dearer: still an exception, or farther from the mean */
-        worse = worth * (REST_ONE - 2 * step * rest[i]) / REST_ONE;
+        near = rest[i] - m2t_entropy_centroid(tables, mean[i], level[i], latent[i]);
+        far = rest[i] - REST_ONE * step - m2t_entropy_centroid(tables, mean[i], level[i], (gint16) other);
+        worse = worth * ((far * far - near * near) / REST_ONE) / REST_ONE;
         saved = m2t_entropy_cost(tables, mean[i], level[i], latent[i]) - m2t_entropy_cost(tables, mean[i], level[i], (gint16) other);
         if (saved > worse)
             replace(&latent[i], &rest[i], other);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Interpolation between anchors. A frame whose q is that of the frame before costs nothing here. */
 #include "quant/quant.h"
+#include "entropy/centroid.h"
 
 #include <math.h>
 
@@ -92,6 +93,8 @@ m2t_quant_set(M2tQuant *quant, int q)
     quant->q = q;
     interpolate_exp2(quant, model->gain, quant->gain);
     interpolate_exp2(quant, model->igain, quant->igain);
+    for (int c = 0; c < model->latents; c++)
+        quant->igain[c] /= M2T_CENTROID_ONE;
     set_sizes(quant);
     interpolate(quant, model->analysis.in.bias, quant->analysis_bias, model->analysis.in.n);
     interpolate(quant, model->synthesis.in.bias, quant->synthesis_bias, model->synthesis.in.n);

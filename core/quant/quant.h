@@ -10,7 +10,7 @@
 typedef struct {
     const M2tModel *model;
     int q;                             /* -1: nothing worked out yet */
-    float *gain, *igain, *feature;     /* [latents] */
+    float *gain, *igain, *feature;     /* [latents]; igain: of 1/128 of a latent */
     float *mean_scale;                 /* [latents]: of the heads, times the latent's usual size */
     gint32 *size;                      /* [latents]: log2 of that in 1/1024 */
     gint32 *analysis_bias, *synthesis_bias; /* of the layers called "in" */

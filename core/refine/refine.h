@@ -22,21 +22,21 @@ typedef struct {
 
 void m2t_refine_layout(M2tRefine *refine, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);
 
-/* The latents of the original, as the analysis gave them. @before: of the frame before, or NULL if nothing is kept. */
-void m2t_refine_begin(M2tRefine *refine, const gint16 *latents, const gint8 *rest, const gint16 *before);
+/* The latents of the original, as the analysis gave them. */
+void m2t_refine_begin(M2tRefine *refine, const gint16 *latents, const gint8 *rest);
 
 /* The latents that m2t_refine_begin() was given. */
 void m2t_refine_restore(const M2tRefine *refine, gint16 *latents, gint8 *rest);
 
-/* Shows @latents: refine->seen. Tokens in @kept have the values that they had. */
-void m2t_refine_look(M2tRefine *refine, const M2tQuant *quant, const gint16 *latents, const guint8 *kept);
+/* Shows refine->synthesis.values: refine->seen. */
+void m2t_refine_look(M2tRefine *refine, const M2tQuant *quant);
 
 /* Steps up or down, where that is worth the bits, for every other of @n latents, the other half in the next round. The first of @latents is at position @at of the
  * picture; @mean, @level: what the prior expects. @scanty: see choose.h. */
 void m2t_refine_choose(const M2tRefine *refine, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int n, int round, int scanty,
                        gint16 *latents);
 
-/* The latents are what is sent: refine->final. */
-void m2t_refine_end(M2tRefine *refine, const M2tQuant *quant, const gint16 *latents, const guint8 *kept, const gint16 *before);
+/* refine->synthesis.values are those of what is sent: refine->final. */
+void m2t_refine_end(M2tRefine *refine);
 
 #endif

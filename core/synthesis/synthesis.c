@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Synthesis: dequantise and enter at 1/16, go up to 1/8, leave as samples. Mirror of analysis.c. */
+/* Synthesis: dequantised latents enter at 1/16, go up to 1/8, leave as samples. Mirror of analysis.c. */
 #include "synthesis/synthesis.h"
 
 #include <string.h>
-
-typedef struct {
-    M2tSynthesis *synthesis;
-    const gint16 *latents;
-    const guint8 *kept;
-    const M2tQuant *quant;
-} TakeRun;
 
 typedef struct {
     M2tSynthesis *synthesis;
@@ -44,26 +37,6 @@ m2t_synthesis_keep(M2tSynthesis *s, const M2tSynthesis *before, const guint8 *ke
     for (int token = 0; token < tokens; token++)
         if (kept[token])
             memcpy(s->values + token * latents, before->values + token * latents, latents * sizeof *s->values);
-}
-
-static void
-take(void *data, int begin, int end, int worker)
-{
-    const TakeRun *run = data;
-    gsize latents = run->synthesis->context->net->model->latents;
-
-    for (int token = begin; token < end; token++)
-        if (!run->kept[token])
-            run->synthesis->context->kernels->dequantise(run->latents + token * latents, run->quant->igain, run->synthesis->values + token * latents,
-                                                         (int) latents);
-}
-
-void
-m2t_synthesis_take(M2tSynthesis *s, const gint16 *latents, const guint8 *kept, const M2tQuant *quant)
-{
-    TakeRun run = {s, latents, kept, quant};
-
-    m2t_threads_run(s->context->threads, s->geometry.token_rows * s->geometry.token_columns, M2T_CHUNK, take, &run);
 }
 
 static void

@@ -11,7 +11,8 @@ typedef struct {
     const M2tContext *context;
     M2tGeometry geometry;
     M2tStage stage8, stage16;
-    gint16 *values;        /* [tokens][latents]: dequantised, called d in the document; they stay for tokens that the next frame keeps */
+    gint16 *values;        /* [tokens][latents]: dequantised latents (m2t_codec_dequantise()), called d in the document; they stay for tokens that the next
+                            * frame keeps */
 } M2tSynthesis;
 
 void m2t_synthesis_layout(M2tSynthesis *synthesis, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);
@@ -21,9 +22,6 @@ void m2t_synthesis_clear(M2tSynthesis *synthesis);
 
 /* Takes the values of the tokens in @kept over from the frame before. */
 void m2t_synthesis_keep(M2tSynthesis *synthesis, const M2tSynthesis *before, const guint8 *kept);
-
-/* Dequantises @latents ([token_rows][token_columns][latents]); tokens in @kept have the values that they had. */
-void m2t_synthesis_take(M2tSynthesis *synthesis, const gint16 *latents, const guint8 *kept, const M2tQuant *quant);
 
 /* The picture of the values. */
 void m2t_synthesis_run(M2tSynthesis *synthesis, const M2tQuant *quant, M2tPicture *picture);

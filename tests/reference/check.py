@@ -156,7 +156,7 @@ class Codec(unittest.TestCase):
                 sequence = ref.Sequence(self.model.identity[:16], width, height)
                 frame = ref.encode_picture(self.model, planes, sequence, i, q4, ref.LANES[i % 3])
                 quantizer, y = self.latents(width, height, q4)
-                wanted = ref.patches_to_planes(ref.synthesis(self.model, quantizer, y), width, height)
+                wanted = ref.patches_to_planes(ref.synthesis(self.model, quantizer, y, ref.centroids_of_picture(self.model, quantizer, y)), width, height)
                 for a, b in zip(ref.Decoder(self.model).decode(frame), wanted):
                     self.assertTrue(np.array_equal(a, b), (width, height, q4))
 
@@ -168,8 +168,8 @@ class Codec(unittest.TestCase):
             quantizer, y = self.latents(width, height, 60 + 20 * number)
             kept = random.rand(*y.shape[:2]) < share
             kept[:2] = kept[0, 0]                              # so that slices may be kept as a whole, or stand alone
-            fresh = ref.dequantize(quantizer, y)
             kept = kept if number else None
+            fresh = ref.dequantize(quantizer, y, ref.centroids_of_picture(self.model, quantizer, y, slices, kept))
             values.append(np.where(kept[:, :, None], values[-1], fresh) if number else fresh)
             frames.append(ref.encode_latents(self.model, quantizer, y, number, None if number else sequence, ref.LANES[number % 3], slices, kept, last))
             last = ref.read_frame(frames[-1])
@@ -303,7 +303,7 @@ class TinyModel(unittest.TestCase):
             levels += np.bincount(level.ravel(), minlength=20)
             exceptions += np.count_nonzero(values[~coded])
             escapes += sum(len(s[2]) > 1 for s in ref.make_symbols(model, values[coded], mean[coded], level[coded]))
-            decoded = ref.patches_to_planes(ref.synthesis(model, quantizer, y), 176, 144)
+            decoded = ref.patches_to_planes(ref.synthesis(model, quantizer, y, ref.centroids(model, y, *(x.reshape(y.shape) for x in (mean, level)))), 176, 144)
             self.assertGreater(pictures.psnr(planes[0], decoded[0]), 29)
         self.assertTrue(levels.all())
         self.assertGreater(min(exceptions, escapes), 20)

@@ -100,7 +100,7 @@ def latents_of(model, quantizer, frame, width, height):
         if frame.inter:
             own, _ = ref.read_head(reader, len(own))
         if not own.all():
-            y[begin:end] = ref.decode_slice(model, quantizer, content[reader.at:], end - begin, cols, frame.lanes, own)
+            y[begin:end] = ref.decode_slice(model, quantizer, content[reader.at:], end - begin, cols, frame.lanes, own)[0]
         kept[begin:end] = own.reshape(-1, cols)
     return y, kept if frame.inter else None
 

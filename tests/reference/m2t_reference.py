@@ -173,7 +173,7 @@ def linear_layers(graph):
 
 
 def expected_tensors(graph):
-    """All tensors but `graph`: name -> (dtype, shape). The length of entropy.frequency is known later: None."""
+    """All tensors but `graph`: name -> (dtype, shape). The length of the entropy coder's tables is known later: None."""
     L, anchors, prior, levels = graph["latents"], graph["anchors"], graph["prior"], graph["entropy"]["levels"]
     d, heads = prior["width"], prior["heads"]
     tensors = {"exp2": ("I32", [1024]), "gain": ("I32", [anchors, L]), "igain": ("I32", [anchors, L]),
@@ -181,7 +181,7 @@ def expected_tensors(graph):
                "prior.order": ("U8", [64]), "prior.source": ("I8", [64]), "prior.exp": ("U8", [256]),
                "prior.log": ("I8", [128]), "prior.size": ("I32", [anchors, L]), "prior.slot": ("I16", [64, d]),
                "prior.q": ("I32", [anchors, d]), "prior.norm": ("F32", [d]), "prior.shift": ("I32", [1]),
-               "entropy.radius": ("I32", [levels]), "entropy.raw": ("I32", [levels]), "entropy.frequency": ("U16", None)}
+               "entropy.radius": ("I32", [levels]), "entropy.raw": ("I32", [levels]), "entropy.frequency": ("U16", None), "entropy.centroid": ("I8", None)}
     if masking(graph) == "input":
         tensors["prior.mask"] = ("I16", [d])
     for name, (n, k, bias_rows, wide) in linear_layers(graph).items():
@@ -353,19 +353,21 @@ class Model:
 
 
 class FrequencyTables:
-    """The cumulated tables of section 7.2: `starts[level][fraction + 8]` lists 2R + 3 numbers from 0 to 32768."""
+    """The tables of section 7.2: `starts[level][fraction + 8]` lists 2R + 3 numbers from 0 to 32768; those of a level begin at `first` of the model's."""
 
     def __init__(self, model):
         self.radius = model["entropy.radius"]
         self.raw = model["entropy.raw"]
-        self.starts = []
+        self.starts, self.first = [], []
         at = 0
         for level, radius in enumerate(self.radius):
             size = int(2 * radius + 2)
             rows = model["entropy.frequency"][at:at + 16 * size].reshape(16, size)
+            self.first.append(at)
             at += 16 * size
             require(bool(np.all(rows.sum(axis=1) == 32768)), f"model: a table of level {level} does not sum to 32768")
             self.starts.append([[0] + np.cumsum(row).tolist() for row in rows])
+        self.first = np.array(self.first)
 
 
 def read_model(path):
@@ -884,13 +886,13 @@ def analysis(model, quantizer, patches, trace=no_trace):
 
 # ---------------------------------------------------------------- 6.2 synthesis
 
-def dequantize(quantizer, y):
-    return np.clip(rnd(fl(y) * quantizer.igain), -WIDE, WIDE)
+def dequantize(quantizer, y, centroid):
+    return np.clip(rnd(fl(128 * y + centroid) * (quantizer.igain / np.float32(128))), -WIDE, WIDE)
 
 
-def synthesis(model, quantizer, y, trace=no_trace):
-    """Latents [TH][TW][L] -> samples 0...255 [PH/8][PW/8][96]."""
-    return synthesize(model, quantizer, dequantize(quantizer, y), trace)
+def synthesis(model, quantizer, y, centroid, trace=no_trace):
+    """Latents and their centroids [TH][TW][L] -> samples 0...255 [PH/8][PW/8][96]."""
+    return synthesize(model, quantizer, dequantize(quantizer, y, centroid), trace)
 
 
 def synthesize(model, quantizer, d, trace=no_trace):
@@ -1101,7 +1103,7 @@ def encode_slice(model, quantizer, y, lanes, kept=None):
 
 
 def decode_slice(model, quantizer, data, rows, cols, lanes, kept=None):
-    """Exceptions and words of a slice -> its latents [rows][TW][L]; those of tokens that are kept are zero."""
+    """Exceptions and words of a slice -> its latents and their centroids [rows][TW][L]; those of tokens that are kept are zero."""
     kept = np.zeros(rows * cols, bool) if kept is None else kept
     prior = Prior(model, quantizer, rows, cols)
     grid, latents = prior.grid, model.graph["latents"]
@@ -1110,6 +1112,7 @@ def decode_slice(model, quantizer, data, rows, cols, lanes, kept=None):
     exceptions = read_exceptions(reader, rows * cols * latents).reshape(-1, latents)
     require(not exceptions[kept].any(), "slice: an exception lies in a token that is kept")
     prior.latents[inside] = exceptions
+    centroid = np.zeros_like(prior.latents)
     rans = RansDecoder(model, data[reader.at:], lanes)
     for group in range(len(grid.groups)):
         cells, state = prior.run_group(group)
@@ -1119,8 +1122,10 @@ def decode_slice(model, quantizer, data, rows, cols, lanes, kept=None):
             part = prior.latents[np.ix_(cells, channels)]
             part[coded] = rans.symbols(mean[coded], level[coded])
             prior.latents[np.ix_(cells, channels)] = part
+            centroid[np.ix_(cells, channels)] = centroids(model, part, mean, level)
     rans.finish()
-    return prior.latents[inside].reshape(rows, cols, latents)
+    centroid[inside] = np.where(kept[:, None], 0, centroid[inside])
+    return tuple(x[inside].reshape(rows, cols, latents) for x in (prior.latents, centroid))
 
 
 # ---------------------------------------------------------------- 7.1 head
@@ -1160,6 +1165,17 @@ def place_of_mean(raw_bits, mean):
     return m, (a >> raw_bits) - 16 * m
 
 
+def centroids(model, y, mean, level):
+    """Latents with their means and levels -> what is added to each for the synthesis, in 1/128."""
+    tables = model.frequencies
+    raw_bits, radius = tables.raw[level], tables.radius[level]
+    m, fraction = place_of_mean(raw_bits, mean)
+    v = (y >> raw_bits) - m
+    entry = np.where(np.abs(v) > radius, 2 * radius + 1, v + radius)
+    centroid = model["entropy.centroid"][tables.first[level] + (fraction + 8) * (2 * radius + 2) + entry]
+    return np.where(level < model.graph["entropy"]["skip"], 0, centroid)
+
+
 def make_symbols(model, y, mean, level):
     """Arrays [n] -> n times (start, frequency, [(value, bits) raw, in the order of decoding])."""
     tables = model.frequencies
@@ -1180,6 +1196,14 @@ def make_symbols(model, y, mean, level):
         raws.append((rest, k))
         symbols.append((starts[entry], starts[entry + 1] - starts[entry], raws))
     return symbols
+
+
+def centroids_of_picture(model, quantizer, y, slices=1, kept=None):
+    """The same for the latents of a picture [TH][TW][L]; `kept` [TH][TW] says which tokens are left out."""
+    y = y if kept is None else np.where(kept[:, :, None], 0, y)
+    bands = [y[begin:end] for begin, end in slice_bounds(len(y), slices)]
+    parts = [centroids(model, band.reshape(-1, y.shape[2]), *predict_at_once(model, quantizer, band)) for band in bands]
+    return np.concatenate(parts).reshape(y.shape)
 
 
 # ---------------------------------------------------------------- 7.3 rANS
@@ -1338,9 +1362,9 @@ class Decoder:
         if kept.all():
             require(reader.left() == 0, f"slice: {reader.left()} bytes too many")
             return reference
-        y = decode_slice(self.model, quantizer, content[reader.at:], rows, cols, frame.lanes, kept)
+        latents = decode_slice(self.model, quantizer, content[reader.at:], rows, cols, frame.lanes, kept)
         kept = kept.reshape(rows, cols, 1)
-        values[:] = np.where(kept, values, dequantize(quantizer, y))
+        values[:] = np.where(kept, values, dequantize(quantizer, *latents))
         return reference
 
     def decode(self, data):

@@ -171,6 +171,7 @@ def put_entropy(builder):
     builder.put("entropy.radius", "I32", radius)
     builder.put("entropy.raw", "I32", raw)
     builder.put("entropy.frequency", "U16", np.concatenate(tables))
+    builder.put("entropy.centroid", "I8", builder.random.randint(-128, 128, sum(map(len, tables))) // 8)
 
 
 def put_transforms(builder, basis):

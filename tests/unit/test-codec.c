@@ -577,21 +577,19 @@ test_frames_decode(void)
     clear_clip(clip);
 }
 
-/* A packet whose checksums hold although its symbols are damaged. */
+/* A packet whose checksums hold although the last of its symbols are missing. */
 static GBytes *
 damaged_inside(GBytes *packet)
 {
     gsize size;
     gconstpointer data = g_bytes_get_data(packet, &size);
-    g_autofree guint8 *copy = NULL;
     M2tSliceBytes slice[M2T_SLICES_MAX];
     GByteArray *out = g_byte_array_new();
     M2tFrameHeader header;
 
     g_assert_true(m2t_frame_read(data, size, &header, slice, NULL));
-    copy = g_memdup2(slice->data, slice->size);
-    copy[slice->size / 2] ^= 0x55;
-    *slice = (M2tSliceBytes) {copy, slice->size, m2t_crc32c(copy, slice->size)};
+    slice->size -= 2;
+    slice->crc = m2t_crc32c(slice->data, slice->size);
     m2t_frame_write(out, &header, slice);
     return g_byte_array_free_to_bytes(out);
 }

@@ -186,7 +186,7 @@ call_quantise(const M2tKernels *k, const Input *in, int width, Output *out)
 static void
 call_dequantise(const M2tKernels *k, const Input *in, int width, Output *out)
 {
-    k->dequantise(in->stream, in->scale, (gint16 *) out->bytes, width);
+    k->dequantise(in->stream, in->narrow, in->scale, (gint16 *) out->bytes, width);
 }
 
 static void
