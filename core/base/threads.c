@@ -179,16 +179,27 @@ m2t_threads_count(const M2tThreads *t)
     return t->count;
 }
 
+#define TILE 16 /* rows of a matrix product that are best not torn apart */
+
+/* The largest grain with which all workers have equally many pieces of about equal size; many small items count in tiles. */
+static int
+even_grain(int items, int grain, int workers)
+{
+    int pieces = (items + workers * grain - 1) / (workers * grain) * workers, even = (items + pieces - 1) / pieces;
+
+    return grain < TILE ? even : (even + TILE - 1) / TILE * TILE;
+}
+
 void
 m2t_threads_run(M2tThreads *t, int items, int grain, M2tTask task, void *data)
 {
-    if (t->count == 1 || items <= grain) {
+    if (t->count == 1 || items <= MIN(grain, TILE)) {
         for (int begin = 0; begin < items; begin += grain)
             task(data, begin, MIN(begin + grain, items), 0);
         return;
     }
     t->items = items;
-    t->grain = grain;
+    t->grain = even_grain(items, grain, t->count);
     t->task = task;
     t->data = data;
     g_atomic_int_set(&t->next, 0);

@@ -229,53 +229,33 @@ m2t_encoder_free(M2tEncoder *e)
     g_free(e);
 }
 
-/* Where in the coding order latents are chosen, and how. */
 typedef struct {
     FrameEncoder *frame;
-    int group, part;
     int round;      /* of the refinement; -1: from what they cost alone */
-} ChoiceStep;
+} Choice;
 
 static void
-choose_in_slots(void *data, int begin, int end, int worker)
+choose_latents(gpointer data, int slot, int channel, int n)
 {
-    const ChoiceStep *step = data;
-    FrameEncoder *f = step->frame;
+    const Choice *choice = data;
+    FrameEncoder *f = choice->frame;
     const M2tPrior *prior = &f->codec.prior;
-    const M2tPriorWeights *w = &f->codec.model->prior;
-    int first = prior->plan.group_start[step->group], channel = w->part_start[step->part], n = w->part_size[step->part];
+    gsize at = (gsize) slot * prior->latents + channel, to = (gsize) m2t_codec_position(&f->codec, slot) + channel;
 
-    for (int slot = first + begin; slot < first + end; slot++) {
-        gint64 position = m2t_codec_position(&f->codec, slot);
-        gsize at = (gsize) slot * prior->latents + channel, to = (gsize) position + channel;
-
-        if (position < 0)
-            continue;
-        if (step->round < 0)
-            m2t_quant_choose(f->codec.tables, prior->mean + at, prior->level + at, f->rest + to, f->codec.latents + to, n, f->scanty);
-        else
-            m2t_refine_choose(&f->refine, f->codec.tables, prior->mean + at, prior->level + at, to, n, step->round, f->scanty, f->codec.latents + to);
-    }
+    if (choice->round < 0)
+        m2t_quant_choose(f->codec.tables, prior->mean + at, prior->level + at, f->rest + to, f->codec.latents + to, n, f->scanty);
+    else
+        m2t_refine_choose(&f->refine, f->codec.tables, prior->mean + at, prior->level + at, to, n, choice->round, f->scanty, f->codec.latents + to);
 }
 
-/* Latents are chosen as they will be coded, group after group and part after part: each with the mean and level that the decoder will have for it. */
+/* Latents are chosen as they will be coded, each with the mean and level that the decoder will have for it. */
 static void
 choose_in_order(FrameEncoder *f, int round)
 {
-    M2tCodec *codec = &f->codec;
-    const M2tPriorWeights *w = &codec->model->prior;
-    const int *start = codec->prior.plan.group_start;
-    ChoiceStep step = {f, .round = round};
+    Choice choice = {f, round};
 
-    for (step.group = 0; step.group < w->groups; step.group++) {
-        m2t_prior_run(&codec->prior, &codec->quant, codec->latents, step.group, step.group);
-        for (step.part = 0; step.part < w->parts; step.part++) {
-            m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, step.group, step.group, step.part);
-            m2t_profile_end(&codec->profile, M2T_STAGE_PRIOR);
-            m2t_threads_run(codec->context.threads, start[step.group + 1] - start[step.group], M2T_CHUNK, choose_in_slots, &step);
-            m2t_profile_end(&codec->profile, M2T_STAGE_CHOICE);
-        }
-    }
+    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents, choose_latents, &choice);
+    m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
 }
 
 static int
@@ -400,7 +380,7 @@ choose_before_prediction(FrameEncoder *f)
 {
     m2t_threads_run(f->codec.context.threads, count_tokens(f), M2T_CHUNK, choose_by_size, f);
     m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
-    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents);
+    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents, NULL, NULL);
     m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
 }
 

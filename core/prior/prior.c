@@ -14,6 +14,8 @@ typedef struct {
     int start;            /* first slot of theirs; for the end of the last layer and the heads: first coded slot */
     int known;            /* groups whose latents may enter */
     int layer, part;
+    M2tPriorChoose choose;
+    gpointer choose_data;
 } PriorRun;
 
 void
@@ -329,15 +331,36 @@ m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int f
     m2t_threads_run(p->context->threads, p->plan.coded_start[last + 1] - run.start, M2T_CHUNK, run_heads, &run);
 }
 
+/* All parts of some coded slots, which know nothing of each other by now. */
+static void
+run_parts(void *data, int begin, int end, int worker)
+{
+    PriorRun run = *(const PriorRun *) data;
+    const M2tPrior *p = run.prior;
+    const M2tPriorWeights *w = &p->context->net->model->prior;
+    M2tScratch *scratch = &p->context->scratch[worker];
+    int first = run.start + begin, m = end - begin;
+
+    for (run.part = 0; run.part < w->parts; run.part++) {
+        if (run.part)
+            take_step(&run, scratch, first, m);
+        predict(&run, scratch, first, m);
+        for (int i = 0; i < m && run.choose; i++)
+            run.choose(run.choose_data, p->plan.coded[first + i], w->part_start[run.part], w->part_size[run.part]);
+    }
+}
+
 void
-m2t_prior_predict(M2tPrior *p, const M2tQuant *quant, const gint16 *latents)
+m2t_prior_predict(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, M2tPriorChoose choose, gpointer data)
 {
     const M2tPriorWeights *prior = &p->context->net->model->prior;
-    int at_once = prior->masking == M2T_MASKING_INPUT ? 1 : prior->groups;
+    const int *start = p->plan.coded_start;
+    int at_once = prior->masking == M2T_MASKING_INPUT || choose ? 1 : prior->groups;
 
     for (int first = 0; first < prior->groups; first += at_once) {
-        m2t_prior_run(p, quant, latents, first, first + at_once - 1);
-        for (int part = 0; part < prior->parts; part++)
-            m2t_prior_heads(p, quant, latents, first, first + at_once - 1, part);
+        PriorRun run = {p, quant, latents, first, first + at_once - 1, start[first], .choose = choose, .choose_data = data};
+
+        m2t_prior_run(p, quant, latents, run.first, run.last);
+        m2t_threads_run(p->context->threads, start[run.last + 1] - run.start, M2T_CHUNK, run_parts, &run);
     }
 }

@@ -2,7 +2,7 @@
 /* The prior: what is known so far -> mean and level of every latent that comes next (docs/bitstream.md, section 6.3).
  *
  * A decoder calls the functions below group after group. Where attention is masked (M2T), slots of a group only see their own and earlier
- * groups: keys and values of earlier groups stay in memory, and an encoder, which knows all latents, runs all groups at once; the numbers are the
+ * groups: keys and values of earlier groups stay in memory, and an encoder that knows all latents can run all groups at once; the numbers are the
  * same. Where only the input is masked (MT), all slots run for each group, with the latents of the groups before it, in both.
  *
  * What comes behind the attention of the last layer is only done for tokens that are coded (m2t_plan_select()); their rows close up. */
@@ -35,7 +35,11 @@ void m2t_prior_run(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents
 /* Then, part after part: fills in mean and level of the channels of @part for these groups. Reads from @latents the part before, of the same tokens. */
 void m2t_prior_heads(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last, int part);
 
-/* All groups and parts, for an encoder: @latents are all known. */
-void m2t_prior_predict(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents);
+/* The latents of n channels from @channel on of a coded slot have mean and level now; they may still change. Any thread. */
+typedef void (*M2tPriorChoose)(gpointer data, int slot, int channel, int n);
+
+/* All groups and parts, for an encoder. @choose: is called with @data for every part of every coded slot before anything is predicted from it, so that mean and level
+ * are those of the decoder for what it leaves in @latents; or NULL, then all groups run at once. */
+void m2t_prior_predict(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, M2tPriorChoose choose, gpointer data);
 
 #endif

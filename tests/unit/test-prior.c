@@ -46,7 +46,7 @@ randomise(M2tCodec *codec, int first, int channel, guint32 seed)
 static void
 predict(M2tCodec *codec)
 {
-    m2t_prior_predict(&codec->prior, &codec->quant, codec->latents);
+    m2t_prior_predict(&codec->prior, &codec->quant, codec->latents, NULL, NULL);
 }
 
 static void
