@@ -156,7 +156,7 @@ def print_products(rows):
 
 
 def print_stages(rows):
-    print("Milliseconds a frame by stage (wall clock, mean over the frames):\n")
+    print("Milliseconds a frame by stage (wall clock, mean over the frames; with `medium`, the choices are part of \"prior\"):\n")
     columns = [*NAME, *(f"encode: {s}" for s in STAGES[:4]), "decode: prior", "entropy", "synthesis"]
     print_table(columns, ([*name_of(row), *(f"{row['encode'][f'{s}_ms']:.1f}" for s in STAGES[:4]),
                            *(f"{row['decode'][f'{s}_ms']:.1f}" for s in ("prior", "entropy", "synthesis"))] for row in rows))
