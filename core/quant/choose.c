@@ -12,21 +12,28 @@ replace(gint16 *latent, gint8 *rest, int other)
     *latent = (gint16) other;
 }
 
+int
+m2t_quant_gain(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16 latent, int step, int off, int worth)
+{
+    gint16 other = (gint16) CLAMP(latent + step, G_MININT16, G_MAXINT16);
+    int saved = m2t_entropy_cost(tables, mean, level, latent) - m2t_entropy_cost(tables, mean, level, other);
+    int moved = REST_ONE * step + m2t_entropy_centroid(tables, mean, level, other) - m2t_entropy_centroid(tables, mean, level, latent);
+
+    return saved + worth * (moved * (2 * off - moved) / REST_ONE) / REST_ONE;
+}
+
 void
 m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gint8 *rest, gint16 *latent, int n, int scanty)
 {
     int skip = m2t_entropy_skip(tables), worth = m2t_quant_error_worth(scanty);
 
     for (int i = 0; i < n; i++) {
-        int step = mean[i] < 16 * latent[i] ? -1 : 1, other = latent[i] + step, near, far, worse, saved;
+        int step = mean[i] < 16 * latent[i] ? -1 : 1, other = latent[i] + step;
+        int off = rest[i] - m2t_entropy_centroid(tables, mean[i], level[i], latent[i]);
 
         if (level[i] < skip ? !latent[i] || other : ABS(16 * latent[i] - mean[i]) <= 8)
             continue; /* dearer: still an exception, or farther from the mean */
-        near = rest[i] - m2t_entropy_centroid(tables, mean[i], level[i], latent[i]);
-        far = rest[i] - REST_ONE * step - m2t_entropy_centroid(tables, mean[i], level[i], (gint16) other);
-        worse = worth * ((far * far - near * near) / REST_ONE) / REST_ONE;
-        saved = m2t_entropy_cost(tables, mean[i], level[i], latent[i]) - m2t_entropy_cost(tables, mean[i], level[i], (gint16) other);
-        if (saved > worse)
+        if (m2t_quant_gain(tables, mean[i], level[i], latent[i], step, off, worth) > 0)
             replace(&latent[i], &rest[i], other);
     }
 }

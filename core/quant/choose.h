@@ -19,6 +19,10 @@ m2t_quant_error_worth(int scanty)
     return 2 * 10 * M2T_COST_BIT / (2 + scanty);
 }
 
+/* What is gained, in the unit of costs, by coding a latent @step (1 or -1) higher where what a decoder has for it now, its centroid included, is @off too low
+ * (128ths): bits, and the change of the squared error. */
+int m2t_quant_gain(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16 latent, int step, int off, int worth);
+
 /* n latents as rounded to the nearest integer, and what rounding took away from them, @rest, in 1/128. Latents are changed where that pays, and @rest with them.
  * @scanty: 0 … M2T_QUANT_SCANTY_MAX. */
 void m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gint8 *rest, gint16 *latent, int n, int scanty);

@@ -2,7 +2,6 @@
 /* Rounds in which half of the latents may move, like the fields of a chessboard: neighbours that saw the same error would both mend it. Measured on crops of Kodak with
  * the live model, four such rounds save 2.5 % of the bits beyond one choice by cost; the true gradient of the synthesis would save 2.9 %. */
 #include "refine/refine.h"
-#include "entropy/centroid.h"
 #include "quant/choose.h"
 
 #include <string.h>
@@ -66,26 +65,6 @@ m2t_refine_look(M2tRefine *r, const M2tQuant *quant)
     m2t_analysis_run(&r->analysis, quant, r->seen, r->seen_rest);
 }
 
-/* A latent as the prior sees it. */
-typedef struct {
-    const M2tEntropyTables *tables;
-    gint32 mean;
-    guint8 level;
-    gint16 latent;
-} Choice;
-
-/* What is gained by coding it @step higher where it is @off too low (128ths), in the unit of costs. */
-static int
-gain_of(const Choice *now, int step, int off, int worth)
-{
-    gint16 other = (gint16) CLAMP(now->latent + step, G_MININT16, G_MAXINT16);
-    int saved = m2t_entropy_cost(now->tables, now->mean, now->level, now->latent) - m2t_entropy_cost(now->tables, now->mean, now->level, other);
-    int moved = REST_ONE * step + m2t_entropy_centroid(now->tables, now->mean, now->level, other) -
-                m2t_entropy_centroid(now->tables, now->mean, now->level, now->latent);
-
-    return saved + worth * (moved * (2 * off - moved) / REST_ONE) / REST_ONE;
-}
-
 void
 m2t_refine_choose(const M2tRefine *r, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int n, int round, int scanty,
                   gint16 *latents)
@@ -96,11 +75,10 @@ m2t_refine_choose(const M2tRefine *r, const M2tEntropyTables *tables, const gint
     for (int i = (token / columns + token % columns + channel + round) & 1; i < n; i += 2) {
         int difference = REST_ONE * (r->wanted[at + i] - r->seen[at + i]) + r->wanted_rest[at + i] - r->seen_rest[at + i];
         int off = CLAMP(difference, -OFF_MAX, OFF_MAX);
-        Choice now = {tables, mean[i], level[i], latents[i]};
         int best = 0, move = 0;
 
         for (int step = -1; step <= 1; step += 2) {
-            int gain = gain_of(&now, step, off, worth);
+            int gain = m2t_quant_gain(tables, mean[i], level[i], latents[i], step, off, worth);
 
             if (gain > best) {
                 best = gain;
