@@ -34,7 +34,7 @@ GROUPS = (1, 3, 5, 7, 9, 11, 13, 15)
 @dataclass
 class Config:
     """Sizes, as in the `graph` tensor of a model file."""
-    latents: int = 256
+    latents: int = 320
     width8: int = 128
     width16: int = 256
     blocks8: int = 4
@@ -42,9 +42,9 @@ class Config:
     width: int = 192
     layers: int = 4
     heads: int = 6
-    mlp: int = 384
+    mlp: int = 320
     step: int = 224
-    parts: tuple = (16, 48, 192)
+    parts: tuple = (16, 48, 256)
     anchors: int = 6
     groups: tuple = field(default=GROUPS)
     order: str = 'qlds'
@@ -150,7 +150,7 @@ class Analysis(nn.Module):
         for block in self.block16:
             x = block(x)
         out = self.out(self.wide(x))
-        with torch.autocast('cpu', enabled=False):
+        with torch.autocast(patches.device.type, enabled=False):
             return self.shortcut(F.pixel_unshuffle(patches, 2)) + out.float()
 
 
@@ -177,7 +177,7 @@ class Synthesis(nn.Module):
         for block in self.block8:
             x = block(x)
         out = self.out(self.wide(x))
-        with torch.autocast('cpu', enabled=False):
+        with torch.autocast(d.device.type, enabled=False):
             return F.pixel_shuffle(self.shortcut(d.float()), 2) + out.float()
 
 

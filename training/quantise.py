@@ -16,6 +16,9 @@ LOG_FEATURE = 1 / 57      # step of log(1 + |y/size|): 127 stands for y/size = 8
 GATE = 254 / 128          # gate integer = u integer · h · GATE, fixed by the bitstream
 SHIFT = 6                 # usual shift of narrow(): streams are kept 64 times finer than what layers read
 MARGIN = 1.03             # over the largest value seen
+BATCHES, BATCH = 12, 6    # crops that scales are measured on,
+SHARE = 0.25              # those of drawn pictures among them,
+ROWS = 1536               # and positions of each batch that are looked at
 
 
 class Recorder:
@@ -44,16 +47,16 @@ def channel_last(name):
 
 
 @torch.no_grad()
-def record(net, pictures, batches=8, size=256, per_batch=6, keep=512, seed=5):
-    """Rows of every tap over all q -> {name: (N, C)}"""
-    rng = np.random.default_rng(seed)
-    recorders = {name: Recorder(channel_last(name), keep) for name in taps(net)}
+def record(net, pictures, structured):
+    """Rows of every tap over all q -> {name: (BATCHES · ROWS, C)}. Few rows would not do: how far the largest values reach shows in many only."""
+    rng = np.random.default_rng(5)
+    recorders = {name: Recorder(channel_last(name), ROWS) for name in taps(net)}
     detach(net)
     for name, tap in taps(net).items():
         tap.fake = recorders[name]
-    for i in range(batches):
-        q = torch.linspace(0, net.config.anchors - 1, per_batch)
-        net(data.crops(pictures, per_batch, size, rng), q)
+    for i in range(BATCHES):
+        q = torch.linspace(0, net.config.anchors - 1, BATCH)
+        net(data.crops(pictures, BATCH, 256, rng, structured, SHARE if structured else 0), q)
     detach(net)
     return {name: r.values() for name, r in recorders.items()}
 
@@ -102,9 +105,9 @@ def stage(scales, rows, prefix, narrowed, wide=None):
 
 
 @torch.no_grad()
-def calibrate(net, pictures):
-    """-> scales"""
-    rows, scales = record(net, pictures), {}
+def calibrate(net, pictures, structured=()):
+    """Lists of pictures (data.load_pictures) -> scales"""
+    rows, scales = record(net, pictures, structured), {}
     c = net.config
     for name, ends in (('analysis', ('block8', 'block16')), ('synthesis', ('block16', 'block8'))):
         first = [f'{name}.{ends[0]}.{i}.narrow' for i in range(len(getattr(getattr(net, name), ends[0])))]
@@ -186,11 +189,11 @@ def columns(net, scales):
     return found
 
 
-def attach(net, scales, only=''):
-    """Make the network round like the integer codec. `only`: prefix of the parts that shall."""
+def attach(net, scales):
+    """Make the network round like the integer codec."""
     for name, tap in taps(net).items():
         last = name.rsplit('.', 1)[1]
-        if not name.startswith(only) or last in ('stream', 'wide') or name == 'prior.norm.tap':
+        if last in ('stream', 'wide') or name == 'prior.norm.tap':
             continue
         if last == 'h':
             tap.fake = fake_tensor(1 / 254, 0, 254)
@@ -204,10 +207,9 @@ def attach(net, scales, only=''):
             tap.fake = fake_tensor(scales[name], -127, 127, (-1,) if channel_last(name) else (-1, 1, 1))
     modules = dict(net.named_modules())
     for name, c in columns(net, scales).items():
-        if name.startswith(only):
-            modules[name].fake = fake_weight(c)
+        modules[name].fake = fake_weight(c)
     for name, module in modules.items():
-        if isinstance(module, Block) and name.startswith(only):
+        if isinstance(module, Block):
             module.depthwise.fake = fake_weight(torch.ones(1))
 
 

@@ -2,7 +2,7 @@
 """The recipe.
 
     python3 train.py --train FOLDER --out RUN --minutes 600 --decay 90
-    python3 train.py --train FOLDER --out RUN2 --resume RUN/checkpoint.pt --minutes 30 --qat
+    python3 train.py --train FOLDER --out RUN2 --resume RUN/checkpoint.pt --average --minutes 30 --qat
     torchrun --nproc-per-node 2 train.py …
 
 A run lasts `--minutes` of its own clock, which stands while the process is stopped and goes on where a resumed run ended when --out is the same folder. The
@@ -184,7 +184,7 @@ def main():
         klt_start(net, pictures, rng)
     scales = None
     if args.qat:
-        scales = checkpoint.get('scales') or quantise.calibrate(net, pictures + structured)
+        scales = checkpoint.get('scales') or quantise.calibrate(net, pictures, structured)
         quantise.attach(net, scales)
     net = net.to(memory_format=torch.channels_last)
     opt = optimiser(net, args.lr)
@@ -213,7 +213,7 @@ def main():
         opt.step()
         count, steps, minutes = count + 1, steps + 1, clock(minutes, began, world)
         with torch.no_grad():
-            keep = min(EMA, count / (count + 50))
+            keep = EMA if continued else min(EMA, count / (count + 50))
             torch._foreach_lerp_(list(ema.values()), list(net.state_dict().values()), 1 - keep)
         recent.append((loss.item(), rate, error, norm.item()))
         if steps % 100 == 0:

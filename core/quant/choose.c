@@ -28,11 +28,11 @@ m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint
     int skip = m2t_entropy_skip(tables), worth = m2t_quant_error_worth(scanty);
 
     for (int i = 0; i < n; i++) {
-        int step = mean[i] < 16 * latent[i] ? -1 : 1, other = latent[i] + step;
-        int off = rest[i] - m2t_entropy_centroid(tables, mean[i], level[i], latent[i]);
+        int step = mean[i] < 16 * latent[i] ? -1 : 1, other = latent[i] + step, off;
 
         if (level[i] < skip ? !latent[i] || other : ABS(16 * latent[i] - mean[i]) <= 8)
             continue; /* dearer: still an exception, or farther from the mean */
+        off = rest[i] - m2t_entropy_centroid(tables, mean[i], level[i], latent[i]);
         if (m2t_quant_gain(tables, mean[i], level[i], latent[i], step, off, worth) > 0)
             replace(&latent[i], &rest[i], other);
     }
