@@ -5,7 +5,9 @@ or fewer groups, and MT, which runs all cells again for each group.
 
     mt.py [--build build] [--priors m2t-8,mt-8] [--backend openblas] [--threads 1] [--quantizer 32] [--frames 10] [--rounds 5] CLIP...
 
-The first frames of every clip are coded and decoded with every prior, in turn, --rounds times; for each stage the least time counts: other work on the machine only adds.
+The first frames of every clip are coded and decoded with every prior, in turn, --rounds times; for each stage the least time counts: other work on the
+machine only adds. If the model has more latents than a prior, the last ones are cut off its transforms: pictures then lose some detail, but only times
+and bytes count here, and all priors see the same latents.
 """
 import argparse
 import hashlib
@@ -14,11 +16,18 @@ import os
 import pathlib
 import struct
 import subprocess
+import sys
 import tempfile
+
+import numpy as np
 
 import speed
 
 ROOT = pathlib.Path(__file__).parent.parent
+TYPES = {"I8": "<i1", "I32": "<i4", "F32": "<f4"}
+# The tensors of the transforms with an entry for each latent, and in which dimension (docs/model-format.md)
+LATENT_DIMENSION = {"gain": 1, "igain": 1, "synthesis.in.weight": 1, "synthesis.shortcut.weight": 1, "synthesis.shortcut.weight_low": 1,
+                    **{f"analysis.{layer}.{part}": 0 for layer in ("out", "shortcut") for part in ("weight", "weight_low", "scale", "bias")}}
 
 
 def read_tensors(path):
@@ -48,23 +57,35 @@ def write_model(path, tensors):
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(data for _, _, data in tensors.values()))
 
 
-def with_prior(standard, prior, name):
-    """The standard model with another prior -> tensors, and the graph of the prior."""
-    graph = json.loads(standard["graph"][2])
-    graph["name"], graph["prior"] = name, json.loads(prior["graph"][2])["prior"]
+def cut(tensors, latents):
+    """Transforms with the first `latents` latents only."""
+    result = dict(tensors)
+    for name in LATENT_DIMENSION.keys() & tensors.keys():
+        dtype, shape, data = tensors[name]
+        values = np.frombuffer(data, TYPES[dtype]).reshape(shape).take(range(latents), LATENT_DIMENSION[name])
+        result[name] = dtype, list(values.shape), values.tobytes()
+    return result
+
+
+def with_prior(model, prior, name):
+    """The model with another prior -> tensors, and the graph of the prior."""
+    graph, other = json.loads(model["graph"][2]), json.loads(prior["graph"][2])
+    if other["latents"] > graph["latents"]:
+        sys.exit(f"{name}: the prior has {other['latents']} latents, the model {graph['latents']}")
+    graph["name"], graph["latents"], graph["prior"] = name, other["latents"], other["prior"]
     text = json.dumps(graph).encode()
-    rest = {n: t for n, t in standard.items() if not n.startswith("prior.")}
-    return {**rest, **prior, "graph": ("U8", [len(text)], text)}, graph["prior"]
+    transforms = cut({n: t for n, t in model.items() if not n.startswith("prior.")}, graph["latents"])
+    return {**transforms, **prior, "graph": ("U8", [len(text)], text)}, graph["prior"]
 
 
-def cost(prior, latents):
+def cost(prior):
     """Multiply-accumulates for each luma sample, as `m2t models` counts them."""
     d, groups, parts, known, keys = prior["width"], prior["groups"], prior["parts"], 0, 0
     again = prior.get("masking") == "input"
     for size in groups:
         known += size
         keys += size * (64 if again else known) / 64
-    trunk = 2 * latents * d + len(prior["layers"]) * (4 * d * d + 2 * d * prior["mlp"] + 2 * keys * d)
+    trunk = 2 * sum(parts) * d + len(prior["layers"]) * (4 * d * d + 2 * d * prior["mlp"] + 2 * keys * d)
     heads = sum(2 * n * d for n in parts) + sum((d + 2 * n + d) * prior["step"] for n in parts[:-1])
     return (trunk * (len(groups) if again else 1) + heads) / 256
 
@@ -77,26 +98,26 @@ def first_frames(clip, count, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", nargs="+")
-    parser.add_argument("--build", default=ROOT / "build")
-    parser.add_argument("--priors", default="m2t-4,m2t-6,m2t-8,m2t-12,mt-8")
-    parser.add_argument("--anchor", default="m2t-8", help="what times are compared with")
-    parser.add_argument("--backend", default="openblas")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--quantizer", type=float, default=32)
-    parser.add_argument("--frames", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("clips", nargs="+", help="of any kind that ffmpeg reads")
+    parser.add_argument("--build", default=ROOT / "build", help="build directory (default: %(default)s)")
+    parser.add_argument("--model", default=ROOT / "models" / "standard.m2tw", help="whose transforms are used (default: %(default)s)")
+    parser.add_argument("--priors", default="m2t-4,m2t-6,m2t-8,m2t-12,mt-8", help="(default: %(default)s)")
+    parser.add_argument("--anchor", default="m2t-8", help="what times are compared with (default: %(default)s)")
+    parser.add_argument("--backend", default="openblas", help="(default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="(default: %(default)s)")
+    parser.add_argument("--quantizer", type=float, default=32, help="(default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=10, help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="(default: %(default)s)")
     args = parser.parse_args()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
     program = str(pathlib.Path(args.build) / "bench" / "speed")
-    standard, names, runs, facts = read_tensors(ROOT / "models" / "standard.m2tw"), args.priors.split(","), {}, {}
-    latents = json.loads(standard["graph"][2])["latents"]
+    model, names, runs, facts = read_tensors(args.model), args.priors.split(","), {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             file = ROOT / "models" / "family" / (name + ".prior")
-            tensors, prior = with_prior(standard, read_tensors(file), name)
+            tensors, prior = with_prior(model, read_tensors(file), name)
             write_model(pathlib.Path(folder) / (name + ".m2tw"), tensors)
-            facts[name] = (len(prior["groups"]), cost(prior, latents) / 1000, file.stat().st_size)
+            facts[name] = (len(prior["groups"]), cost(prior) / 1000, file.stat().st_size)
         clips = [first_frames(clip, args.frames, folder) for clip in args.clips]
         for _ in range(args.rounds):
             for clip in clips:
