@@ -13,7 +13,6 @@ speed is that of the setting itself, the median over --rounds, codecs in turn. A
 Everything is in memory. What ffmpeg and GStreamer take to read the raw clip is measured as well and taken off; libm2t's figures are those of
 "m2t --verbose", with reading and writing. A codec that is not installed is named below the table. Needs ffmpeg, gst-launch-1.0 and numpy.
 """
-import argparse
 import dataclasses
 import json
 import math
@@ -25,12 +24,11 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 
 import numpy as np
 
 from rd import psnr, read_y4m
-from speed import cpu_name, model_name, print_table
+from speed import cpu_name, in_memory, model_name, parser_of, print_table
 
 BASE = "jpegenc"   # whose bits are 100 %
 
@@ -259,24 +257,21 @@ def draw(rows, target, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clip")
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--models", default="standard")
-    parser.add_argument("--presets", default="medium")
-    parser.add_argument("--frames", type=int, default=30, help="at least 2")
-    parser.add_argument("--psnr", type=float, default=38)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--settings")
-    parser.add_argument("--out")
-    parser.add_argument("--plot")
+    parser = parser_of(__doc__)
+    parser.add_argument("clip", metavar="CLIP", help="of any kind that ffmpeg reads")
+    parser.add_argument("--presets", default="medium", help="speed presets of libm2t's encoder (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=30, help="at least 2 (default: %(default)s)")
+    parser.add_argument("--psnr", type=float, default=38, help="dB that all reach (default: %(default)g)")
+    parser.add_argument("--threads", type=int, default=2, help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs for the time (default: %(default)s)")
+    parser.add_argument("--settings", help="JSON file of an earlier run: only measure speed, with its quality settings")
+    parser.add_argument("--plot", help="draw bits against encoding speed into this file")
     args = parser.parse_args()
     encoders = subprocess.run(["ffmpeg", "-hide_banner", "-encoders"], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     codecs = [libm2t(args.build, model, preset) for model in args.models.split(",") for preset in args.presets.split(",")] + others()
     absent = [codec.name for codec in codecs if not is_here(codec, encoders)] + (["JPEG XS (svtjpegxsenc)"] if not has_element("svtjpegxsenc") else [])
     codecs = [codec for codec in codecs if codec.name not in absent]
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with in_memory() as folder:
         clip = load_clip(args.clip, args.frames, args.threads, folder)
         rows = measure(codecs, clip, args, folder)
     name, frames = pathlib.Path(args.clip).stem, len(clip.frames)

@@ -11,7 +11,6 @@ The clip (of any kind that ffmpeg reads, scaled to --size) is decoded beforehand
 and goes at the clip's rate, since the sink waits for the time of each frame before the next one starts; that wait does not count. Frames that the elements
 hold back are those that went in and had not come out when the next one went in. The first frame, with the opening of the model, is given by itself.
 """
-import argparse
 import json
 import os
 import pathlib
@@ -19,9 +18,8 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 
-from speed import cpu_name, model_name, print_table
+from speed import cpu_name, in_memory, model_name, parser_of, print_table
 
 
 def rate_of(clip):
@@ -85,22 +83,19 @@ def measure(model, frames, rate, args, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clip")
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--models", default="standard")
-    parser.add_argument("--preset", default="medium")
-    parser.add_argument("--size", default="1280x720", help="a width that 8 divides, an even height")
-    parser.add_argument("--frames", type=int, default=60, help="at least 3")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--quantizer", type=float, default=32)
-    parser.add_argument("--coretype")
-    parser.add_argument("--out")
+    parser = parser_of(__doc__)
+    parser.add_argument("clip", metavar="CLIP", help="of any kind that ffmpeg reads")
+    parser.add_argument("--preset", default="medium", help="speed preset of the encoder (default: %(default)s)")
+    parser.add_argument("--size", default="1280x720", help="a width that 8 divides, an even height (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=60, help="at least 3 (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="(default: %(default)s)")
+    parser.add_argument("--quantizer", type=float, default=32, help="(default: %(default)g)")
+    parser.add_argument("--coretype", help="kind of OpenBLAS kernels (default: the one that OpenBLAS finds best)")
     args = parser.parse_args()
     width, height = map(int, args.size.split("x"))
     if width % 8 or height % 2:
         sys.exit("latency.py: --size: GStreamer's raw planes need a width that 8 divides and an even height")
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with in_memory() as folder:
         frames = write_frames(args.clip, width, height, args.frames, folder)
         rows = [measure(model, frames, rate_of(args.clip), args, folder) for model in args.models.split(",")]
     kernels = f", {args.coretype} kernels of OpenBLAS" if args.coretype else ""

@@ -4,19 +4,19 @@
 
     rd_plot.py OUT.png OURS.json OTHER.json...
 """
+import argparse
 import json
-import sys
 
 import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from rd import bd_rate
+from rd import bd_rate, load
 
 
 def mean_curve(pictures, key):
-    """bit/px and dB (or MS-SSIM) per quality, both averaged over the pictures."""
+    """-> (2, qualities): bit/px and dB, both averaged over the pictures"""
     rows = list(zip(*pictures.values()))
     return np.array([(np.mean([p["bpp"] for p in row]), np.mean([p[key] for p in row])) for row in rows]).T
 
@@ -33,13 +33,16 @@ def draw(axis, files, key, label):
 
 
 def main():
-    out, *paths = sys.argv[1:]
-    files = [json.load(open(path)) for path in paths]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", help="picture to write, of any kind that Matplotlib writes")
+    parser.add_argument("files", nargs="+", help="made by rd.py; BD-rates are those of the first against each of the others")
+    args = parser.parse_args()
+    files = [load(path) for path in args.files]
     figure, axes = plt.subplots(1, 2, figsize=(13, 5.5))
     draw(axes[0], files, "yuv", "PSNR (6 Y + U + V) / 8, dB")
     draw(axes[1], files, "y", "PSNR of Y, dB")
     figure.tight_layout()
-    figure.savefig(out, dpi=90)
+    figure.savefig(args.out, dpi=90)
     print("| against | BD-rate | worst picture | best picture |\n|---|---|---|---|")
     for other in files[1:]:
         rates = {p: bd_rate(other["pictures"][p], files[0]["pictures"][p]) for p in files[0]["pictures"] if p in other["pictures"]}

@@ -5,9 +5,9 @@ files that speed.py --out made.
 
     speed_plot.py OUT.png SPEED.json [...]
 """
+import argparse
 import json
 import pathlib
-import sys
 
 import matplotlib
 matplotlib.use("Agg")
@@ -43,13 +43,16 @@ def draw(axis, lines, side):
 
 
 def main():
-    out, *paths = sys.argv[1:]
-    lines = lines_of(paths)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", help="picture to write, of any kind that Matplotlib writes")
+    parser.add_argument("files", nargs="+", help="made by speed.py --out")
+    args = parser.parse_args()
+    lines = lines_of(args.files)
     figure, axes = plt.subplots(1, 2, figsize=(13, 5.5))
     draw(axes[0], lines, "encode")
     draw(axes[1], lines, "decode")
     figure.tight_layout()
-    figure.savefig(out, dpi=90)
+    figure.savefig(args.out, dpi=90)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from one frame to the next within the clip: PSNR of the decoded frame, and the q
 Then the bit rate goes from --high to --low and back, a third of the time each. A change has taken effect with the first frame that is at most 25 % larger
 (on the way down) or at least 75 % as large (up) as its share of the new rate.
 """
-from stream import CODECS, clips_of, code, load_clip, parser_of, report, use_build
+from stream import CODECS, clips_of, code, load_clip, mean, parser_of, report, use_build
 
 
 def vbv(bits, drain, capacity):
@@ -34,10 +34,10 @@ def steady(clip, encoder, args):
     bits, second = [frame.bits for frame in frames], round(clip.rate)
     peak, overflows = vbv(bits, args.bitrate * 1000 / clip.rate, args.bitrate * args.vbv)
     period = len(clip.frames)
-    return {"clip": clip.name, "frames": len(frames), "kbit_s": sum(bits) * clip.rate / len(frames) / 1000,
+    return {"clip": clip.name, "frames": len(frames), "kbit_s": mean(bits) * clip.rate / 1000,
             "worst_second_kbit_s": max(sum(bits[i:i + second]) for i in range(len(bits) - second + 1)) * clip.rate / second / 1000,
             "vbv_peak_ms": peak / args.bitrate, "vbv_overflows": overflows,
-            "psnr": sum(frame.psnr for frame in frames) / len(frames), "psnr_step": largest_step([frame.psnr for frame in frames], period),
+            "psnr": mean([frame.psnr for frame in frames]), "psnr_step": largest_step([frame.psnr for frame in frames], period),
             "quantizer_step": largest_step([frame.quantizer for frame in frames], period), "bits": bits,
             "frame_psnr": [frame.psnr for frame in frames], "quantizer": [frame.quantizer for frame in frames]}
 
@@ -57,15 +57,14 @@ def changing(clip, encoder, args):
 
     bits = [frame.bits for frame in code(clip, 3 * third, f"{encoder} bitrate={args.high}", before)]
     share = lambda rate: rate * 1000 / clip.rate
-    mean = lambda part: sum(part) / len(part) * clip.rate / 1000
+    kbit_s = lambda part: mean(part) * clip.rate / 1000
     return {"frames_down": until_effect(bits[third:2 * third], share(args.low), True),
             "frames_up": until_effect(bits[2 * third:], share(args.high), False),
-            "low_kbit_s": mean(bits[third:2 * third]), "high_kbit_s": mean(bits[2 * third:]), "changing_bits": bits}
+            "low_kbit_s": kbit_s(bits[third:2 * third]), "high_kbit_s": kbit_s(bits[2 * third:]), "changing_bits": bits}
 
 
 def main():
-    parser = parser_of(__doc__)
-    parser.add_argument("--bitrate", type=int, default=1000, help="kbit/s (default: %(default)s)")
+    parser = parser_of(__doc__, bitrate=1000)
     parser.add_argument("--vbv", type=int, default=500, help="capacity in ms (default: %(default)s)")
     parser.add_argument("--high", type=int, default=2000, help="kbit/s (default: %(default)s)")
     parser.add_argument("--low", type=int, default=500, help="kbit/s (default: %(default)s)")

@@ -38,8 +38,7 @@ def measure(network, settings, args):
 
 
 def main():
-    parser = parser_of(__doc__, clips=None)
-    parser.add_argument("--bitrate", type=int, default=1000, help="kbit/s (default: %(default)s)")
+    parser = parser_of(__doc__, clips=None, bitrate=1000)
     parser.add_argument("--joins", type=int, default=5, help="(default: %(default)s)")
     parser.add_argument("--wait", type=float, default=4, help="seconds that each receiver stays (default: %(default)g)")
     parser.add_argument("--encoders", default=",key-int-max=1,key-int-max=30", help="settings of m2tenc to compare, as in gst-launch-1.0 (default: %(default)s)")

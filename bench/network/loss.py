@@ -9,11 +9,7 @@ time the newest picture that has come is shown; PSNR is that of the shown pictur
 damaged if its PSNR is more than 1 dB below that of the same frame without loss. "Longest freeze" is the longest row of frame times without a new picture.
 """
 from network import Network, saved, settings_of, stream
-from stream import CODECS, load_clip, parser_of, report, use_build
-
-
-def mean(values):
-    return sum(values) / len(values)
+from stream import CODECS, load_clip, mean, parser_of, report, use_build
 
 
 def freeze(shown, count):
@@ -44,8 +40,7 @@ def row_of(row):
 
 
 def main():
-    parser = parser_of(__doc__, clips=None)
-    parser.add_argument("--bitrate", type=int, default=1000, help="kbit/s (default: %(default)s)")
+    parser = parser_of(__doc__, clips=None, bitrate=1000)
     parser.add_argument("--loss", default="0.01,0.05,0.10", help="(default: %(default)s)")
     parser.add_argument("--burst", type=float, default=5, help="packets (default: %(default)g)")
     parser.add_argument("--codecs", default=",".join(CODECS), help="(default: %(default)s)")

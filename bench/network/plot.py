@@ -7,8 +7,8 @@
 cbr.py: sizes of the frames of each clip while the bit rate changes. loss.py: which share
 of the frame times shows a picture of at least so many dB, by codec and loss.
 """
+import argparse
 import json
-import sys
 
 import matplotlib
 matplotlib.use("Agg")
@@ -42,8 +42,11 @@ def draw_loss(axis, rows, loss):
 
 
 def main():
-    out, path = sys.argv[1:]
-    with open(path) as file:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", help="picture to write, of any kind that Matplotlib writes")
+    parser.add_argument("results", help="JSON file that cbr.py or loss.py wrote")
+    args = parser.parse_args()
+    with open(args.results) as file:
         results = json.load(file)
     rows = results["rows"]
     if "changing_bits" in rows[0]:
@@ -60,7 +63,7 @@ def main():
         draw(axis, *what)
     figure.suptitle(f"{results['title']}; {results['cpu']}", fontsize=9)
     figure.tight_layout()
-    figure.savefig(out, dpi=90)
+    figure.savefig(args.out, dpi=90)
 
 
 if __name__ == "__main__":

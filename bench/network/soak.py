@@ -8,7 +8,7 @@ A stall is a second or more without a new picture; one in which no frames were l
 samples against that of the second; the first is left to warming up, and each quarter should see both sizes several times.
 """
 from network import Network, saved, settings_of, stream
-from stream import load_clip, parser_of, report, use_build
+from stream import load_clip, mean, parser_of, report, use_build
 
 
 def changes_of(args, rate, count):
@@ -20,10 +20,6 @@ def changes_of(args, rate, count):
     return changes
 
 
-def mean(values):
-    return sum(values) / len(values)
-
-
 def memory_of(end, result):
     kilobytes = [size for _, size in result["memory"]]
     quarter = max(1, len(kilobytes) // 4)
@@ -33,9 +29,8 @@ def memory_of(end, result):
 
 
 def main():
-    parser = parser_of(__doc__, clips=None)
+    parser = parser_of(__doc__, clips=None, bitrate=1000)
     parser.add_argument("--minutes", type=float, default=10, help="(default: %(default)g)")
-    parser.add_argument("--bitrate", type=int, default=1000, help="kbit/s (default: %(default)s)")
     parser.add_argument("--bitrate-every", type=float, default=10, help="seconds (default: %(default)g)")
     parser.add_argument("--other-size", default="320x180", help="(default: %(default)s)")
     parser.add_argument("--size-every", type=float, default=30, help="seconds (default: %(default)g)")

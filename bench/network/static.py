@@ -7,11 +7,7 @@
 "Still" is the first frame of the clip over and over again. "As filmed" is the clip itself, once with key-int-max=0, where frames take over what stands
 still in them, and once with key-int-max=1, where every frame codes everything.
 """
-from stream import clips_of, code, load_clip, parser_of, report, use_build
-
-
-def mean(values):
-    return sum(values) / len(values)
+from stream import clips_of, code, load_clip, mean, parser_of, report, use_build
 
 
 def measure(clip, count, encoder):

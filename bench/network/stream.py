@@ -158,15 +158,21 @@ def code(clip, count, encoder, before=None):
 
 # --- the scripts' frame ---
 
-def parser_of(doc, clips="+", **defaults):
-    """Options that all scripts have."""
+def mean(values):
+    return sum(values) / len(values)
+
+
+def parser_of(doc, clips="+", seconds=10, bitrate=None):
+    """Options that all scripts have. @clips: None for a single one. @bitrate: None if there is no such option."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs=clips, metavar="CLIP", help="of any kind that ffmpeg reads, or a folder of them" if clips == "+" else "of any kind that ffmpeg reads")
     parser.add_argument("--build", default=str(TOP / "build"), help="build directory; the plugin is taken from there (default: %(default)s)")
     parser.add_argument("--model", default="live", help="of m2tenc (default: %(default)s)")
     parser.add_argument("--size", default="640x360", help="(default: %(default)s)")
     parser.add_argument("--rate", type=float, help="frames per second (default: the clip's)")
-    parser.add_argument("--seconds", type=float, default=defaults.get("seconds", 10), help="(default: %(default)g)")
+    parser.add_argument("--seconds", type=float, default=seconds, help="(default: %(default)g)")
+    if bitrate:
+        parser.add_argument("--bitrate", type=int, default=bitrate, help="kbit/s (default: %(default)s)")
     parser.add_argument("--out", help="write the results to this JSON file, too")
     return parser
 
