@@ -21,13 +21,15 @@ def rgb_to_i420(rgb):
 
 
 def load_pictures(folder, least=256):
-    """Planes of all JPEG and PNG files of a folder, sides cut to multiples of 16, none below `least`."""
+    """Planes of all .jpg and .png files of a folder, sides cut to multiples of 16, none below `least`."""
     pictures = []
     for path in sorted(glob.glob(f'{folder}/*.jpg') + glob.glob(f'{folder}/*.png')):
         rgb = np.asarray(Image.open(path).convert('RGB'))
         h, w = rgb.shape[0] & ~15, rgb.shape[1] & ~15
         if min(h, w) >= least:
             pictures.append(rgb_to_i420(rgb[:h, :w]))
+    if not pictures:
+        raise SystemExit(f'{folder}: no .jpg or .png pictures of at least {least} pixels a side')
     return pictures
 
 

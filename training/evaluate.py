@@ -3,35 +3,31 @@
 
     python3 evaluate.py CHECKPOINT|MODEL.m2tw PICTURE.y4m … [--out curve.json] [--against anchor.json …]
 
-Rates are estimates, −log2 of the model's probabilities and nothing for headers; the C encoder's files decide.
-Distortion is PSNR of the 8-bit planes; `yuv` is (6 Y + U + V) / 8 in dB. BD-rate: per picture, piecewise cubic
-log rate over dB on the common range below 1.6 bit/px, then the mean over pictures.
+Rates are estimates, −log2 of the model's probabilities (with a model file and 40 bytes for headers); the C encoder's
+files decide. Distortion and BD-rate are those of bench/rd.py, which also reads the file of --out.
 """
 import argparse
 import json
-import math
 import os
+import sys
 
 import numpy as np
 import torch
-from scipy.interpolate import PchipInterpolator
 
 import data
 import export
 import integer
 from model import SIGMA_FLOOR, bits
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../bench'))
+from rd import bd_rate, psnr  # noqa: E402
+
 QUALITIES = (0, 7, 14, 21, 28, 35, 42, 49, 56, 63)
-
-
-def psnr(a, b):
-    error = np.mean((a.astype(np.float64) - b) ** 2)
-    return min(99.0, 10 * math.log10(255 ** 2 / error)) if error > 0 else 99.0
 
 
 @torch.no_grad()
 def float_picture(net, planes, q):
-    """-> bits, decoded planes. Cells outside the token grid are zero and not coded."""
+    """planes (y, u, v) uint8, q: quantizer 0…63 -> bits, decoded planes. Cells outside the token grid are zero and not coded."""
     h, w = planes[0].shape
     real = data.to_real([c[None] for c in data.pad(planes)])
     position = torch.tensor([q / 63 * (net.config.anchors - 1)])
@@ -46,7 +42,7 @@ def float_picture(net, planes, q):
 
 @torch.no_grad()
 def integer_picture(codec, planes, q):
-    """-> bits, decoded planes"""
+    """The same with the integer codec, and with the encoder's choices."""
     h, w = planes[0].shape
     q4 = round(4 * q)
     y = codec.choose(codec.encode(data.pad(planes), q4), q4)
@@ -57,7 +53,7 @@ def integer_picture(codec, planes, q):
 
 
 def curves(code, paths, qualities=QUALITIES):
-    """code(planes, q) -> bits, planes. -> {picture: [row per q]}"""
+    """code(planes, q) -> bits, planes; qualities: quantizers 0…63. -> {picture: [row per quantizer]}, rows as in bench/rd.py"""
     pictures = {}
     for path in paths:
         planes = data.read_y4m(path)
@@ -69,23 +65,9 @@ def curves(code, paths, qualities=QUALITIES):
     return pictures
 
 
-def bd_rate(anchor, test, key='yuv', most=1.6):
-    """Percent more bits that `test` needs than `anchor` at equal quality; rows of one picture each."""
-    def curve(rows):
-        points = sorted({round(r[key], 6): math.log(r['bpp']) for r in rows if r['bpp'] <= most}.items())
-        return points[0][0], points[-1][0], PchipInterpolator(*zip(*points))
-    low_a, high_a, a = curve(anchor)
-    low_t, high_t, t = curve(test)
-    low, high = max(low_a, low_t), min(high_a, high_t)
-    if high - low < 0.5:
-        return float('nan')
-    x = np.linspace(low, high, 200)
-    return (math.exp(np.mean(t(x) - a(x))) - 1) * 100
-
-
-def mean_bd(anchor, test, key='yuv'):
-    """Mean over the pictures both have."""
-    return float(np.nanmean([bd_rate(anchor[p], test[p], key) for p in test if p in anchor]))
+def mean_bd(anchor, test):
+    """Mean BD-rate in % over the pictures both have."""
+    return float(np.nanmean([bd_rate(anchor[p], test[p]) for p in test if p in anchor]))
 
 
 def mean_rows(pictures):
@@ -96,12 +78,12 @@ def mean_rows(pictures):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('model')
-    parser.add_argument('pictures', nargs='+')
-    parser.add_argument('--q', type=lambda s: [float(x) for x in s.split(',')], default=QUALITIES)
-    parser.add_argument('--out')
-    parser.add_argument('--against', nargs='*', default=[])
-    parser.add_argument('--skip', type=int, help='model files: instead of the graph\'s')
+    parser.add_argument('model', help='checkpoint, or model file (.m2tw)')
+    parser.add_argument('pictures', nargs='+', help='.y4m files; their first frames are measured')
+    parser.add_argument('--q', type=lambda s: [float(x) for x in s.split(',')], default=QUALITIES, help='quantizers 0…63, separated by commas')
+    parser.add_argument('--out', help='write the curve to this JSON file')
+    parser.add_argument('--against', nargs='*', default=[], help='such files, to print the BD-rate against them')
+    parser.add_argument('--skip', type=int, help='model files: levels below are not coded, in place of what the file says')
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.model.endswith('.m2tw'):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Checkpoint -> model file (docs/model-format.md). This file alone knows both sides.
 
-    python3 export.py CHECKPOINT MODEL.m2tw --train FOLDER
+    python3 export.py CHECKPOINT MODEL.m2tw [--train FOLDER [--structured FOLDER]]
 
 Every linear layer y = W x + b becomes integers: with `columns` the real value of one step of each input and `out`
 that of each output, W·columns is rounded to 8 bits with one step per row, the bias is rounded in the unit of the sum,
-and scale = step / out. Scales come from the checkpoint (quantisation-aware training) or are measured on the spot. So do the
-frequencies of the entropy coder (entropy.py), or they are those of Gaussians.
+and scale = step / out. Scales come from the checkpoint (quantisation-aware training) or are measured on the training
+pictures. Frequencies of the entropy coder come from the checkpoint, too (entropy.py), or are those of Gaussians.
 """
 import argparse
 import hashlib
@@ -44,6 +44,7 @@ class Writer:
         self.tensors = {}
 
     def put(self, name, value, dtype):
+        """value of any shape, real or integer -> a tensor of the NumPy type `dtype`: integers rounded, and no value out of their range; floats 0…2^24."""
         limits = np.iinfo(dtype) if dtype != 'float32' else None
         value = np.asarray(value)
         if limits is not None:
@@ -83,6 +84,7 @@ class Writer:
         assert (np.abs(integer).sum(1) * 127 + np.abs(self.tensors[name + '.bias'])).max() < 2 ** 24, name
 
     def block(self, name, block: Block, scales, stream):
+        """All tensors of a block of C channels. stream (C): real value of one integer of what goes in and what comes out."""
         hidden, gate = scales[f'{name}.hidden'], scales[f'{name}.gate']
         self.put(f'{name}.shift', [scales[f'{name}.narrow.shift']], 'int32')
         real = numpy64(block.depthwise.weight).reshape(-1, 9) * numpy64(scales[f'{name}.narrow'])[:, None]
@@ -248,6 +250,7 @@ def write_file(path, tensors, metadata):
 
 
 def graph(config: Config, name, skip):
+    """-> the tensor `graph` as a dictionary. skip: entropy levels below are not coded."""
     transform = dict(width8=config.width8, width16=config.width16, blocks8=config.blocks8, blocks16=config.blocks16)
     return {'format': 1, 'name': name, 'anchors': config.anchors, 'latents': config.latents,
             'analysis': transform, 'synthesis': transform,
@@ -289,15 +292,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint')
     parser.add_argument('model')
-    parser.add_argument('--train', help='folder of training pictures: measure the scales')
-    parser.add_argument('--name', default='standard')
+    parser.add_argument('--train', help='folder of training pictures, to measure the scales on if the checkpoint has none')
+    parser.add_argument('--structured', help='folder of pictures drawn by structured.py, for a quarter of what is measured')
+    parser.add_argument('--name', default='standard', help='of the model (default: %(default)s)')
     parser.add_argument('--skip', type=int, default=SKIP, help='levels below are not coded')
     parser.add_argument('--note', action='append', default=[], metavar='KEY=TEXT', help='metadata of the file')
     args = parser.parse_args()
     torch.set_num_threads(1)
     net, scales, frequency = load(args.checkpoint)
     if scales is None:
-        scales = quantise.calibrate(net, data.load_pictures(args.train))
+        if not args.train:
+            parser.error(f'{args.checkpoint} has no scales: give --train, to measure them')
+        scales = quantise.calibrate(net, data.load_pictures(args.train), data.load_pictures(args.structured) if args.structured else [])
     tensors = tensors_of(net, scales, args.name, args.skip, frequency)
     print('identity', write_file(args.model, tensors, dict(note.split('=', 1) for note in args.note)))
 

@@ -2,7 +2,7 @@
 """The integer codec of docs/bitstream.md, whole pictures at once, to measure a model file without the C program.
 
 Not an implementation of the stream: bits are −log2 of the table entries. Floats carry integers or single operations,
-so results are the exact ones.
+so results are the exact ones. q4 is the quantizer in quarters: 0 (finest) … 252.
 """
 import json
 import struct
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 import data
 from model import CHOICES, ERROR_WORTH
 
+HEADERS = 40            # bytes of a picture beside its symbols, about: sequence header, frame header, the ends of the coder's lanes
 NUMPY = {'I8': np.int8, 'U8': np.uint8, 'I16': np.int16, 'U16': np.uint16, 'I32': np.int32, 'F32': np.float32}
 
 
@@ -79,6 +80,7 @@ class IntegerCodec:
 
     # section 5
     def interpolate(self, name, q4):
+        """The table (anchors, C) between its anchors -> (C), integers"""
         table = self.t[name]
         position = (len(table) - 1) * q4
         i = min(position // 252, len(table) - 2)
@@ -86,11 +88,13 @@ class IntegerCodec:
         return (table[i] * (252 - f) + table[i + 1] * f + 126) // 252
 
     def exp2(self, v):
+        """v, of any shape: integers, in 1/1024 octave -> 2^(v/1024), float32"""
         return (self.t['exp2'][v & 1023].double() * torch.exp2((v >> 10).double() - 23)).float()
 
     # section 6
     def sums(self, name, x, bias=None, wide=False):
-        """Exact sums as float32 (fl of the sum)."""
+        """Exact sums of the linear layer `name`, rounded to float32: x (…, K), integers -> (…, N). x has 8 bits; with `wide`, 15. `bias` (…, N)
+        in place of the layer's own."""
         weight, low = self.w[name + '.weight'], self.w.get(name + '.weight_low')
         bias = self.t.get(name + '.bias') if bias is None else bias
         if wide:
@@ -106,12 +110,15 @@ class IntegerCodec:
         return (acc if bias is None else acc + bias).float()
 
     def scaled(self, name, x, **how):
+        """The sums in units of the layer's output: (…, N), not rounded yet"""
         return self.sums(name, x, **how) * self.t[name + '.scale']
 
     def relu8(self, name, x):
+        """Linear layer and ReLU -> 0…254, stored 127 below: −127…127"""
         return (rnd(self.scaled(name, x)) - 127).clamp(-127, 127)
 
     def narrow(self, x, name):
+        """x, 16 bits -> 8 bits: x / 2^shift, rounded; `name` is the tensor of the shift"""
         return torch.floor((x + 2 ** int(self.t[name]) // 2) / 2 ** int(self.t[name])).clamp(-127, 127)
 
     def block(self, name, x):
@@ -176,6 +183,7 @@ class IntegerCodec:
 
     # section 6.3
     def norm(self, name, x):
+        """Layer norm over the last dimension: x (…, d), 16 bits -> the normal form times the tensor `name`, rounded"""
         d = x.shape[-1]
         r = x.long()
         s1, s2 = r.sum(-1, keepdim=True), (r * r).sum(-1, keepdim=True)
@@ -289,4 +297,5 @@ class IntegerCodec:
         return torch.where(level < self.skip, (y != 0) * 26.0, coded)
 
     def picture_bits(self, y, mean, level):
-        return self.price(y, mean, level).sum().item() + 8 * 40
+        """y, mean, level (TH, TW, L) -> bits of a picture, headers included"""
+        return self.price(y, mean, level).sum().item() + 8 * HEADERS

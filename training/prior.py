@@ -4,11 +4,11 @@
     python3 prior.py latents --codec weights/standard.pt --train FOLDER --out latents.pt
     python3 prior.py train --codec weights/standard.pt --latents latents.pt --out RUN --steps 900 --config '{"masking": "input"}'
     python3 prior.py measure --codec weights/standard.pt --latents latents.pt --out RUN KODAK/*.y4m
-    python3 prior.py export --codec weights/standard.pt --train FOLDER --out RUN --name mt-8
+    python3 prior.py export --train FOLDER --out RUN --name mt-8
 
-Every --held-out-th picture is kept out of training. Batches depend on seed and step only, so that all configurations see the same ones. The same
-command again goes on with an interrupted run. The checkpoint is one of the whole codec, for export.py, with the transforms of --codec; `export` writes
-the integer prior alone, as bench/mt.py reads it: the tensors `graph` and `prior.*` of the model file.
+Batches depend on seed and step only, so that all configurations see the same ones. The same command again goes on with an interrupted run. The
+checkpoint is one of the whole codec, for export.py, with the transforms of --codec; `export` writes the integer prior alone, as bench/mt.py reads it: the
+tensors `graph` and `prior.*` of the model file.
 """
 import argparse
 import json
@@ -38,6 +38,7 @@ def s_groups(steps):
 
 @torch.no_grad()
 def latents_of(net, planes, position):
+    """planes (y, u, v) uint8, position: q among the anchors -> nearest integers (L, ⌈H/16⌉, ⌈W/16⌉)"""
     return net.encode(data.to_real([c[None] for c in data.pad(planes)]), torch.tensor([position])).round()[0]
 
 
@@ -147,6 +148,8 @@ def measure(net, args):
 
 @torch.no_grad()
 def export_prior(args):
+    """The averaged weights of RUN/checkpoint.pt in integers -> RUN/NAME.prior: the tensors `graph` and `prior.*`. Scales are measured with the transforms
+    of the checkpoint, on every twelfth picture of --train (with --held-out 25)."""
     net = export.load(os.path.join(args.out, 'checkpoint.pt'))[0]
     tensors = export.tensors_of(net, quantise.calibrate(net, data.load_pictures(args.train)[::args.held_out // 2]), args.name)
     chosen = {name: t for name, t in tensors.items() if name == 'graph' or name.startswith('prior.')}
@@ -156,28 +159,31 @@ def export_prior(args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('what', choices=('latents', 'train', 'measure', 'export'))
-    parser.add_argument('pictures', nargs='*', help='y4m, to measure on')
-    parser.add_argument('--codec', required=True, help='checkpoint of which the transforms are taken')
-    parser.add_argument('--out', required=True)
-    parser.add_argument('--train', help='folder of JPEG pictures')
-    parser.add_argument('--latents', help='file that was made by `latents`')
+    parser.add_argument('pictures', nargs='*', help='.y4m files to measure on')
+    parser.add_argument('--codec', help='checkpoint of which the transforms are taken; all but `export`')
+    parser.add_argument('--out', required=True, help='folder of the run; `latents`: the file')
+    parser.add_argument('--train', help='folder of training pictures (.jpg, .png); `latents`, `export`')
+    parser.add_argument('--latents', help='file that was made by `latents`; `train`, `measure`')
     parser.add_argument('--config', default='{}', help='of the prior, as JSON: what differs from the codec (model.Config); groups may be their number')
     parser.add_argument('--name', help='of the exported prior')
-    parser.add_argument('--steps', type=int, default=900)
-    parser.add_argument('--lr', type=float, default=2e-3)
-    parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--each', type=int, default=2)
-    parser.add_argument('--held-out', type=int, default=25)
+    parser.add_argument('--steps', type=int, default=900, help='of training (default: %(default)s)')
+    parser.add_argument('--lr', type=float, default=2e-3, help='learning rate (default: %(default)g)')
+    parser.add_argument('--seed', type=int, default=1, help='of weights and batches (default: %(default)s)')
+    parser.add_argument('--each', type=int, default=2, help='so many times each training picture is coded, at random q (default: %(default)s)')
+    parser.add_argument('--held-out', type=int, default=25, help='one of so many pictures is kept out of training (default: %(default)s)')
     args = parser.parse_intermixed_args()
+    needed = {'latents': ('codec', 'train'), 'train': ('codec', 'latents'), 'measure': ('codec', 'latents'), 'export': ('train', 'name')}
+    if missing := [f'--{option}' for option in needed[args.what] if not getattr(args, option)]:
+        parser.error(f'{args.what} needs {" and ".join(missing)}')
     torch.set_num_threads(1)
+    if args.what == 'export':
+        return export_prior(args)
     codec = export.load(args.codec)[0]
     if args.what == 'latents':
         return cache(codec, args)
     os.makedirs(args.out, exist_ok=True)
     if args.what == 'measure':
         return measure(codec, args)
-    if args.what == 'export':
-        return export_prior(args)
     changes = json.loads(args.config)
     if isinstance(changes.get('groups'), int):
         changes['groups'] = s_groups(changes['groups'])

@@ -9,6 +9,9 @@ import torch
 
 
 class SOAP(torch.optim.Optimizer):
+    """lr, betas, eps as for Adam. statistics_beta: decay of the averages of G·Gᵀ and Gᵀ·G, per update of them. every: steps from one move of the
+    bases to the next. longest: the longest side that gets a basis."""
+
     def __init__(self, params, lr=1e-3, betas=(0.95, 0.95), statistics_beta=0.9, eps=1e-8, every=16, longest=256):
         super().__init__(params, dict(lr=lr, betas=betas, statistics_beta=statistics_beta, eps=eps, every=every, longest=longest))
 
@@ -20,6 +23,8 @@ class SOAP(torch.optim.Optimizer):
                     self.update(p, self.state[p], group)
 
     def update(self, p, state, group):
+        """One step of the parameter p, of any shape, in place. Its state: t, the number of steps; moments m and v (N, K), or like p; for matrices
+        statistics c and bases q of both sides, [(N, N), (K, K)], None for a side that is too long."""
         b1, b2 = group['betas']
         g = p.grad.float()
         matrix = p.dim() >= 2 and p.shape[0] > 1 and p.numel() // p.shape[0] > 9
@@ -50,11 +55,12 @@ class SOAP(torch.optim.Optimizer):
 
 
 def eigenbasis(c):
+    """c (N, N), symmetric -> its eigenvectors as columns (N, N), those of the largest eigenvalues first"""
     return torch.linalg.eigh(c + 1e-12 * torch.eye(len(c)))[1].flip(1).contiguous()
 
 
 def turn(g, basis):
-    """basis[0]ᵀ · g · basis[1]"""
+    """basis[0]ᵀ · g · basis[1], g (N, K), bases (N, N) and (K, K); None stands for the identity."""
     if basis[0] is not None:
         g = basis[0].T @ g
     return g if basis[1] is None else g @ basis[1]

@@ -3,9 +3,10 @@
 
     python3 structured.py OUT --count 400 --seed 1 [--photos FOLDER]
 
-Every picture is a scene of one of the kinds in SCENES, drawn at twice its size and reduced; half of them then pass an
-imagined camera (perspective, blur, sharpening, noise). Fonts are those of the system, without HELD_OUT, which belong to
-the test pictures. The same seed, fonts and photographs give the same pictures.
+Every picture is a scene of one of the kinds in SCENES, drawn at twice its size and reduced. Four fifths of those that one
+would photograph (CAMERA), and a quarter of the others, pass an imagined camera on the way (perspective, blur, sharpening,
+noise). Fonts are those of the system, without HELD_OUT, which belong to the test pictures. The same seed, fonts and
+photographs give the same pictures.
 """
 import argparse
 import colorsys
@@ -1033,11 +1034,11 @@ def camera(c, image, w, h):
     return image
 
 
-def picture(rng, source, scene=None, size=None):
-    """One picture, and the name of its kind."""
-    w, h = size or (16 * int(rng.integers(32, 49)), 16 * int(rng.integers(32, 49)))
+def picture(rng, source):
+    """-> one picture (PIL, RGB, sides from 512 to 768), the name of its kind"""
+    w, h = 16 * int(rng.integers(32, 49)), 16 * int(rng.integers(32, 49))
     weights = np.array(list(SCENES.values()), float)
-    scene = scene or list(SCENES)[rng.choice(len(weights), p=weights / weights.sum())]
+    scene = list(SCENES)[rng.choice(len(weights), p=weights / weights.sum())]
     c = Canvas(rng, source, 2 * w, 2 * h)
     if scene in CAMERA and c.chance(0.7):
         c.palette = c.natural_palette()
@@ -1052,7 +1053,7 @@ def main():
     parser.add_argument('out', help='folder for the PNG files')
     parser.add_argument('--count', type=int, default=400)
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--photos', help='folder of JPEG pictures for backgrounds, screens and posters')
+    parser.add_argument('--photos', help='folder of .jpg pictures for backgrounds, screens and posters')
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     source = Source(args.seed, args.photos)
