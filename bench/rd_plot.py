@@ -5,7 +5,6 @@
     rd_plot.py OUT.png OURS.json OTHER.json...
 """
 import argparse
-import json
 
 import matplotlib
 matplotlib.use("Agg")

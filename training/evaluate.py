@@ -3,7 +3,7 @@
 
     python3 evaluate.py CHECKPOINT|MODEL.m2tw PICTURE.y4m … [--out curve.json] [--against anchor.json …]
 
-Rates are estimates, −log2 of the model's probabilities (with a model file and 40 bytes for headers); the C encoder's
+Rates are estimates, −log2 of the model's probabilities (of a model file, plus 40 bytes for headers); the C encoder's
 files decide. Distortion and BD-rate are those of bench/rd.py, which also reads the file of --out.
 """
 import argparse

@@ -5,8 +5,8 @@
     latency.py [--bitrate 1000] [--seconds 10] CLIP
 
 Sender and receiver are processes of one machine and share its clock, and its cores. A frame is delivered at its own time; if the encoder is still busy then,
-waiting is part of the latency, and if both together take nearly all of the CPU time that there is, frames queue up in the receiver. The sink's own waiting is not: it shows a picture when it comes, or when --latency (of the jitter buffer) is over, whichever
-is later.
+waiting is part of the latency, and if both together take nearly all of the CPU time that there is, frames queue up in the receiver. The sink's own waiting
+is not part of it: the sink shows a picture when it comes, or when --latency (of the jitter buffer) is over, whichever is later.
 """
 import os
 import statistics

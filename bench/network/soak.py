@@ -4,8 +4,9 @@
 
     soak.py [--minutes 10] [--loss 0.02] [--burst 3] [--bitrate-every 10] [--size-every 30] CLIP
 
-A stall is a second or more without a new picture; one in which no frames were lost is the machine's. Memory is the resident set, sampled every second. "Growth" is the mean of the last quarter of the
-samples against that of the second; the first is left to warming up, and each quarter should see both sizes several times.
+A stall is a second or more without a new picture; one in which no frames were lost is the machine's. Memory is the resident set, sampled every second.
+"Growth" is the mean of the last quarter of the samples less that of the second quarter; the first is for warming up, and each quarter should see both
+sizes several times.
 """
 from network import Network, saved, settings_of, stream
 from stream import load_clip, mean, parser_of, report, use_build

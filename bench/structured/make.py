@@ -21,7 +21,7 @@ from PIL import Image
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../training'))
 from structured import Canvas, Source, camera, load_font  # noqa: E402
 
-SEED = 20011
+SEED, SIZE = 20011, (704, 512)
 FONTS = {'Lato': ['truetype/lato/Lato-Regular.ttf', 'truetype/lato/Lato-Bold.ttf'],
          'C059': ['opentype/urw-base35/C059-Roman.otf', 'opentype/urw-base35/C059-Bold.otf'],
          'Hack': ['truetype/hack/Hack-Regular.ttf'], 'Carlito': ['truetype/crosextra/Carlito-Regular.ttf']}
@@ -255,14 +255,15 @@ DRAWN = {'screen-departures': (departures, True), 'drawing-score': (score, False
          'sign-shop': (shop, True), 'screen-calendar': (calendar, False)}
 
 
-def draw(name, size=(704, 512)):
+def draw(name):
+    """-> one of the pictures of DRAWN (PIL, RGB)"""
     scene, seen = DRAWN[name]
     rng = np.random.default_rng([SEED, list(DRAWN).index(name)])
     fonts = [['/usr/share/fonts/' + f for f in files] for files in FONTS.values()]
-    c = Canvas(rng, Source(SEED, fonts=(fonts, [])), 2 * size[0], 2 * size[1])
+    c = Canvas(rng, Source(SEED, fonts=(fonts, [])), 2 * SIZE[0], 2 * SIZE[1])
     c.palette = c.natural_palette()
     scene(c)
-    return camera(c, c.image, *size) if seen else c.image.resize(size, Image.BOX)
+    return camera(c, c.image, *SIZE) if seen else c.image.resize(SIZE, Image.BOX)
 
 
 def to_y4m(arguments, out):
