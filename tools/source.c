@@ -198,8 +198,10 @@ start_packet(PictureReader *reader, GError **error)
     reader->reader.packet = picture->packet ? picture->packet : g_byte_array_new();
     picture->packet = packet;
     picture->number = reader->reader.number;
-    reader->started++;
-    return m2t_decoder_start(reader->decoder, &picture->frame.picture, error);
+    if (!m2t_decoder_start(reader->decoder, &picture->frame.picture, error))
+        return FALSE;
+    reader->started++; /* the ring moves on together with that of the decoder */
+    return TRUE;
 }
 
 /* Reads a packet and begins to decode it. */
