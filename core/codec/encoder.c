@@ -74,6 +74,7 @@ struct _M2tEncoder {
     guint bitrate, max_bitrate, vbv_buf_capacity;
     guint64 duration;
     gboolean started;
+    gboolean chained;      /* the frame that was started last is */
     guint8 number;
 };
 
@@ -617,8 +618,9 @@ m2t_encoder_start(M2tEncoder *e, const M2tPicture *picture, gboolean force_key, 
             g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "picture without plane %d", i);
             return FALSE;
         }
-    if (is_chained(e))
+    if (e->chained || is_chained(e)) /* the chain is this frame's, or the caller's */
         m2t_jobs_settle(e->jobs);
+    e->chained = is_chained(e);
     limits = rate_limits(e);
     m2t_rate_set(&e->chain.rate, &limits);
     f = &e->frame[m2t_jobs_next(e->jobs)];

@@ -276,18 +276,27 @@ settings_of(guint key_interval, gboolean intra_refresh)
     return settings;
 }
 
+static M2tEncoder *
+open_encoder(const M2tEncoderSettings *settings)
+{
+    M2tVideoInfo video;
+    GError *error = NULL;
+    M2tEncoder *encoder;
+
+    m2t_video_info_init(&video, WIDTH, HEIGHT);
+    encoder = m2t_encoder_new(tiny, &video, settings, &error);
+    g_assert_no_error(error);
+    return encoder;
+}
+
 /* The packets of the clip. */
 static GPtrArray *
 encode_clip(Planes *clip, const M2tEncoderSettings *settings)
 {
     GPtrArray *packets = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
-    g_autoptr(M2tEncoder) encoder = NULL;
-    M2tVideoInfo video;
+    g_autoptr(M2tEncoder) encoder = open_encoder(settings);
     GError *error = NULL;
 
-    m2t_video_info_init(&video, WIDTH, HEIGHT);
-    encoder = m2t_encoder_new(tiny, &video, settings, &error);
-    g_assert_no_error(error);
     for (int i = 0; i < CLIP; i++) {
         M2tPacket packet;
 
@@ -479,6 +488,51 @@ test_refined(void)
             expect_same_packets(got, expected);
         }
     }
+    clear_clip(clip);
+}
+
+static void
+take_packet(M2tEncoder *encoder, GPtrArray *packets)
+{
+    M2tPacket packet;
+
+    g_assert_true(m2t_encoder_finish(encoder, &packet, NULL));
+    g_ptr_array_add(packets, g_bytes_new(packet.data, packet.size));
+}
+
+/* Two pictures by turns, with so many frames in flight; some frames lean on the one before, some do not. */
+static GPtrArray *
+encode_by_turns(Planes *clip, guint frames)
+{
+    static const guint key_interval[] = {60, 1, 60, 60, 1, 1, 60};
+    GPtrArray *packets = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
+    M2tEncoderSettings settings = settings_of(60, FALSE);
+    g_autoptr(M2tEncoder) encoder = NULL;
+
+    settings.threads = settings.frames = frames;
+    encoder = open_encoder(&settings);
+    for (guint i = 0; i < G_N_ELEMENTS(key_interval); i++) {
+        m2t_encoder_set_key_interval(encoder, key_interval[i]);
+        g_assert_true(m2t_encoder_start(encoder, &clip[i % 2 ? CLIP - 1 : 0].picture, FALSE, NULL));
+        if (m2t_encoder_pending(encoder) == frames)
+            take_packet(encoder, packets);
+    }
+    while (m2t_encoder_pending(encoder) > 0)
+        take_packet(encoder, packets);
+    return packets;
+}
+
+/* A frame on its own between others that lean on the one before does not disturb them, however many are in flight. */
+static void
+test_key_interval_changes(void)
+{
+    g_autoptr(GPtrArray) expected = NULL, got = NULL;
+    Planes clip[CLIP];
+
+    draw_clip(clip);
+    expected = encode_by_turns(clip, 1);
+    got = encode_by_turns(clip, 2);
+    expect_same_packets(got, expected);
     clear_clip(clip);
 }
 
@@ -926,6 +980,7 @@ main(int argc, char **argv)
     g_test_add_func("/inter/plan", test_plan);
     g_test_add_func("/inter/encoder-threads", test_encoder_threads);
     g_test_add_func("/inter/refined", test_refined);
+    g_test_add_func("/inter/key-interval-changes", test_key_interval_changes);
     g_test_add_func("/inter/still", test_still);
     g_test_add_func("/inter/moving", test_moving);
     g_test_add_func("/inter/reference-streams", test_reference_streams);
