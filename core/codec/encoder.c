@@ -565,19 +565,20 @@ run_frame(gpointer data)
 static guint
 key_interval(const M2tEncoder *e)
 {
-    return e->key_interval ? e->key_interval : (guint) MAX(1, KEY_SECONDS * frame_rate(&e->info) + 0.5);
+    return e->key_interval ? e->key_interval : (guint) CLAMP(KEY_SECONDS * frame_rate(&e->info) + 0.5, 1, G_MAXINT);
 }
 
 /* Which part of the picture stands alone in the frame after @since_key others. */
 static void
 set_refresh(const M2tEncoder *e, FrameEncoder *f)
 {
-    guint interval = key_interval(e), turn = f->key ? 0 : e->chain.since_key + 1;
+    guint interval = key_interval(e);
+    guint64 turn = f->key ? 0 : (guint64) e->chain.since_key + 1; /* an interval may be as long as a guint holds */
 
     f->refresh_begin = f->refresh_end = 0;
     if (e->intra_refresh) {
-        f->refresh_begin = turn * e->slices / interval;
-        f->refresh_end = MIN((turn + 1) * e->slices / interval, e->slices);
+        f->refresh_begin = (guint) (turn * e->slices / interval);
+        f->refresh_end = (guint) MIN((turn + 1) * e->slices / interval, e->slices);
     }
 }
 

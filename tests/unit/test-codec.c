@@ -252,6 +252,37 @@ test_key_frames(void)
     planes_clear(&in);
 }
 
+/* A frame rate beyond all measure, where seconds are more frames than can be counted. */
+static void
+test_high_frame_rate(void)
+{
+    static const guint32 rates[] = {1u << 30, 1u << 31, G_MAXUINT32};
+
+    for (guint i = 0; i < G_N_ELEMENTS(rates); i++) {
+        M2tEncoderSettings settings;
+        g_autoptr(M2tEncoder) encoder = NULL;
+        M2tVideoInfo video;
+        M2tPacket packet;
+        Planes in;
+
+        m2t_video_info_init(&video, 32, 32);
+        video.has_rate = TRUE;
+        video.rate_n = rates[i];
+        video.rate_d = 1;
+        m2t_encoder_settings_init(&settings);
+        settings.threads = 1;
+        settings.slices = 2;
+        settings.intra_refresh = TRUE;
+        encoder = m2t_encoder_new(model, &video, &settings, NULL);
+        planes_init(&in, 32, 32);
+        for (int frame = 0; frame < 3; frame++) {
+            g_assert_true(m2t_encoder_encode(encoder, &in.picture, FALSE, &packet, NULL));
+            g_assert_cmpint(packet.key, ==, frame == 0);
+        }
+        planes_clear(&in);
+    }
+}
+
 static void
 expect_settings_error(const M2tVideoInfo *video, const M2tEncoderSettings *settings, int code, const char *text)
 {
@@ -755,6 +786,7 @@ main(int argc, char **argv)
     g_test_add_func("/codec/threads", test_threads_and_strides);
     g_test_add_func("/codec/negative-stride", test_negative_stride);
     g_test_add_func("/codec/key-frames", test_key_frames);
+    g_test_add_func("/codec/high-frame-rate", test_high_frame_rate);
     g_test_add_func("/codec/settings", test_settings);
     g_test_add_func("/codec/decoder-limits", test_limits_of_decoder);
     g_test_add_func("/codec/wrong-model", test_wrong_model);
