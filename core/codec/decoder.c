@@ -197,7 +197,6 @@ open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
     if (codec->model != model || codec->geometry.width != (int) video->width || codec->geometry.height != (int) video->height ||
         codec->geometry.slices != (int) header->slices) {
         close_codecs(d);
-        d->sequence.has_sequence = FALSE;
         if (!open_codecs(d, model, video, header->slices, error))
             return FALSE;
     }
@@ -244,11 +243,27 @@ check_sequence(M2tDecoder *d, GError **error)
     return d->sequence.has_sequence && d->header.slices == d->sequence.slices;
 }
 
+/* A frame that opens another sequence ends the one that is open, even where it is refused itself: frames that follow belong to the other. */
+static void
+leave_sequence(M2tDecoder *d)
+{
+    const M2tFrameHeader *header = &d->header, *open = &d->sequence;
+    gboolean same = header->slices == open->slices && !memcmp(header->model, open->model, sizeof open->model) &&
+                    m2t_video_info_equal(&header->video, &open->video);
+
+    if (header->has_sequence && !same)
+        d->sequence.has_sequence = FALSE;
+}
+
 gboolean
 m2t_decoder_open_frame(M2tDecoder *d, const void *data, gsize size, M2tFrameInfo *info, GError **error)
 {
+    gboolean headers;
+
     g_return_val_if_fail(d && (data || !size), FALSE);
-    d->open = m2t_frame_read(data, size, &d->header, d->slice, error) && check_slice_data(d, error) && check_sequence(d, error);
+    headers = m2t_frame_read(data, size, &d->header, d->slice, error);
+    leave_sequence(d);
+    d->open = headers && check_slice_data(d, error) && check_sequence(d, error);
     if (d->open && info)
         fill_info(d, info);
     return d->open;

@@ -345,6 +345,69 @@ test_limits_of_decoder(void)
     planes_clear(&in);
 }
 
+static void
+expect_refused(M2tDecoder *decoder, const void *data, gsize size, int code)
+{
+    GError *error = NULL;
+
+    g_assert_false(m2t_decoder_open_frame(decoder, data, size, NULL, &error));
+    g_assert_error(error, M2T_ERROR, code);
+    g_clear_error(&error);
+}
+
+static M2tEncoder *
+open_encoder_of_chain(int size)
+{
+    M2tEncoder *encoder = open_encoder(size, size, 30, 1);
+
+    m2t_encoder_set_key_interval(encoder, 100);
+    return encoder;
+}
+
+/* A key frame that is refused takes the sequence before it along: what follows would be decoded as something that it is not. If it is too large, or damaged,
+ * or cut short; but not if it is damaged and its header is the one that is known. */
+static void
+test_refused_key_frame(void)
+{
+    static const struct {
+        gsize damaged, missing; /* bytes at the end */
+        int code;
+    } refusals[] = {{0, 0, M2T_ERROR_UNSUPPORTED}, {1, 0, M2T_ERROR_STREAM}, {0, 1, M2T_ERROR_STREAM}};
+    g_autoptr(M2tEncoder) small_encoder = open_encoder_of_chain(64), large_encoder = open_encoder_of_chain(80);
+    g_autoptr(GBytes) small_key = NULL, small = NULL, large_key = NULL, large = NULL;
+    Planes in[2], out;
+
+    planes_init(&in[0], 64, 64);
+    planes_init(&in[1], 80, 80);
+    planes_init(&out, 64, 64);
+    small_key = encode(small_encoder, &in[0]);
+    small = encode(small_encoder, &in[0]);
+    large_key = encode(large_encoder, &in[1]);
+    large = encode(large_encoder, &in[1]);
+    for (guint i = 0; i < G_N_ELEMENTS(refusals); i++) {
+        gsize small_size = g_bytes_get_size(small_key), large_size = g_bytes_get_size(large_key);
+        g_autofree guint8 *bad_small = g_memdup2(g_bytes_get_data(small_key, NULL), small_size);
+        g_autofree guint8 *bad_large = g_memdup2(g_bytes_get_data(large_key, NULL), large_size);
+        M2tDecoderSettings settings;
+        g_autoptr(M2tDecoder) decoder = NULL;
+
+        m2t_decoder_settings_init(&settings);
+        settings.max_samples = 64 * 64;
+        decoder = m2t_decoder_new(model, &settings, NULL);
+        decode(decoder, small_key, &out);
+        bad_small[small_size - 1] ^= 1;
+        expect_refused(decoder, bad_small, small_size, M2T_ERROR_STREAM);
+        decode(decoder, small, &out);
+        bad_large[large_size - 1] ^= refusals[i].damaged;
+        expect_refused(decoder, bad_large, large_size - refusals[i].missing, refusals[i].code);
+        expect_refused(decoder, g_bytes_get_data(large, NULL), g_bytes_get_size(large), M2T_ERROR_NO_HEADER);
+        decode(decoder, small_key, &out);
+    }
+    planes_clear(&in[0]);
+    planes_clear(&in[1]);
+    planes_clear(&out);
+}
+
 /* The identity in the header changed and the header's check mended: another model is needed. */
 static void
 test_wrong_model(void)
@@ -789,6 +852,7 @@ main(int argc, char **argv)
     g_test_add_func("/codec/high-frame-rate", test_high_frame_rate);
     g_test_add_func("/codec/settings", test_settings);
     g_test_add_func("/codec/decoder-limits", test_limits_of_decoder);
+    g_test_add_func("/codec/refused-key-frame", test_refused_key_frame);
     g_test_add_func("/codec/wrong-model", test_wrong_model);
     g_test_add_func("/codec/damage", test_damage);
     g_test_add_func("/codec/no-allocation", test_no_allocation);
