@@ -18,9 +18,6 @@
 #include <m2t/m2t-stream.h>
 #include <string.h>
 
-/* So that it fits a unit of a byte stream even if every third byte has to be escaped. */
-#define PACKET_MAX (M2T_STREAM_UNIT_MAX / 4 * 3)
-
 #define BITS_PER_SAMPLE 0.15     /* where no bitrate is given */
 #define RATE_UNKNOWN 30.0        /* frames per second */
 #define KEY_SECONDS 2            /* between key frames that are not asked for */
@@ -643,9 +640,9 @@ m2t_encoder_finish(M2tEncoder *e, M2tPacket *packet, GError **error)
     g_return_val_if_fail(e && packet && m2t_jobs_pending(e->jobs) > 0, FALSE);
     f = &e->frame[m2t_jobs_finish(e->jobs)];
     m2t_profile_add(&e->profile, &f->codec.profile);
-    if (f->packet->len > PACKET_MAX) {
+    if (f->packet->len > M2T_STREAM_PACKET_MAX) {
         g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "frame of %u bytes, more than the %u that a stream can hold: raise the quantizer", f->packet->len,
-                    PACKET_MAX);
+                    M2T_STREAM_PACKET_MAX);
         e->started = FALSE; /* nothing may lean on it */
         return FALSE;
     }
