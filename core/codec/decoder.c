@@ -82,7 +82,7 @@ m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *settings, GError **er
     d = g_new0(M2tDecoder, 1);
     d->model = model ? m2t_model_ref(model) : NULL;
     d->settings = common;
-    d->max_samples = settings->max_samples ? settings->max_samples : (guint64) M2T_SIZE_MAX * M2T_SIZE_MAX;
+    d->max_samples = settings->max_samples ? settings->max_samples : G_MAXUINT64;
     d->frame = g_new0(FrameDecoder, common.frames);
     for (guint i = 0; i < common.frames; i++)
         d->frame[i].decoder = d;
@@ -176,6 +176,23 @@ check_slices(const M2tFrameHeader *header, GError **error)
     return FALSE;
 }
 
+/* The prior pads slices; what it needs for them is most of the memory. */
+static gboolean
+check_samples(const M2tDecoder *d, const M2tFrameHeader *header, GError **error)
+{
+    M2tGeometry geometry;
+    guint64 samples;
+
+    m2t_geometry_init(&geometry, (int) header->video.width, (int) header->video.height, (int) header->slices);
+    samples = (guint64) m2t_plan_slots(&geometry) * 16 * 16;
+    if (samples <= d->max_samples)
+        return TRUE;
+    g_set_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED,
+                "picture of %ux%u in slices (%u), padded %" G_GUINT64_FORMAT " samples, more than the %" G_GUINT64_FORMAT " allowed",
+                header->video.width, header->video.height, header->slices, samples, d->max_samples);
+    return FALSE;
+}
+
 /* Memory and weights for the sequence that this header opens, unless they are there already. */
 static gboolean
 open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
@@ -184,12 +201,7 @@ open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
     const M2tCodec *codec = &d->frame->codec;
     g_autoptr(M2tModel) model = NULL;
 
-    if ((guint64) video->width * video->height > d->max_samples) {
-        g_set_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED, "picture of %ux%u, more than the %" G_GUINT64_FORMAT " samples allowed", video->width,
-                    video->height, d->max_samples);
-        return FALSE;
-    }
-    if (!check_slices(header, error))
+    if (!check_slices(header, error) || !check_samples(d, header, error))
         return FALSE;
     model = find_model(d, header->model, error);
     if (!model)

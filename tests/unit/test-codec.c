@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The public API from outside: pictures of all kinds of sizes through encoder and decoder, settings, errors, damage, several frames in flight, and that
  * nothing is allocated per frame. */
+#include "base/arena.h"
 #include "bitstream/frame.h"
 #include "planes.h"
 #include "quant/choose.h"
@@ -321,20 +322,30 @@ test_settings(void)
     expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "9 frames");
 }
 
+/* What counts is what the slices are padded to: two of two rows of tokens have 128x128 samples each. */
 static void
 test_limits_of_decoder(void)
 {
-    g_autoptr(M2tEncoder) encoder = open_encoder(64, 64, 30, 1);
+    g_autoptr(M2tEncoder) encoder = NULL;
+    M2tEncoderSettings encoder_settings;
     M2tDecoderSettings settings;
-    g_autoptr(M2tDecoder) decoder = NULL;
+    g_autoptr(M2tDecoder) decoder = NULL, larger = NULL;
     g_autoptr(GBytes) packet = NULL;
     GError *error = NULL;
+    M2tVideoInfo video;
     Planes in;
 
     planes_init(&in, 64, 64);
+    m2t_video_info_init(&video, 64, 64);
+    m2t_encoder_settings_init(&encoder_settings);
+    encoder_settings.slices = 2;
+    encoder = m2t_encoder_new(model, &video, &encoder_settings, NULL);
     packet = encode(encoder, &in);
     m2t_decoder_settings_init(&settings);
-    settings.max_samples = 64 * 63;
+    settings.max_samples = 2 * 128 * 128;
+    larger = m2t_decoder_new(model, &settings, NULL);
+    decode(larger, packet, &in);
+    settings.max_samples--;
     decoder = m2t_decoder_new(model, &settings, NULL);
     g_assert_false(m2t_decoder_open_frame(decoder, g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), NULL, &error));
     g_assert_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED);
@@ -343,6 +354,22 @@ test_limits_of_decoder(void)
     g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
     g_clear_error(&error);
     planes_clear(&in);
+}
+
+/* Sums and products that cannot be addressed are memory that there is not. */
+static void
+test_arena(void)
+{
+    static const gsize takes[][2] = {{G_MAXSIZE / 2, 3}, {G_MAXSIZE, 1}, {G_MAXSIZE - 200, 1}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(takes); i++) {
+        M2tArena arena = {0};
+
+        m2t_arena_take(&arena, 200, 1);
+        m2t_arena_take(&arena, takes[i][0], takes[i][1]);
+        m2t_arena_take(&arena, 100, 4);
+        g_assert_false(m2t_arena_allocate(&arena));
+    }
 }
 
 static void
@@ -373,12 +400,12 @@ test_refused_key_frame(void)
         gsize damaged, missing; /* bytes at the end */
         int code;
     } refusals[] = {{0, 0, M2T_ERROR_UNSUPPORTED}, {1, 0, M2T_ERROR_STREAM}, {0, 1, M2T_ERROR_STREAM}};
-    g_autoptr(M2tEncoder) small_encoder = open_encoder_of_chain(64), large_encoder = open_encoder_of_chain(80);
+    g_autoptr(M2tEncoder) small_encoder = open_encoder_of_chain(64), large_encoder = open_encoder_of_chain(144);
     g_autoptr(GBytes) small_key = NULL, small = NULL, large_key = NULL, large = NULL;
     Planes in[2], out;
 
     planes_init(&in[0], 64, 64);
-    planes_init(&in[1], 80, 80);
+    planes_init(&in[1], 144, 144);
     planes_init(&out, 64, 64);
     small_key = encode(small_encoder, &in[0]);
     small = encode(small_encoder, &in[0]);
@@ -392,7 +419,7 @@ test_refused_key_frame(void)
         g_autoptr(M2tDecoder) decoder = NULL;
 
         m2t_decoder_settings_init(&settings);
-        settings.max_samples = 64 * 64;
+        settings.max_samples = 128 * 128;
         decoder = m2t_decoder_new(model, &settings, NULL);
         decode(decoder, small_key, &out);
         bad_small[small_size - 1] ^= 1;
@@ -852,6 +879,7 @@ main(int argc, char **argv)
     g_test_add_func("/codec/high-frame-rate", test_high_frame_rate);
     g_test_add_func("/codec/settings", test_settings);
     g_test_add_func("/codec/decoder-limits", test_limits_of_decoder);
+    g_test_add_func("/codec/arena", test_arena);
     g_test_add_func("/codec/refused-key-frame", test_refused_key_frame);
     g_test_add_func("/codec/wrong-model", test_wrong_model);
     g_test_add_func("/codec/damage", test_damage);
