@@ -136,6 +136,18 @@ close_frame(FrameEncoder *f)
     g_clear_pointer(&f->packet, g_byte_array_unref);
 }
 
+static gboolean
+check_choices(const M2tEncoderSettings *settings, GError **error)
+{
+    guint preset = (guint) settings->speed_preset, control = (guint) settings->rate_control;
+
+    if (preset > M2T_SPEED_PRESET_SLOW)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "speed preset %u is none", preset);
+    else if (control > M2T_RATE_CONTROL_CBR)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "rate control %u is none", control);
+    return preset <= M2T_SPEED_PRESET_SLOW && control <= M2T_RATE_CONTROL_CBR;
+}
+
 /* @asked: 0 for a number that suits; intra refresh needs several. FALSE with M2T_ERROR_SETTINGS. */
 static gboolean
 choose_slices(guint asked, gboolean intra_refresh, const M2tVideoInfo *info, guint *slices, GError **error)
@@ -183,7 +195,7 @@ m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSetti
     if (!m2t_codec_settings(&common, settings->backend, settings->threads, settings->frames, error) || !check_info(info, error))
         return NULL;
 
-    if (!choose_slices(settings->slices, settings->intra_refresh, info, &slices, error))
+    if (!check_choices(settings, error) || !choose_slices(settings->slices, settings->intra_refresh, info, &slices, error))
         return NULL;
 
     e = g_new0(M2tEncoder, 1);

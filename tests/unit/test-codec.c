@@ -320,6 +320,12 @@ test_settings(void)
     settings.threads = 1;
     settings.frames = M2T_FRAMES_MAX + 1;
     expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "9 frames");
+    settings.frames = 1;
+    settings.speed_preset = (M2tSpeedPreset) (M2T_SPEED_PRESET_SLOW + 1);
+    expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "speed preset 3");
+    settings.speed_preset = M2T_SPEED_PRESET_FAST;
+    settings.rate_control = (M2tRateControl) -1;
+    expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "rate control");
 }
 
 /* What counts is what the slices are padded to: two of two rows of tokens have 128x128 samples each. */
