@@ -97,8 +97,8 @@ M2T_API gboolean m2t_encoder_finish(M2tEncoder *encoder, M2tPacket *packet, GErr
 M2T_API guint m2t_encoder_pending(const M2tEncoder *encoder);    /* frames started and not yet finished */
 M2T_API gboolean m2t_encoder_ready(const M2tEncoder *encoder);   /* one is pending, and m2t_encoder_finish() would not wait for it */
 
-/* As after m2t_encoder_new(): the next frame is a key frame. Frames that are pending are waited for and thrown away. The frame counter goes
- * on. */
+/* The next frame is a key frame that nothing before it matters for. Frames that are pending are waited for and thrown away. The frame counter goes on, and so
+ * does the rate control: what is in its buffer is still on its way. */
 M2T_API void m2t_encoder_reset(M2tEncoder *encoder);
 
 M2T_API const char *m2t_encoder_backend(const M2tEncoder *encoder); /* the one in use */
