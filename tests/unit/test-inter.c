@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Slices and inter frames: the heads of slices, the plan of the prior, and whole streams: those of the reference, with any number of threads and of frames in
  * flight; what a loss does, how far it reaches, how it is noticed, and when it has healed. */
+#include "base/latent.h"
 #include "bitstream/frame.h"
 #include "codec/codec.h"
 #include "inter/kept.h"
 #include "planes.h"
+#include "refine/refine.h"
 #include "vectors.h"
 
 #include <m2t/m2t.h>
@@ -489,6 +491,34 @@ test_refined(void)
         }
     }
     clear_clip(clip);
+}
+
+/* However much a picture would gain: a latent does not leave the range that decoders know. */
+static void
+test_refined_range(void)
+{
+    enum { LATENTS = 8 };
+    static const int ends[] = {M2T_LATENT_MIN, M2T_LATENT_MAX};
+    gint32 mean[LATENTS] = {0};
+    guint8 level[LATENTS] = {0};
+    gint8 rest[LATENTS] = {0};
+    M2tCodec codec = {0};
+
+    open_codec(&codec, tiny, 32, 32, 1);
+    memset(level, codec.model->entropy.levels - 1, LATENTS);
+    for (guint end = 0; end < G_N_ELEMENTS(ends); end++) {
+        gint16 latents[LATENTS], wanted[LATENTS], seen[LATENTS] = {0};
+        M2tRefine refine = {.analysis = {.context = &codec.context, .geometry = codec.geometry}, .wanted = wanted, .seen = seen, .wanted_rest = rest,
+                            .seen_rest = rest};
+
+        for (int i = 0; i < LATENTS; i++)
+            latents[i] = wanted[i] = (gint16) ends[end];
+        for (int round = 0; round < 2; round++)
+            m2t_refine_choose(&refine, codec.tables, mean, level, 0, LATENTS, round, 0, latents);
+        for (int i = 0; i < LATENTS; i++)
+            g_assert_cmpint(latents[i], ==, ends[end]);
+    }
+    m2t_codec_clear(&codec);
 }
 
 static void
@@ -980,6 +1010,7 @@ main(int argc, char **argv)
     g_test_add_func("/inter/plan", test_plan);
     g_test_add_func("/inter/encoder-threads", test_encoder_threads);
     g_test_add_func("/inter/refined", test_refined);
+    g_test_add_func("/inter/refined-range", test_refined_range);
     g_test_add_func("/inter/key-interval-changes", test_key_interval_changes);
     g_test_add_func("/inter/still", test_still);
     g_test_add_func("/inter/moving", test_moving);
