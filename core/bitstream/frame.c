@@ -449,12 +449,14 @@ m2t_frame_layout_read(const void *data, gsize size, M2tFrameLayout *layout, GErr
 void
 m2t_frame_assemble(GByteArray *out, const void *header, const M2tFrameLayout *layout, const guint8 *const *slice)
 {
-    Cursor cursor = frame_cursor(header, layout->header_size);
-    const guint8 *first = cursor.at;
-    guint start = out->len;
+    const guint8 *first = header;
     Outer outer = {0};
+    Cursor cursor;
+    guint start;
 
     g_return_if_fail(out && header && layout && slice && layout->slices <= M2T_SLICES_MAX);
+    cursor = frame_cursor(header, layout->header_size);
+    start = out->len;
     read_outer_header(&cursor, &outer);
     g_clear_error(&cursor.error);
     g_return_if_fail(outer.lengths != NULL && outer.slices == layout->slices);

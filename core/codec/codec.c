@@ -78,10 +78,11 @@ dequantise_slots(void *data, int begin, int end, int worker)
 
     for (int slot = begin; slot < end; slot++) {
         gint64 position = m2t_codec_position(codec, slot);
-        const gint16 *latent = codec->latents + position;
+        const gint16 *latent;
 
         if (position < 0)
             continue;
+        latent = codec->latents + position;
         m2t_entropy_centroids(codec->tables, codec->prior.mean + slot * latents, codec->prior.level + slot * latents, latent, centroid, (int) latents);
         codec->context.kernels->dequantise(latent, centroid, codec->quant.igain, run->values + position, (int) latents);
     }

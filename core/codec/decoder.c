@@ -228,17 +228,21 @@ fill_info(const M2tDecoder *d, M2tFrameInfo *info)
 static gboolean
 check_slice_data(M2tDecoder *d, GError **error)
 {
-    guint good = 0;
+    guint good = 0, damaged = 0;
 
     for (guint i = 0; i < d->header.slices; i++) {
         M2tSliceBytes *slice = &d->slice[i];
 
-        if (slice->data && m2t_crc32c(slice->data, slice->size) != slice->crc)
+        if (slice->data && m2t_crc32c(slice->data, slice->size) != slice->crc) {
             *slice = (M2tSliceBytes) {0};
+            damaged++;
+        }
         good += slice->data != NULL;
     }
-    if (good == 0)
-        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "checksum of the slice does not match%s", d->header.slices > 1 ? ", in none of them" : "");
+    if (good == 0 && damaged == 0)
+        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "all slices are missing");
+    else if (good == 0)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "checksum of the slice does not match%s", damaged > 1 ? ", in none of them" : "");
     return good > 0;
 }
 

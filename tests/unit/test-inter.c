@@ -746,7 +746,7 @@ test_damaged_slice(void)
 {
     g_autoptr(GPtrArray) packets = encode_moving(6, FALSE);
     g_autoptr(GBytes) missing = without_slice(packets->pdata[1], 0), bad = with_damage(packets->pdata[1], 0), worse = with_damage(bad, 1);
-    g_autoptr(GBytes) worst = with_damage(worse, 2);
+    g_autoptr(GBytes) worst = with_damage(worse, 2), two = without_slice(missing, 1), none = without_slice(two, 2);
     g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
     GError *error = NULL;
     Planes a, b;
@@ -763,6 +763,11 @@ test_damaged_slice(void)
     decode(decoder, packets->pdata[0], &b);
     g_assert_false(m2t_decoder_open_frame(decoder, g_bytes_get_data(worst, NULL), g_bytes_get_size(worst), NULL, &error));
     g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
+    g_assert_nonnull(strstr(error->message, "checksum"));
+    g_clear_error(&error);
+    g_assert_false(m2t_decoder_open_frame(decoder, g_bytes_get_data(none, NULL), g_bytes_get_size(none), NULL, &error));
+    g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
+    g_assert_nonnull(strstr(error->message, "missing"));
     g_clear_error(&error);
     g_assert_cmpuint(decode(decoder, packets->pdata[1], &b), ==, 0);
     planes_clear(&a);
