@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Opening and closing; no frame ever comes through here. */
+/* Opening and closing, where the latents of a frame are, and the values that a decoder sees for them. */
 #include "codec/codec.h"
 #include "entropy/centroid.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pictures are compared with the source of what was coded, not with what a decoder shows: the encoder has no decoder in it. Since a token is always
+/* Pictures are compared with the source of what was coded, not with what a decoder shows, which most presets never work out. Since a token is always
  * compared with the source at the time when it was coded, slow changes add up until they are noticed. */
 #include "inter/still.h"
 #include "model/model.h"
@@ -82,7 +82,7 @@ search(void *data, int begin, int end, int worker)
 
 /* Lets go of some tokens that could be finer by now, going round the picture. */
 static void
-refine(M2tStill *still, int q, guint8 *kept)
+release_coarse(M2tStill *still, int q, guint8 *kept)
 {
     int tokens = still->geometry.token_rows * still->geometry.token_columns, left = (tokens + REFINED_SHARE - 1) / REFINED_SHARE;
 
@@ -108,7 +108,7 @@ m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads
         return 0;
     }
     m2t_threads_run(threads, tokens, still->geometry.token_columns, search, &run);
-    refine(still, q, kept);
+    release_coarse(still, q, kept);
     for (int token = 0; token < tokens; token++)
         count += kept[token];
     return count;
