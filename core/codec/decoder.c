@@ -8,6 +8,7 @@
 #include "codec/codec.h"
 #include "codec/jobs.h"
 #include "inter/kept.h"
+#include "model/load.h"
 #include "synthesis/synthesis.h"
 
 #include <m2t/m2t-encoder.h>
@@ -149,7 +150,7 @@ is_model(const M2tModel *model, const guint8 *identity)
 static M2tModel *
 find_model(const M2tDecoder *d, const guint8 *identity, GError **error)
 {
-    g_autoptr(GString) wanted = NULL;
+    g_autofree char *wanted = NULL;
 
     if (is_model(d->model, identity))
         return m2t_model_ref(d->model);
@@ -157,10 +158,8 @@ find_model(const M2tDecoder *d, const guint8 *identity, GError **error)
         return m2t_model_ref(d->frame->codec.model);
     if (!d->model)
         return m2t_model_open_identity(identity, error);
-    wanted = g_string_new(NULL);
-    for (int i = 0; i < M2T_MODEL_IDENTITY_SIZE; i++)
-        g_string_append_printf(wanted, "%02x", identity[i]);
-    g_set_error(error, M2T_ERROR, M2T_ERROR_WRONG_MODEL, "the stream needs the model %s, %s is \"%s\", %s", wanted->str, m2t_model_path(d->model),
+    wanted = m2t_identity_hex(identity);
+    g_set_error(error, M2T_ERROR, M2T_ERROR_WRONG_MODEL, "the stream needs the model %s, %s is \"%s\", %s", wanted, m2t_model_path(d->model),
                 m2t_model_name(d->model), m2t_model_identity_hex(d->model));
     return NULL;
 }
