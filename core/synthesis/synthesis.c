@@ -47,15 +47,14 @@ enter(void *data, int begin, int end, int worker)
     const M2tContext *context = s->context;
     const M2tTransform *net = &context->net->synthesis;
     M2tScratch *scratch = &context->scratch[worker];
-    int m = end - begin, latents = net->weights->in.k, c = s->stage16.channels;
+    int m = end - begin, latents = net->weights->in.k;
     int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, net->weights->between_shift);
     M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->synthesis_bias, m);
     const gint16 *values = s->values + (gsize) begin * latents;
 
     context->kernels->split(values, scratch->hi, scratch->lo, (gsize) m * latents);
     m2t_linear_sums_wide(context, scratch, &net->in, m);
-    context->kernels->to16(&store, s->stage16.stream + (gsize) begin * c);
-    context->kernels->narrow(s->stage16.stream + (gsize) begin * c, shift, m2t_stage_narrow(&s->stage16, begin), (gsize) m * c);
+    m2t_stage_enter(&s->stage16, context, &store, begin, shift);
 }
 
 /* Position of the patch at a place (0...3) of a token. */
