@@ -134,7 +134,7 @@ m2t_analysis_run(M2tAnalysis *a, const M2tQuant *quant, gint16 *latents, gint8 *
 {
     const M2tContext *context = a->context;
     const M2tTransform *net = &context->net->analysis;
-    int tokens = a->geometry.token_rows * a->geometry.token_columns;
+    int tokens = m2t_geometry_tokens(&a->geometry);
     AnalysisRun run = {a, quant, latents, rest};
 
     m2t_threads_run(context->threads, a->geometry.patch_rows, 1, enter, &run);

@@ -9,7 +9,7 @@
 static void
 lay_out(M2tCodec *codec, M2tLayout layout, gpointer stage)
 {
-    gsize tokens = (gsize) codec->geometry.token_rows * codec->geometry.token_columns;
+    gsize tokens = m2t_geometry_tokens(&codec->geometry);
 
     codec->latents = m2t_arena_take(&codec->arena, tokens * codec->model->latents, sizeof *codec->latents);
     codec->kept = m2t_arena_take(&codec->arena, tokens, sizeof *codec->kept);
@@ -36,7 +36,7 @@ m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint thre
         return FALSE;
     }
     lay_out(codec, layout, stage);
-    memset(codec->kept, 0, (gsize) codec->geometry.token_rows * codec->geometry.token_columns);
+    memset(codec->kept, 0, m2t_geometry_tokens(&codec->geometry));
     m2t_plan_make(&codec->prior.plan, &model->prior, &codec->geometry);
     return TRUE;
 }

@@ -365,7 +365,7 @@ decode_latents(FrameDecoder *f)
     m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
     if (f->broken)
         return FALSE;
-    if (m2t_kept_all(codec->kept, codec->geometry.token_rows * codec->geometry.token_columns))
+    if (m2t_kept_all(codec->kept, m2t_geometry_tokens(&codec->geometry)))
         return TRUE;
     m2t_plan_select(&codec->prior.plan, codec->kept);
     for (step.group = 0; step.group < w->groups; step.group++) {
@@ -410,7 +410,7 @@ take_values(FrameDecoder *f)
         f->damaged += f->state[i].damaged;
     }
     if (f->broken)
-        memset(codec->kept, 1, (gsize) codec->geometry.token_rows * codec->geometry.token_columns);
+        memset(codec->kept, 1, m2t_geometry_tokens(&codec->geometry));
     if (f->before && f->before != f)
         m2t_synthesis_keep(&f->synthesis, &f->before->synthesis, codec->kept);
     m2t_codec_dequantise(codec, f->synthesis.values);

@@ -89,8 +89,7 @@ layout_encoder(M2tCodec *codec, gpointer stage)
     FrameEncoder *f = stage;
 
     m2t_analysis_layout(&f->analysis, &codec->arena, &codec->context, &codec->geometry);
-    f->rest = m2t_arena_take(&codec->arena, (gsize) codec->geometry.token_rows * codec->geometry.token_columns * codec->model->latents,
-                             sizeof *f->rest);
+    f->rest = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, sizeof *f->rest);
     f->gain = m2t_arena_take(&codec->arena, codec->model->latents, sizeof *f->gain);
     if (f->preset == M2T_SPEED_PRESET_SLOW)
         m2t_refine_layout(&f->refine, &codec->arena, &codec->context, &codec->geometry);
@@ -271,7 +270,7 @@ choose_in_order(FrameEncoder *f, int round)
 static int
 count_tokens(const FrameEncoder *f)
 {
-    return f->codec.geometry.token_rows * f->codec.geometry.token_columns;
+    return m2t_geometry_tokens(&f->codec.geometry);
 }
 
 static int

@@ -26,7 +26,7 @@ m2t_still_init(M2tStill *still, const M2tGeometry *geometry)
 {
     *still = (M2tStill) {*geometry};
     still->patches = g_try_malloc((gsize) geometry->patch_rows * geometry->patch_columns * M2T_PATCH_CHANNELS);
-    still->q = g_try_malloc((gsize) geometry->token_rows * geometry->token_columns);
+    still->q = g_try_malloc(m2t_geometry_tokens(geometry));
     return still->patches && still->q;
 }
 
@@ -84,7 +84,7 @@ search(void *data, int begin, int end, int worker)
 static void
 release_coarse(M2tStill *still, int q, guint8 *kept)
 {
-    int tokens = still->geometry.token_rows * still->geometry.token_columns, left = (tokens + REFINED_SHARE - 1) / REFINED_SHARE;
+    int tokens = m2t_geometry_tokens(&still->geometry), left = (tokens + REFINED_SHARE - 1) / REFINED_SHARE;
 
     for (int i = 0; i < tokens && left > 0; i++) {
         int token = (still->refined + i) % tokens;
@@ -100,7 +100,7 @@ release_coarse(M2tStill *still, int q, guint8 *kept)
 int
 m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads, guint8 *kept)
 {
-    int tokens = still->geometry.token_rows * still->geometry.token_columns, count = 0;
+    int tokens = m2t_geometry_tokens(&still->geometry), count = 0;
     StillSearch run = {still, patches, kept, (LIMIT_FINEST * (OCTAVE + q % OCTAVE) / OCTAVE) << q / OCTAVE};
 
     if (!still->valid) {
@@ -117,7 +117,7 @@ m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads
 void
 m2t_still_store(M2tStill *still, const gint8 *patches, int q, const guint8 *kept)
 {
-    int tokens = still->geometry.token_rows * still->geometry.token_columns;
+    int tokens = m2t_geometry_tokens(&still->geometry);
     gsize row = (gsize) still->geometry.patch_columns * M2T_PATCH_CHANNELS;
 
     for (int token = 0; token < tokens; token++) {

@@ -12,7 +12,7 @@
 static gsize
 count_latents(const M2tRefine *r)
 {
-    return (gsize) r->analysis.geometry.token_rows * r->analysis.geometry.token_columns * r->analysis.context->net->model->latents;
+    return (gsize) m2t_geometry_tokens(&r->analysis.geometry) * r->analysis.context->net->model->latents;
 }
 
 static void
@@ -31,7 +31,7 @@ layout_picture(M2tPicture *picture, M2tArena *arena, const M2tGeometry *g)
 void
 m2t_refine_layout(M2tRefine *r, M2tArena *arena, const M2tContext *context, const M2tGeometry *g)
 {
-    gsize latents = (gsize) g->token_rows * g->token_columns * context->net->model->latents;
+    gsize latents = (gsize) m2t_geometry_tokens(g) * context->net->model->latents;
 
     m2t_synthesis_layout(&r->synthesis, arena, context, g);
     m2t_analysis_layout(&r->analysis, arena, context, g);

@@ -19,19 +19,19 @@ m2t_synthesis_layout(M2tSynthesis *s, M2tArena *arena, const M2tContext *context
     s->geometry = *g;
     m2t_stage_layout(&s->stage8, arena, g->patch_rows, g->patch_columns, w->width8);
     m2t_stage_layout(&s->stage16, arena, g->token_rows, g->token_columns, w->width16);
-    s->values = m2t_arena_take(arena, (gsize) g->token_rows * g->token_columns * context->net->model->latents, sizeof *s->values);
+    s->values = m2t_arena_take(arena, (gsize) m2t_geometry_tokens(g) * context->net->model->latents, sizeof *s->values);
 }
 
 void
 m2t_synthesis_clear(M2tSynthesis *s)
 {
-    memset(s->values, 0, (gsize) s->geometry.token_rows * s->geometry.token_columns * s->context->net->model->latents * sizeof *s->values);
+    memset(s->values, 0, (gsize) m2t_geometry_tokens(&s->geometry) * s->context->net->model->latents * sizeof *s->values);
 }
 
 void
 m2t_synthesis_keep(M2tSynthesis *s, const M2tSynthesis *before, const guint8 *kept)
 {
-    int tokens = s->geometry.token_rows * s->geometry.token_columns;
+    int tokens = m2t_geometry_tokens(&s->geometry);
     gsize latents = s->context->net->model->latents;
 
     for (int token = 0; token < tokens; token++)
@@ -150,7 +150,7 @@ m2t_synthesis_run(M2tSynthesis *s, const M2tQuant *quant, M2tPicture *picture)
 {
     const M2tContext *context = s->context;
     const M2tTransform *net = &context->net->synthesis;
-    int tokens = s->geometry.token_rows * s->geometry.token_columns;
+    int tokens = m2t_geometry_tokens(&s->geometry);
     SynthesisRun run = {s, quant, picture};
 
     m2t_threads_run(context->threads, tokens, M2T_CHUNK, enter, &run);

@@ -157,7 +157,7 @@ check_slots(const M2tCodec *codec)
 {
     const M2tPlan *plan = &codec->prior.plan;
     const M2tGeometry *g = &codec->geometry;
-    int tokens = g->token_rows * g->token_columns, n = 0;
+    int tokens = m2t_geometry_tokens(g), n = 0;
     g_autofree guint8 *seen = g_malloc0(tokens);
 
     for (int group = 0; group < codec->model->prior.groups; group++)
