@@ -226,7 +226,7 @@ start_next(PictureReader *reader)
     return lost || g_error_matches(error, M2T_ERROR, M2T_ERROR_STREAM) ? SOURCE_NEXT : SOURCE_FAILED;
 }
 
-/* Whether another packet is wanted now. Of those in flight each may turn out to be broken; then one more is read for it, however many there are. */
+/* Whether another packet is wanted now. Of those in flight each may turn out to be broken; then one more is read in its place. */
 static gboolean
 wants_more(const PictureReader *reader)
 {

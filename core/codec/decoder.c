@@ -159,8 +159,8 @@ find_model(const M2tDecoder *d, const guint8 *identity, GError **error)
     if (!d->model)
         return m2t_model_open_identity(identity, error);
     wanted = m2t_identity_hex(identity);
-    g_set_error(error, M2T_ERROR, M2T_ERROR_WRONG_MODEL, "the stream needs the model %s, %s is \"%s\", %s", wanted, m2t_model_path(d->model),
-                m2t_model_name(d->model), m2t_model_identity_hex(d->model));
+    g_set_error(error, M2T_ERROR, M2T_ERROR_WRONG_MODEL, "the stream needs the model %s, %s is \"%s\", %s", wanted,
+                m2t_model_path(d->model), m2t_model_name(d->model), m2t_model_identity_hex(d->model));
     return NULL;
 }
 
@@ -187,8 +187,8 @@ check_samples(const M2tDecoder *d, const M2tFrameHeader *header, GError **error)
     if (samples <= d->max_samples)
         return TRUE;
     g_set_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED,
-                "picture of %ux%u in slices (%u), padded %" G_GUINT64_FORMAT " samples, more than the %" G_GUINT64_FORMAT " allowed",
-                header->video.width, header->video.height, header->slices, samples, d->max_samples);
+                "picture of %ux%u, padded to %" G_GUINT64_FORMAT " samples in %u slices, more than the %" G_GUINT64_FORMAT " allowed",
+                header->video.width, header->video.height, samples, header->slices, d->max_samples);
     return FALSE;
 }
 
@@ -258,7 +258,7 @@ check_sequence(M2tDecoder *d, GError **error)
     return d->sequence.has_sequence && d->header.slices == d->sequence.slices;
 }
 
-/* A frame that opens another sequence ends the one that is open, even where it is refused itself: frames that follow belong to the other. */
+/* A frame that opens another sequence ends the one that is open, even where it is refused itself: what follows belongs to the other. */
 static void
 leave_sequence(M2tDecoder *d)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pictures are compared with the source of what was coded, not with what a decoder shows, which most presets never work out. Since a token is always
- * compared with the source at the time when it was coded, slow changes add up until they are noticed. */
+/* Pictures are compared with the source of what was coded, not with what a decoder shows, which most presets never work out. Since a token
+ * is always compared with the source at the time when it was coded, slow changes add up until they are noticed. */
 #include "inter/still.h"
 #include "model/model.h"
 

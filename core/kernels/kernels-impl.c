@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The kernels, in plain C that compilers turn into vectors; in intrinsics where they do not (multiply_lanes()). Built once per instruction set with M2T_ISA
- * naming it. The loops inside run over channels or cells, have no branches, and no dependence from one turn to the next but for sums of integers. */
+/* The kernels, in plain C that compilers turn into vectors; in intrinsics where they do not (multiply_lanes()). Built once per instruction
+ * set with M2T_ISA naming it. The loops inside run over channels or cells, have no branches, and no dependence from one turn to the next
+ * but for sums of integers. */
 #include "kernels/kernels.h"
 #include "base/latent.h"
 

@@ -16,7 +16,8 @@ m2t_quant_gain(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16
 {
     gint16 other = (gint16) CLAMP(latent + step, M2T_LATENT_MIN, M2T_LATENT_MAX);
     int saved = m2t_entropy_cost(tables, mean, level, latent) - m2t_entropy_cost(tables, mean, level, other);
-    int moved = M2T_LATENT_ONE * step + m2t_entropy_centroid(tables, mean, level, other) - m2t_entropy_centroid(tables, mean, level, latent);
+    int now = m2t_entropy_centroid(tables, mean, level, latent);
+    int moved = M2T_LATENT_ONE * step + m2t_entropy_centroid(tables, mean, level, other) - now;
 
     return saved + worth * (moved * (2 * off - moved) / M2T_LATENT_ONE) / M2T_LATENT_ONE;
 }

@@ -397,8 +397,8 @@ open_encoder_of_chain(int size)
     return encoder;
 }
 
-/* A key frame that is refused takes the sequence before it along: what follows would be decoded as something that it is not. If it is too large, or damaged,
- * or cut short; but not if it is damaged and its header is the one that is known. */
+/* A key frame that is refused takes the sequence before it along: what follows would be decoded as something that it is not. If it is too
+ * large, or damaged, or cut short; but not if it is damaged and its header is the one that is known. */
 static void
 test_refused_key_frame(void)
 {

@@ -508,8 +508,8 @@ test_refined_range(void)
     memset(level, codec.model->entropy.levels - 1, LATENTS);
     for (guint end = 0; end < G_N_ELEMENTS(ends); end++) {
         gint16 latents[LATENTS], wanted[LATENTS], seen[LATENTS] = {0};
-        M2tRefine refine = {.analysis = {.context = &codec.context, .geometry = codec.geometry}, .wanted = wanted, .seen = seen, .wanted_rest = rest,
-                            .seen_rest = rest};
+        M2tRefine refine = {.analysis = {.context = &codec.context, .geometry = codec.geometry},
+                            .wanted = wanted, .seen = seen, .wanted_rest = rest, .seen_rest = rest};
 
         for (int i = 0; i < LATENTS; i++)
             latents[i] = wanted[i] = (gint16) ends[end];

@@ -49,7 +49,8 @@ test_products(void)
     g_assert_nonnull(gemm[0]);
     for (int i = 0; gemm[i]; i++)
         for (int turn = 0; turn < 60; turn++)
-            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 600) : 2048, FALSE);
+            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 600) : 2048,
+                          FALSE);
 }
 
 static void

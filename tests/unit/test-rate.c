@@ -95,8 +95,8 @@ test_constant_bitrate(void)
     }
 }
 
-/* Three frames after the bitrate has changed, frames have their new size, but for what brings the buffer back to its middle: three eighths of half a second
- * within four, where the larger one begins as full as the smaller one was. */
+/* Three frames after the bitrate has changed, frames have their new size, but for what brings the buffer back to its middle: three eighths
+ * of half a second within four, where the larger one begins as full as the smaller one was. */
 static void
 test_change(void)
 {
@@ -118,7 +118,7 @@ test_change(void)
     }
 }
 
-/* Another bitrate while nothing moves: no frame that could show which quantizer suits it, but the quantizer follows as far as the bitrate went. */
+/* Another bitrate while nothing moves: no frame that could show which quantizer suits it, but it follows as far as the bitrate went. */
 static void
 test_change_over_still_picture(void)
 {
