@@ -32,12 +32,12 @@ write_picture(Output *out, const Frame *frame)
 static ToolStatus
 decode_pictures(PictureReader *reader, Output *out, const CodecOptions *options)
 {
-    SourceResult result = SOURCE_END;
+    SourceResult result;
     ToolStatus status;
     Progress progress;
 
     progress_begin(&progress, options->verbose);
-    while ((options->frames == 0 || progress.frames < (guint64) options->frames) && (result = picture_reader_next(reader)) == SOURCE_NEXT) {
+    while ((result = picture_reader_next(reader)) == SOURCE_NEXT) {
         if (!write_header(out, reader, &progress) || !write_picture(out, &reader->last->frame)) {
             result = SOURCE_FAILED;
             break;

@@ -198,8 +198,10 @@ start_packet(PictureReader *reader, GError **error)
     reader->reader.packet = picture->packet ? picture->packet : g_byte_array_new();
     picture->packet = packet;
     picture->number = reader->reader.number;
-    reader->started++;
-    return m2t_decoder_start(reader->decoder, &picture->frame.picture, error);
+    if (!m2t_decoder_start(reader->decoder, &picture->frame.picture, error))
+        return FALSE;
+    reader->started++; /* the ring moves on together with that of the decoder */
+    return TRUE;
 }
 
 /* Reads a packet and begins to decode it. */
@@ -210,8 +212,6 @@ start_next(PictureReader *reader)
     SourceResult result;
     gboolean lost;
 
-    if (reader->limit > 0 && reader->pictures + m2t_decoder_pending(reader->decoder) == reader->limit)
-        return SOURCE_END;
     result = packet_reader_next(&reader->reader);
     if (result != SOURCE_NEXT)
         return result;
@@ -226,19 +226,30 @@ start_next(PictureReader *reader)
     return lost || g_error_matches(error, M2T_ERROR, M2T_ERROR_STREAM) ? SOURCE_NEXT : SOURCE_FAILED;
 }
 
+/* Whether another packet is wanted now. Of those in flight each may turn out to be broken; then one more is read in its place. */
+static gboolean
+wants_more(const PictureReader *reader)
+{
+    guint pending = m2t_decoder_pending(reader->decoder);
+
+    if (reader->end != SOURCE_NEXT || (reader->limit > 0 && reader->pictures + pending >= reader->limit))
+        return FALSE;
+    return pending == 0 || (pending < m2t_decoder_frames(reader->decoder) && packet_reader_ready(&reader->reader));
+}
+
 SourceResult
 picture_reader_next(PictureReader *reader)
 {
     for (;;) {
-        guint pending = m2t_decoder_pending(reader->decoder), frames = m2t_decoder_frames(reader->decoder);
+        guint pending = m2t_decoder_pending(reader->decoder);
         g_autoptr(GError) error = NULL;
 
-        if (reader->end == SOURCE_NEXT && (pending == 0 || (pending < frames && packet_reader_ready(&reader->reader)))) {
+        if (wants_more(reader)) {
             reader->end = start_next(reader);
         } else if (pending == 0) {
-            return reader->end;
+            return reader->end == SOURCE_NEXT ? SOURCE_END : reader->end;
         } else {
-            reader->last = &reader->picture[(reader->started - pending) % frames];
+            reader->last = &reader->picture[(reader->started - pending) % m2t_decoder_frames(reader->decoder)];
             if (m2t_decoder_finish(reader->decoder, &error)) {
                 reader->pictures++;
                 return SOURCE_NEXT;

@@ -13,12 +13,12 @@ decoded_md5(const char *path, const CodecOptions *options)
 {
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_MD5);
     PictureReader reader;
-    SourceResult result = SOURCE_END;
+    SourceResult result;
     gboolean complete;
 
     if (!picture_reader_open(&reader, path, options))
         return NULL;
-    while ((options->frames == 0 || reader.pictures < (guint64) options->frames) && (result = picture_reader_next(&reader)) == SOURCE_NEXT)
+    while ((result = picture_reader_next(&reader)) == SOURCE_NEXT)
         g_checksum_update(sum, reader.last->frame.data, (gssize) reader.last->frame.size);
     if (result == SOURCE_END && reader.pictures == 0)
         tool_say("%s: no frame could be decoded", reader.reader.name);

@@ -53,7 +53,7 @@ enter(void *data, int begin, int end, int worker)
     const M2tContext *context = a->context;
     const M2tTransform *net = &context->net->analysis;
     M2tScratch *scratch = &context->scratch[worker];
-    int columns = a->geometry.patch_columns, c = a->stage8.channels;
+    int columns = a->geometry.patch_columns;
     int shift = m2t_stage_first_shift(net->block8, net->weights->blocks8, net->weights->between_shift);
 
     for (int row = begin; row < end; row++)
@@ -63,8 +63,7 @@ enter(void *data, int begin, int end, int worker)
             M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->analysis_bias, m);
 
             m2t_linear_sums(context, scratch, &net->in, a->patches + at * M2T_PATCH_CHANNELS, m);
-            context->kernels->to16(&store, a->stage8.stream + at * c);
-            context->kernels->narrow(a->stage8.stream + at * c, shift, m2t_stage_narrow(&a->stage8, at), (gsize) m * c);
+            m2t_stage_enter(&a->stage8, context, &store, at, shift);
         }
 }
 
@@ -92,14 +91,13 @@ go_down(void *data, int begin, int end, int worker)
     const M2tContext *context = a->context;
     const M2tTransform *net = &context->net->analysis;
     M2tScratch *scratch = &context->scratch[worker];
-    int m = end - begin, c = a->stage16.channels;
+    int m = end - begin;
     int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, 0);
     M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m);
 
     gather_tokens(&a->geometry, m2t_stage_narrow(&a->stage8, 0), a->stage8.channels, begin, m, scratch->a);
     m2t_linear_sums(context, scratch, &net->between, scratch->a, m);
-    context->kernels->to16(&store, a->stage16.stream + (gsize) begin * c);
-    context->kernels->narrow(a->stage16.stream + (gsize) begin * c, shift, m2t_stage_narrow(&a->stage16, begin), (gsize) m * c);
+    m2t_stage_enter(&a->stage16, context, &store, begin, shift);
 }
 
 /* Last layer and short-cut, added and rounded. */
@@ -136,7 +134,7 @@ m2t_analysis_run(M2tAnalysis *a, const M2tQuant *quant, gint16 *latents, gint8 *
 {
     const M2tContext *context = a->context;
     const M2tTransform *net = &context->net->analysis;
-    int tokens = a->geometry.token_rows * a->geometry.token_columns;
+    int tokens = m2t_geometry_tokens(&a->geometry);
     AnalysisRun run = {a, quant, latents, rest};
 
     m2t_threads_run(context->threads, a->geometry.patch_rows, 1, enter, &run);

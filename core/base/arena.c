@@ -5,20 +5,24 @@
 #include <stdlib.h>
 
 #define ALIGNMENT 64
+#define TOO_MUCH (G_MAXSIZE - G_MAXSIZE % ALIGNMENT) /* more than can be addressed; it stays at that */
 
 gpointer
 m2t_arena_take(M2tArena *arena, gsize count, gsize size)
 {
-    gsize at = arena->used;
+    gsize at = arena->used, bytes;
 
-    arena->used += (count * size + ALIGNMENT - 1) & ~(gsize) (ALIGNMENT - 1);
+    if (!g_size_checked_mul(&bytes, count, size) || bytes > TOO_MUCH - at)
+        arena->used = TOO_MUCH;
+    else
+        arena->used += (bytes + ALIGNMENT - 1) & ~(gsize) (ALIGNMENT - 1);
     return arena->base ? arena->base + at : NULL;
 }
 
 gboolean
 m2t_arena_allocate(M2tArena *arena)
 {
-    arena->base = aligned_alloc(ALIGNMENT, MAX(arena->used, ALIGNMENT));
+    arena->base = arena->used < TOO_MUCH ? aligned_alloc(ALIGNMENT, MAX(arena->used, ALIGNMENT)) : NULL;
     arena->used = 0;
     return arena->base != NULL;
 }

@@ -187,7 +187,7 @@ even_grain(int items, int grain, int workers)
 {
     int pieces = (items + workers * grain - 1) / (workers * grain) * workers, even = (items + pieces - 1) / pieces;
 
-    return grain < TILE ? even : (even + TILE - 1) / TILE * TILE;
+    return grain < TILE ? even : MIN((even + TILE - 1) / TILE * TILE, grain);
 }
 
 void

@@ -288,7 +288,7 @@ get_video(Cursor *cursor, M2tVideoInfo *video)
 }
 
 /* @bytes were covered by the check. */
-static gboolean
+static void
 read_sequence(const guint8 *bytes, gsize size, M2tFrameHeader *header, GError **error)
 {
     Cursor cursor = {bytes, bytes + size, "sequence header", NULL};
@@ -311,7 +311,6 @@ read_sequence(const guint8 *bytes, gsize size, M2tFrameHeader *header, GError **
         fail(&cursor, M2T_ERROR_STREAM, "%" G_GSIZE_FORMAT " bytes too many", (gsize) (cursor.end - cursor.at));
     if (cursor.error)
         g_propagate_error(error, cursor.error);
-    return cursor.error == NULL;
 }
 
 /* The outer fields as they stand in the data. */
@@ -397,6 +396,15 @@ frame_cursor(const guint8 *data, gsize size)
     return (Cursor) {size ? data : &none, size ? data + size : &none, "frame", NULL};
 }
 
+/* @good: the check is right, and this version knows what the fields say. */
+static void
+fill_header(M2tFrameHeader *header, const Outer *outer, gboolean good)
+{
+    *header = (M2tFrameHeader) {.inter = (outer->flags & FLAG_TYPE) == FLAG_TYPE_INTER, .has_sequence = good && outer->sequence,
+                                .number = (guint8) outer->number, .q = (guint8) outer->q, .lanes = outer->flags >> FLAG_LANES_SHIFT & 3,
+                                .slices = outer->slices};
+}
+
 gboolean
 m2t_frame_read(const guint8 *data, gsize size, M2tFrameHeader *header, M2tSliceBytes *slice, GError **error)
 {
@@ -406,20 +414,13 @@ m2t_frame_read(const guint8 *data, gsize size, M2tFrameHeader *header, M2tSliceB
 
     read_outer_header(&cursor, &outer);
     check_outer_values(&cursor, &outer);
+    fill_header(header, &outer, cursor.error == NULL);
     read_slices(&cursor, &outer, slice ? slice : unused);
-    if (cursor.error) {
+    if (header->has_sequence)
+        read_sequence(outer.sequence, outer.sequence_size, header, cursor.error ? NULL : &cursor.error);
+    if (cursor.error)
         g_propagate_error(error, cursor.error);
-        return FALSE;
-    }
-
-    memset(header, 0, sizeof *header);
-    header->inter = (outer.flags & FLAG_TYPE) == FLAG_TYPE_INTER;
-    header->has_sequence = outer.sequence != NULL;
-    header->number = outer.number;
-    header->q = outer.q;
-    header->lanes = outer.flags >> FLAG_LANES_SHIFT & 3;
-    header->slices = outer.slices;
-    return !header->has_sequence || read_sequence(outer.sequence, outer.sequence_size, header, error);
+    return cursor.error == NULL;
 }
 
 gboolean
@@ -448,12 +449,14 @@ m2t_frame_layout_read(const void *data, gsize size, M2tFrameLayout *layout, GErr
 void
 m2t_frame_assemble(GByteArray *out, const void *header, const M2tFrameLayout *layout, const guint8 *const *slice)
 {
-    Cursor cursor = frame_cursor(header, layout->header_size);
-    const guint8 *first = cursor.at;
-    guint start = out->len;
+    const guint8 *first = header;
     Outer outer = {0};
+    Cursor cursor;
+    guint start;
 
     g_return_if_fail(out && header && layout && slice && layout->slices <= M2T_SLICES_MAX);
+    cursor = frame_cursor(header, layout->header_size);
+    start = out->len;
     read_outer_header(&cursor, &outer);
     g_clear_error(&cursor.error);
     g_return_if_fail(outer.lengths != NULL && outer.slices == layout->slices);

@@ -29,7 +29,8 @@ typedef struct {
 void m2t_frame_write(GByteArray *out, const M2tFrameHeader *header, const M2tSliceBytes *slice);
 
 /* Reads and checks the headers only. @slice ([M2T_SLICES_MAX], or NULL) receives where the slices are and the checksums they should have.
- * The whole frame must be there: a byte too few or too many is an error. FALSE: M2T_ERROR_STREAM or _UNSUPPORTED, with the field's name. */
+ * The whole frame must be there: a byte too few or too many is an error. FALSE: M2T_ERROR_STREAM or _UNSUPPORTED, with the field's name;
+ * @header then has_sequence if the check proves that the frame opens one, and says of it what could be read. */
 gboolean m2t_frame_read(const guint8 *data, gsize size, M2tFrameHeader *header, M2tSliceBytes *slice, GError **error);
 
 /* CRC-32C of @size bytes. */

@@ -35,8 +35,6 @@ find_escape(const guint8 *at, const guint8 *end)
 static void
 write_unit_header(guint8 *header, gsize body)
 {
-    g_return_if_fail(body <= M2T_STREAM_UNIT_MAX);
-
     memcpy(header, sync_word, SYNC_SIZE);
     for (int i = 0; i < 4; i++)
         header[SYNC_SIZE + i] = 0x80 | (body >> 7 * (3 - i) & 127);
@@ -48,8 +46,10 @@ m2t_stream_append(GByteArray *out, const void *packet, gsize size)
     static const guint8 escape = 3;
     guint8 header[M2T_STREAM_UNIT_HEADER_SIZE] = {0};
     const guint8 *at = packet, *end = at + size;
-    guint start = out->len;
+    guint start = out->len, body = start + sizeof header;
 
+    if (size > M2T_STREAM_UNIT_MAX)
+        return;
     g_byte_array_append(out, header, sizeof header);
     while (at < end) {
         const guint8 *next = find_escape(at, end);
@@ -59,7 +59,10 @@ m2t_stream_append(GByteArray *out, const void *packet, gsize size)
             g_byte_array_append(out, &escape, 1);
         at = next;
     }
-    write_unit_header(out->data + start, out->len - start - sizeof header);
+    if (out->len - body <= M2T_STREAM_UNIT_MAX)
+        write_unit_header(out->data + start, out->len - body);
+    else
+        g_byte_array_set_size(out, start);
 }
 
 /* The first sync word that lies in @at...@end, or NULL. 0x4D is its only byte that is rare in damaged data, too. */

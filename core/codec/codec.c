@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Opening and closing; no frame ever comes through here. */
+/* Opening and closing, where the latents of a frame are, and the values that a decoder sees for them. */
 #include "codec/codec.h"
 #include "entropy/centroid.h"
 
@@ -9,7 +9,7 @@
 static void
 lay_out(M2tCodec *codec, M2tLayout layout, gpointer stage)
 {
-    gsize tokens = (gsize) codec->geometry.token_rows * codec->geometry.token_columns;
+    gsize tokens = m2t_geometry_tokens(&codec->geometry);
 
     codec->latents = m2t_arena_take(&codec->arena, tokens * codec->model->latents, sizeof *codec->latents);
     codec->kept = m2t_arena_take(&codec->arena, tokens, sizeof *codec->kept);
@@ -36,7 +36,7 @@ m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint thre
         return FALSE;
     }
     lay_out(codec, layout, stage);
-    memset(codec->kept, 0, (gsize) codec->geometry.token_rows * codec->geometry.token_columns);
+    memset(codec->kept, 0, m2t_geometry_tokens(&codec->geometry));
     m2t_plan_make(&codec->prior.plan, &model->prior, &codec->geometry);
     return TRUE;
 }
@@ -78,10 +78,11 @@ dequantise_slots(void *data, int begin, int end, int worker)
 
     for (int slot = begin; slot < end; slot++) {
         gint64 position = m2t_codec_position(codec, slot);
-        const gint16 *latent = codec->latents + position;
+        const gint16 *latent;
 
         if (position < 0)
             continue;
+        latent = codec->latents + position;
         m2t_entropy_centroids(codec->tables, codec->prior.mean + slot * latents, codec->prior.level + slot * latents, latent, centroid, (int) latents);
         codec->context.kernels->dequantise(latent, centroid, codec->quant.igain, run->values + position, (int) latents);
     }

@@ -8,6 +8,7 @@
 #include "codec/codec.h"
 #include "codec/jobs.h"
 #include "inter/kept.h"
+#include "model/load.h"
 #include "synthesis/synthesis.h"
 
 #include <m2t/m2t-encoder.h>
@@ -82,7 +83,7 @@ m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *settings, GError **er
     d = g_new0(M2tDecoder, 1);
     d->model = model ? m2t_model_ref(model) : NULL;
     d->settings = common;
-    d->max_samples = settings->max_samples ? settings->max_samples : (guint64) M2T_SIZE_MAX * M2T_SIZE_MAX;
+    d->max_samples = settings->max_samples ? settings->max_samples : G_MAXUINT64;
     d->frame = g_new0(FrameDecoder, common.frames);
     for (guint i = 0; i < common.frames; i++)
         d->frame[i].decoder = d;
@@ -149,7 +150,7 @@ is_model(const M2tModel *model, const guint8 *identity)
 static M2tModel *
 find_model(const M2tDecoder *d, const guint8 *identity, GError **error)
 {
-    g_autoptr(GString) wanted = NULL;
+    g_autofree char *wanted = NULL;
 
     if (is_model(d->model, identity))
         return m2t_model_ref(d->model);
@@ -157,11 +158,9 @@ find_model(const M2tDecoder *d, const guint8 *identity, GError **error)
         return m2t_model_ref(d->frame->codec.model);
     if (!d->model)
         return m2t_model_open_identity(identity, error);
-    wanted = g_string_new(NULL);
-    for (int i = 0; i < M2T_MODEL_IDENTITY_SIZE; i++)
-        g_string_append_printf(wanted, "%02x", identity[i]);
-    g_set_error(error, M2T_ERROR, M2T_ERROR_WRONG_MODEL, "the stream needs the model %s, %s is \"%s\", %s", wanted->str, m2t_model_path(d->model),
-                m2t_model_name(d->model), m2t_model_identity_hex(d->model));
+    wanted = m2t_identity_hex(identity);
+    g_set_error(error, M2T_ERROR, M2T_ERROR_WRONG_MODEL, "the stream needs the model %s, %s is \"%s\", %s", wanted,
+                m2t_model_path(d->model), m2t_model_name(d->model), m2t_model_identity_hex(d->model));
     return NULL;
 }
 
@@ -176,6 +175,23 @@ check_slices(const M2tFrameHeader *header, GError **error)
     return FALSE;
 }
 
+/* The prior pads slices; what it needs for them is most of the memory. */
+static gboolean
+check_samples(const M2tDecoder *d, const M2tFrameHeader *header, GError **error)
+{
+    M2tGeometry geometry;
+    guint64 samples;
+
+    m2t_geometry_init(&geometry, (int) header->video.width, (int) header->video.height, (int) header->slices);
+    samples = (guint64) m2t_plan_slots(&geometry) * 16 * 16;
+    if (samples <= d->max_samples)
+        return TRUE;
+    g_set_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED,
+                "picture of %ux%u, padded to %" G_GUINT64_FORMAT " samples in %u slices, more than the %" G_GUINT64_FORMAT " allowed",
+                header->video.width, header->video.height, samples, header->slices, d->max_samples);
+    return FALSE;
+}
+
 /* Memory and weights for the sequence that this header opens, unless they are there already. */
 static gboolean
 open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
@@ -184,12 +200,7 @@ open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
     const M2tCodec *codec = &d->frame->codec;
     g_autoptr(M2tModel) model = NULL;
 
-    if ((guint64) video->width * video->height > d->max_samples) {
-        g_set_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED, "picture of %ux%u, more than the %" G_GUINT64_FORMAT " samples allowed", video->width,
-                    video->height, d->max_samples);
-        return FALSE;
-    }
-    if (!check_slices(header, error))
+    if (!check_slices(header, error) || !check_samples(d, header, error))
         return FALSE;
     model = find_model(d, header->model, error);
     if (!model)
@@ -197,7 +208,6 @@ open_sequence(M2tDecoder *d, const M2tFrameHeader *header, GError **error)
     if (codec->model != model || codec->geometry.width != (int) video->width || codec->geometry.height != (int) video->height ||
         codec->geometry.slices != (int) header->slices) {
         close_codecs(d);
-        d->sequence.has_sequence = FALSE;
         if (!open_codecs(d, model, video, header->slices, error))
             return FALSE;
     }
@@ -217,17 +227,21 @@ fill_info(const M2tDecoder *d, M2tFrameInfo *info)
 static gboolean
 check_slice_data(M2tDecoder *d, GError **error)
 {
-    guint good = 0;
+    guint good = 0, damaged = 0;
 
     for (guint i = 0; i < d->header.slices; i++) {
         M2tSliceBytes *slice = &d->slice[i];
 
-        if (slice->data && m2t_crc32c(slice->data, slice->size) != slice->crc)
+        if (slice->data && m2t_crc32c(slice->data, slice->size) != slice->crc) {
             *slice = (M2tSliceBytes) {0};
+            damaged++;
+        }
         good += slice->data != NULL;
     }
-    if (good == 0)
-        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "checksum of the slice does not match%s", d->header.slices > 1 ? ", in none of them" : "");
+    if (good == 0 && damaged == 0)
+        g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "all slices are missing");
+    else if (good == 0)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "checksum of the slice does not match%s", damaged > 1 ? ", in none of them" : "");
     return good > 0;
 }
 
@@ -244,11 +258,27 @@ check_sequence(M2tDecoder *d, GError **error)
     return d->sequence.has_sequence && d->header.slices == d->sequence.slices;
 }
 
+/* A frame that opens another sequence ends the one that is open, even where it is refused itself: what follows belongs to the other. */
+static void
+leave_sequence(M2tDecoder *d)
+{
+    const M2tFrameHeader *header = &d->header, *open = &d->sequence;
+    gboolean same = header->slices == open->slices && !memcmp(header->model, open->model, sizeof open->model) &&
+                    m2t_video_info_equal(&header->video, &open->video);
+
+    if (header->has_sequence && !same)
+        d->sequence.has_sequence = FALSE;
+}
+
 gboolean
 m2t_decoder_open_frame(M2tDecoder *d, const void *data, gsize size, M2tFrameInfo *info, GError **error)
 {
+    gboolean headers;
+
     g_return_val_if_fail(d && (data || !size), FALSE);
-    d->open = m2t_frame_read(data, size, &d->header, d->slice, error) && check_slice_data(d, error) && check_sequence(d, error);
+    headers = m2t_frame_read(data, size, &d->header, d->slice, error);
+    leave_sequence(d);
+    d->open = headers && check_slice_data(d, error) && check_sequence(d, error);
     if (d->open && info)
         fill_info(d, info);
     return d->open;
@@ -335,7 +365,7 @@ decode_latents(FrameDecoder *f)
     m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
     if (f->broken)
         return FALSE;
-    if (m2t_kept_all(codec->kept, codec->geometry.token_rows * codec->geometry.token_columns))
+    if (m2t_kept_all(codec->kept, m2t_geometry_tokens(&codec->geometry)))
         return TRUE;
     m2t_plan_select(&codec->prior.plan, codec->kept);
     for (step.group = 0; step.group < w->groups; step.group++) {
@@ -380,7 +410,7 @@ take_values(FrameDecoder *f)
         f->damaged += f->state[i].damaged;
     }
     if (f->broken)
-        memset(codec->kept, 1, (gsize) codec->geometry.token_rows * codec->geometry.token_columns);
+        memset(codec->kept, 1, m2t_geometry_tokens(&codec->geometry));
     if (f->before && f->before != f)
         m2t_synthesis_keep(&f->synthesis, &f->before->synthesis, codec->kept);
     m2t_codec_dequantise(codec, f->synthesis.values);

@@ -18,9 +18,6 @@
 #include <m2t/m2t-stream.h>
 #include <string.h>
 
-/* So that it fits a unit of a byte stream even if every third byte has to be escaped. */
-#define PACKET_MAX (M2T_STREAM_UNIT_MAX / 4 * 3)
-
 #define BITS_PER_SAMPLE 0.15     /* where no bitrate is given */
 #define RATE_UNKNOWN 30.0        /* frames per second */
 #define KEY_SECONDS 2            /* between key frames that are not asked for */
@@ -74,6 +71,7 @@ struct _M2tEncoder {
     guint bitrate, max_bitrate, vbv_buf_capacity;
     guint64 duration;
     gboolean started;
+    gboolean chained;      /* the frame that was started last is */
     guint8 number;
 };
 
@@ -91,8 +89,7 @@ layout_encoder(M2tCodec *codec, gpointer stage)
     FrameEncoder *f = stage;
 
     m2t_analysis_layout(&f->analysis, &codec->arena, &codec->context, &codec->geometry);
-    f->rest = m2t_arena_take(&codec->arena, (gsize) codec->geometry.token_rows * codec->geometry.token_columns * codec->model->latents,
-                             sizeof *f->rest);
+    f->rest = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, sizeof *f->rest);
     f->gain = m2t_arena_take(&codec->arena, codec->model->latents, sizeof *f->gain);
     if (f->preset == M2T_SPEED_PRESET_SLOW)
         m2t_refine_layout(&f->refine, &codec->arena, &codec->context, &codec->geometry);
@@ -136,6 +133,18 @@ close_frame(FrameEncoder *f)
         g_clear_pointer(&f->slice[i], g_byte_array_unref);
     }
     g_clear_pointer(&f->packet, g_byte_array_unref);
+}
+
+static gboolean
+check_choices(const M2tEncoderSettings *settings, GError **error)
+{
+    guint preset = (guint) settings->speed_preset, control = (guint) settings->rate_control;
+
+    if (preset > M2T_SPEED_PRESET_SLOW)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "speed preset %u is none", preset);
+    else if (control > M2T_RATE_CONTROL_CBR)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "rate control %u is none", control);
+    return preset <= M2T_SPEED_PRESET_SLOW && control <= M2T_RATE_CONTROL_CBR;
 }
 
 /* @asked: 0 for a number that suits; intra refresh needs several. FALSE with M2T_ERROR_SETTINGS. */
@@ -185,7 +194,7 @@ m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSetti
     if (!m2t_codec_settings(&common, settings->backend, settings->threads, settings->frames, error) || !check_info(info, error))
         return NULL;
 
-    if (!choose_slices(settings->slices, settings->intra_refresh, info, &slices, error))
+    if (!check_choices(settings, error) || !choose_slices(settings->slices, settings->intra_refresh, info, &slices, error))
         return NULL;
 
     e = g_new0(M2tEncoder, 1);
@@ -261,7 +270,7 @@ choose_in_order(FrameEncoder *f, int round)
 static int
 count_tokens(const FrameEncoder *f)
 {
-    return f->codec.geometry.token_rows * f->codec.geometry.token_columns;
+    return m2t_geometry_tokens(&f->codec.geometry);
 }
 
 static int
@@ -564,19 +573,20 @@ run_frame(gpointer data)
 static guint
 key_interval(const M2tEncoder *e)
 {
-    return e->key_interval ? e->key_interval : (guint) MAX(1, KEY_SECONDS * frame_rate(&e->info) + 0.5);
+    return e->key_interval ? e->key_interval : (guint) CLAMP(KEY_SECONDS * frame_rate(&e->info) + 0.5, 1, G_MAXINT);
 }
 
 /* Which part of the picture stands alone in the frame after @since_key others. */
 static void
 set_refresh(const M2tEncoder *e, FrameEncoder *f)
 {
-    guint interval = key_interval(e), turn = f->key ? 0 : e->chain.since_key + 1;
+    guint interval = key_interval(e);
+    guint64 turn = f->key ? 0 : (guint64) e->chain.since_key + 1; /* an interval may be as long as a guint holds */
 
     f->refresh_begin = f->refresh_end = 0;
     if (e->intra_refresh) {
-        f->refresh_begin = turn * e->slices / interval;
-        f->refresh_end = MIN((turn + 1) * e->slices / interval, e->slices);
+        f->refresh_begin = (guint) (turn * e->slices / interval);
+        f->refresh_end = (guint) MIN((turn + 1) * e->slices / interval, e->slices);
     }
 }
 
@@ -617,8 +627,9 @@ m2t_encoder_start(M2tEncoder *e, const M2tPicture *picture, gboolean force_key, 
             g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "picture without plane %d", i);
             return FALSE;
         }
-    if (is_chained(e))
+    if (e->chained || is_chained(e)) /* the chain is this frame's, or the caller's */
         m2t_jobs_settle(e->jobs);
+    e->chained = is_chained(e);
     limits = rate_limits(e);
     m2t_rate_set(&e->chain.rate, &limits);
     f = &e->frame[m2t_jobs_next(e->jobs)];
@@ -640,9 +651,9 @@ m2t_encoder_finish(M2tEncoder *e, M2tPacket *packet, GError **error)
     g_return_val_if_fail(e && packet && m2t_jobs_pending(e->jobs) > 0, FALSE);
     f = &e->frame[m2t_jobs_finish(e->jobs)];
     m2t_profile_add(&e->profile, &f->codec.profile);
-    if (f->packet->len > PACKET_MAX) {
+    if (f->packet->len > M2T_STREAM_PACKET_MAX) {
         g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "frame of %u bytes, more than the %u that a stream can hold: raise the quantizer", f->packet->len,
-                    PACKET_MAX);
+                    M2T_STREAM_PACKET_MAX);
         e->started = FALSE; /* nothing may lean on it */
         return FALSE;
     }

@@ -95,12 +95,6 @@ m2t_jobs_free(M2tJobs *jobs)
 }
 
 guint
-m2t_jobs_count(const M2tJobs *jobs)
-{
-    return jobs->count;
-}
-
-guint
 m2t_jobs_pending(const M2tJobs *jobs)
 {
     return jobs->pending;

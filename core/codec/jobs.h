@@ -14,7 +14,6 @@ typedef void (*M2tJobTask)(gpointer data);
 M2tJobs *m2t_jobs_new(guint count, M2tJobTask task, gpointer data, gsize size);
 void m2t_jobs_free(M2tJobs *jobs); /* waits for all; NULL is allowed */
 
-guint m2t_jobs_count(const M2tJobs *jobs);
 guint m2t_jobs_pending(const M2tJobs *jobs); /* started and not yet finished */
 
 /* The job that the next start is for. Only while there are fewer pending than jobs. */

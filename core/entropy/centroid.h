@@ -6,9 +6,7 @@
 
 #include "entropy/slice.h"
 
-#define M2T_CENTROID_ONE 128 /* unit: this is one step of a latent */
-
-/* What is added to a latent; none where it is not coded. */
+/* What is added to a latent, in 1/M2T_LATENT_ONE; nothing where it is not coded. */
 int m2t_entropy_centroid(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16 latent);
 
 /* The same for n latents. */

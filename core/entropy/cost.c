@@ -4,7 +4,6 @@
 #include "entropy/tables.h"
 
 #define EXCEPTION_BITS 26
-#define PREFIX_BITS 6
 
 /* 64 log2(1 + i/64), rounded: the part of a logarithm behind its point. */
 static const guint8 log2_fraction[64] = {
@@ -30,11 +29,14 @@ m2t_entropy_skip(const M2tEntropyTables *tables)
 int
 m2t_entropy_cost(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16 latent)
 {
-    M2tEntropyPlace place = m2t_entropy_place(tables, mean, level, latent);
-    const guint16 *start = tables->start + place.entry;
-    int cost = frequency_cost((guint) start[1] - start[0]) + M2T_COST_BIT * tables->level[level].raw;
+    M2tEntropyPlace place;
+    const guint16 *start;
+    int cost;
 
     if (level < tables->skip)
         return latent ? M2T_COST_BIT * EXCEPTION_BITS : 0;
-    return place.escape ? cost + M2T_COST_BIT * (PREFIX_BITS + (int) g_bit_nth_msf((gulong) place.escape, -1)) : cost;
+    place = m2t_entropy_place(tables, mean, level, latent);
+    start = tables->start + place.entry;
+    cost = frequency_cost((guint) start[1] - start[0]) + M2T_COST_BIT * tables->level[level].raw;
+    return place.escape ? cost + M2T_COST_BIT * (M2T_PREFIX_BITS + (int) g_bit_nth_msf((gulong) place.escape, -1)) : cost;
 }

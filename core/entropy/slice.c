@@ -5,6 +5,7 @@
  * the last to the first when it knows how many there are, which also decides the number of lanes. A reader decodes as it is
  * asked. Most latents are not coded at all, so both look at the levels of eight latents at a time. */
 #include "entropy/slice.h"
+#include "base/latent.h"
 #include "base/varint.h"
 #include "entropy/tables.h"
 
@@ -12,9 +13,6 @@
 
 #define LANES_MAX 16
 #define RANS_LOW 65536u         /* a state has at least this much between two symbols */
-#define LATENT_MIN -16384
-#define LATENT_MAX 16383
-#define PREFIX_BITS 6
 #define ESCAPE_BITS_MAX 15
 #define SYMBOL_BYTES_MAX 8      /* entry, prefix, low bits of an escape and raw bits move at most one word each */
 
@@ -229,7 +227,7 @@ push_symbol(guint8 *at, guint32 *state, Symbol symbol)
 
         if (b)
             at = push_bits(at, state, symbol.escape & ((1u << b) - 1), b);
-        at = push_bits(at, state, 2 * b + symbol.negative, PREFIX_BITS);
+        at = push_bits(at, state, 2 * b + symbol.negative, M2T_PREFIX_BITS);
     }
     return push_entry(at, state, symbol.start, symbol.frequency);
 }
@@ -307,7 +305,7 @@ read_exceptions(Words *words, gint16 *latents, gsize count)
             !m2t_varint_read(&words->at, words->end, &value))
             return FALSE;
         latent = m2t_unzigzag(value);
-        if (latent == 0 || latent < LATENT_MIN || latent > LATENT_MAX)
+        if (latent == 0 || latent < M2T_LATENT_MIN || latent > M2T_LATENT_MAX)
             return FALSE;
         next += step;
         latents[next++] = latent;
@@ -381,7 +379,7 @@ pop_bits(Words *words, guint32 *state, int bits, gboolean enough)
 static inline int
 pop_escape(M2tSliceReader *reader, Words *words, guint32 *state, gboolean enough)
 {
-    int prefix = pop_bits(words, state, PREFIX_BITS, enough);
+    int prefix = pop_bits(words, state, M2T_PREFIX_BITS, enough);
     int b = prefix >> 1, n;
 
     if (b > ESCAPE_BITS_MAX) {
@@ -413,7 +411,7 @@ pop_latent(M2tSliceReader *reader, Words *words, int mean, int level, gboolean e
         low = pop_bits(words, &state, raw, enough);
     reader->state[reader->lane] = state;
     reader->lane = (reader->lane + 1) & (reader->lanes - 1);
-    return CLAMP((v + at.center) * (1 << raw) + low, LATENT_MIN, LATENT_MAX);
+    return CLAMP((v + at.center) * (1 << raw) + low, M2T_LATENT_MIN, M2T_LATENT_MAX);
 }
 
 static inline void

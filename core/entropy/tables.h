@@ -9,7 +9,7 @@
 
 #define M2T_PROBABILITY_BITS 15
 #define M2T_BUCKET_BITS 6
-#define M2T_FRACTIONS 16
+#define M2T_PREFIX_BITS 6 /* of an escape */
 
 typedef struct {
     gint16 offset;      /* 8 (2^raw - 1): from a mean to that of the values without raw bits */

@@ -15,6 +15,12 @@ typedef struct {
 
 void m2t_geometry_init(M2tGeometry *geometry, int width, int height, int slices);
 
+static inline int
+m2t_geometry_tokens(const M2tGeometry *geometry)
+{
+    return geometry->token_rows * geometry->token_columns;
+}
+
 /* The row of tokens where a slice begins; slice number @slices begins where the last one ends. */
 static inline int
 m2t_geometry_slice_row(const M2tGeometry *geometry, int slice)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pictures are compared with the source of what was coded, not with what a decoder shows: the encoder has no decoder in it. Since a token is always
- * compared with the source at the time when it was coded, slow changes add up until they are noticed. */
+/* Pictures are compared with the source of what was coded, not with what a decoder shows, which most presets never work out. Since a token
+ * is always compared with the source at the time when it was coded, slow changes add up until they are noticed. */
 #include "inter/still.h"
 #include "model/model.h"
 
@@ -26,7 +26,7 @@ m2t_still_init(M2tStill *still, const M2tGeometry *geometry)
 {
     *still = (M2tStill) {*geometry};
     still->patches = g_try_malloc((gsize) geometry->patch_rows * geometry->patch_columns * M2T_PATCH_CHANNELS);
-    still->q = g_try_malloc((gsize) geometry->token_rows * geometry->token_columns);
+    still->q = g_try_malloc(m2t_geometry_tokens(geometry));
     return still->patches && still->q;
 }
 
@@ -82,9 +82,9 @@ search(void *data, int begin, int end, int worker)
 
 /* Lets go of some tokens that could be finer by now, going round the picture. */
 static void
-refine(M2tStill *still, int q, guint8 *kept)
+release_coarse(M2tStill *still, int q, guint8 *kept)
 {
-    int tokens = still->geometry.token_rows * still->geometry.token_columns, left = (tokens + REFINED_SHARE - 1) / REFINED_SHARE;
+    int tokens = m2t_geometry_tokens(&still->geometry), left = (tokens + REFINED_SHARE - 1) / REFINED_SHARE;
 
     for (int i = 0; i < tokens && left > 0; i++) {
         int token = (still->refined + i) % tokens;
@@ -100,7 +100,7 @@ refine(M2tStill *still, int q, guint8 *kept)
 int
 m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads, guint8 *kept)
 {
-    int tokens = still->geometry.token_rows * still->geometry.token_columns, count = 0;
+    int tokens = m2t_geometry_tokens(&still->geometry), count = 0;
     StillSearch run = {still, patches, kept, (LIMIT_FINEST * (OCTAVE + q % OCTAVE) / OCTAVE) << q / OCTAVE};
 
     if (!still->valid) {
@@ -108,7 +108,7 @@ m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads
         return 0;
     }
     m2t_threads_run(threads, tokens, still->geometry.token_columns, search, &run);
-    refine(still, q, kept);
+    release_coarse(still, q, kept);
     for (int token = 0; token < tokens; token++)
         count += kept[token];
     return count;
@@ -117,7 +117,7 @@ m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads
 void
 m2t_still_store(M2tStill *still, const gint8 *patches, int q, const guint8 *kept)
 {
-    int tokens = still->geometry.token_rows * still->geometry.token_columns;
+    int tokens = m2t_geometry_tokens(&still->geometry);
     gsize row = (gsize) still->geometry.patch_columns * M2T_PATCH_CHANNELS;
 
     for (int token = 0; token < tokens; token++) {

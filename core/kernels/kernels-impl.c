@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The kernels, in plain C that compilers turn into vectors. Built once per instruction set with M2T_ISA naming it. Loops run over channels,
- * have no branches and no dependence from one turn to the next. */
+/* The kernels, in plain C that compilers turn into vectors; in intrinsics where they do not (multiply_lanes()). Built once per instruction
+ * set with M2T_ISA naming it. The loops inside run over channels or cells, have no branches, and no dependence from one turn to the next
+ * but for sums of integers. */
 #include "kernels/kernels.h"
+#include "base/latent.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 #endif
 
 #define CHANNELS_MAX 512 /* docs/model-format.md */
+#define WIDE_MAX 16319   /* of a value that is split in two: 127 times 128, and 63 */
 
 static inline gint32
 clamp32(gint32 x, gint32 low, gint32 high)
@@ -145,7 +148,7 @@ static void
 split(const gint16 *restrict in, gint8 *restrict hi, gint8 *restrict lo, gsize count)
 {
     for (gsize i = 0; i < count; i++) {
-        gint32 v = clamp32(in[i], -16319, 16319), h = (v + 64) >> 7;
+        gint32 v = clamp32(in[i], -WIDE_MAX, WIDE_MAX), h = (v + 64) >> 7;
 
         hi[i] = (gint8) h;
         lo[i] = (gint8) (v - 128 * h);
@@ -239,10 +242,10 @@ quantise(const gint32 *restrict s, const gint32 *restrict t, const float *restri
 {
     for (int i = 0; i < n; i++) {
         float v = (float) (s[i] + t[i]) * gain[i];
-        gint32 y = round_within(v, -16383.0f, 16383.0f);
+        gint32 y = round_within(v, -M2T_LATENT_MAX, M2T_LATENT_MAX);
 
         out[i] = (gint16) y;
-        rest[i] = (gint8) round_within((v - (float) y) * 128.0f, -64.0f, 64.0f);
+        rest[i] = (gint8) round_within((v - (float) y) * M2T_LATENT_ONE, -M2T_LATENT_ONE / 2, M2T_LATENT_ONE / 2);
     }
 }
 
@@ -250,7 +253,7 @@ static void
 dequantise(const gint16 *restrict in, const gint8 *restrict centroid, const float *restrict gain, gint16 *restrict out, int n)
 {
     for (int i = 0; i < n; i++)
-        out[i] = (gint16) round_within((float) (128 * in[i] + centroid[i]) * gain[i], -16319.0f, 16319.0f);
+        out[i] = (gint16) round_within((float) (M2T_LATENT_ONE * in[i] + centroid[i]) * gain[i], -WIDE_MAX, WIDE_MAX);
 }
 
 static void

@@ -18,7 +18,6 @@
 #define WIDE_SUM_LIMIT (G_GINT64_CONSTANT(1) << 31)
 #define RADIUS_MAX 127
 #define RAW_MAX 8
-#define FRACTIONS 16
 #define PROBABILITY_SUM 32768
 
 typedef struct {
@@ -390,16 +389,16 @@ check_frequencies(Binder *binder, const M2tEntropyWeights *entropy)
 {
     const guint16 *frequency = entropy->frequency;
 
-    for (int table = 0; table < FRACTIONS * entropy->levels; table++) {
-        int entries = 2 * entropy->radius[table / FRACTIONS] + 2, sum = 0, zeros = 0;
+    for (int table = 0; table < M2T_FRACTIONS * entropy->levels; table++) {
+        int entries = 2 * entropy->radius[table / M2T_FRACTIONS] + 2, sum = 0, zeros = 0;
 
         for (int i = 0; i < entries; i++) {
             sum += frequency[i];
             zeros += frequency[i] == 0;
         }
         if (sum != PROBABILITY_SUM || zeros > 0) {
-            fail(binder, "entropy.frequency", "", "level %d, fraction %d: %d zeros, sum %d instead of %d", table / FRACTIONS,
-                 table % FRACTIONS - FRACTIONS / 2, zeros, sum, PROBABILITY_SUM);
+            fail(binder, "entropy.frequency", "", "level %d, fraction %d: %d zeros, sum %d instead of %d", table / M2T_FRACTIONS,
+                 table % M2T_FRACTIONS - M2T_FRACTIONS / 2, zeros, sum, PROBABILITY_SUM);
             return;
         }
         frequency += entries;
@@ -416,7 +415,7 @@ bind_entropy(Binder *binder, M2tEntropyWeights *entropy)
     if (binder->error)
         return;
     for (int level = 0; level < entropy->levels; level++)
-        entries += FRACTIONS * (2 * entropy->radius[level] + 2);
+        entries += M2T_FRACTIONS * (2 * entropy->radius[level] + 2);
     entropy->frequency = take(binder, "entropy.frequency", "", M2T_U16, 0, entries);
     entropy->centroid = take(binder, "entropy.centroid", "", M2T_I8, 0, entries);
     if (entropy->frequency)

@@ -12,6 +12,7 @@
 #define M2T_PARTS_MAX 4
 #define M2T_GROUPS_MAX 16
 #define M2T_LEVELS_MAX 64
+#define M2T_FRACTIONS 16                            /* places of a mean between two integers */
 #define M2T_WINDOW 8                                /* a window is 8x8 cells */
 #define M2T_CELLS (M2T_WINDOW * M2T_WINDOW)
 #define M2T_PATCH_CHANNELS 96                       /* 8x8 luma and twice 4x4 chroma samples */

@@ -50,6 +50,15 @@ m2t_stage_narrow(const M2tStage *stage, gsize position)
     return stage->narrow[stage->current] + position * stage->channels;
 }
 
+void
+m2t_stage_enter(M2tStage *stage, const M2tContext *context, const M2tStore *store, gsize first, int shift)
+{
+    gint16 *stream = stage->stream + first * stage->channels;
+
+    context->kernels->to16(store, stream);
+    context->kernels->narrow(stream, shift, m2t_stage_narrow(stage, first), (gsize) store->m * stage->channels);
+}
+
 int
 m2t_stage_first_shift(const M2tBlock *blocks, int count, int last_shift)
 {

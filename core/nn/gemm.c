@@ -6,9 +6,10 @@
 #include <string.h>
 
 /* As long as the longest sums of a model, with a number of rows and columns that no vector divides. */
-#define CHECK_M 13
-#define CHECK_N 37
-#define CHECK_K 1032
+#define CHECK_M 13u
+#define CHECK_N 37u
+#define CHECK_K (4 * 512 + 8)    /* four patches of the widest transform */
+#define CHECK_WIDE_K (512 + 8)   /* the latents of a token */
 
 static const M2tGemm *const built_in[] = {
 #ifdef M2T_HAVE_ONEDNN
@@ -39,31 +40,41 @@ check_value(guint row, guint column)
     return (gint8) ((gint) ((row * 2654435761u + column * 40503u) >> 7 & 255) % 128 - (gint) (column & 1) * 127 / 2);
 }
 
+/* @wide: weights of 15 bits. */
 static gboolean
-check(const M2tGemm *gemm)
+check_product(const M2tGemm *gemm, guint k, gboolean wide)
 {
-    g_autofree gint8 *in = g_new(gint8, CHECK_M * CHECK_K), *weight = g_new(gint8, CHECK_N * CHECK_K);
-    g_autofree gint32 *expected = g_new(gint32, CHECK_M * CHECK_N), *sum = g_new(gint32, (CHECK_M + M2T_GEMM_ROWS) * CHECK_N);
-    gpointer packed, scratch = gemm->scratch_new(CHECK_M, CHECK_N, CHECK_K);
+    g_autofree gint8 *in = g_new(gint8, CHECK_M * k), *weight = g_new(gint8, CHECK_N * k), *low = g_new(gint8, CHECK_N * k);
+    g_autofree gint32 *expected = g_new0(gint32, CHECK_M * CHECK_N), *sum = g_new(gint32, (CHECK_M + M2T_GEMM_ROWS) * CHECK_N);
+    gpointer packed, scratch = gemm->scratch_new(CHECK_M, CHECK_N, (int) k);
     gboolean same;
 
-    for (guint i = 0; i < CHECK_M * CHECK_K; i++)
-        in[i] = check_value(i / CHECK_K, i % CHECK_K);
-    for (guint i = 0; i < CHECK_N * CHECK_K; i++)
-        weight[i] = check_value(i / CHECK_K + 1, i % CHECK_K);
-    for (int i = 0; i < CHECK_M * CHECK_N; i++) {
-        expected[i] = 0;
-        for (int j = 0; j < CHECK_K; j++)
-            expected[i] += in[i / CHECK_N * CHECK_K + j] * weight[i % CHECK_N * CHECK_K + j];
+    for (guint i = 0; i < CHECK_M * k; i++)
+        in[i] = check_value(i / k, i % k);
+    for (guint i = 0; i < CHECK_N * k; i++) {
+        weight[i] = check_value(i / k + 1, i % k);
+        low[i] = weight[i] / 2;
     }
-    packed = gemm->pack(weight, CHECK_N, CHECK_K);
+    for (guint i = 0; i < CHECK_M * CHECK_N; i++)
+        for (guint j = 0; j < k; j++) {
+            guint at = i % CHECK_N * k + j;
+
+            expected[i] += in[i / CHECK_N * k + j] * (wide ? 128 * weight[at] + low[at] : weight[at]);
+        }
+    packed = wide ? gemm->pack_wide(weight, low, CHECK_N, (int) k) : gemm->pack(weight, CHECK_N, (int) k);
     gemm->begin();
-    gemm->run(packed, in, CHECK_M, CHECK_N, CHECK_K, sum, scratch);
+    gemm->run(packed, in, CHECK_M, CHECK_N, (int) k, sum, scratch);
     gemm->end();
     same = !memcmp(sum, expected, CHECK_M * CHECK_N * sizeof *sum);
     gemm->scratch_free(scratch);
     gemm->free(packed);
     return same;
+}
+
+static gboolean
+check(const M2tGemm *gemm)
+{
+    return check_product(gemm, CHECK_K, FALSE) && (!gemm->pack_wide || check_product(gemm, CHECK_WIDE_K, TRUE));
 }
 
 static gpointer

@@ -105,14 +105,23 @@ pad_slices(M2tPlan *plan, const M2tGeometry *g)
         plan->rows += (rows + M2T_WINDOW - 1) / M2T_WINDOW * M2T_WINDOW;
     }
     plan->slice_row[g->slices] = plan->rows;
+    plan->columns = (g->token_columns + M2T_WINDOW - 1) / M2T_WINDOW * M2T_WINDOW;
+    plan->slots = plan->rows * plan->columns;
+}
+
+int
+m2t_plan_slots(const M2tGeometry *g)
+{
+    M2tPlan plan;
+
+    pad_slices(&plan, g);
+    return plan.slots;
 }
 
 void
 m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prior, const M2tGeometry *g)
 {
     pad_slices(plan, g);
-    plan->columns = (g->token_columns + M2T_WINDOW - 1) / M2T_WINDOW * M2T_WINDOW;
-    plan->slots = plan->rows * plan->columns;
     plan->slot = m2t_arena_take(arena, plan->slots, sizeof *plan->slot);
     plan->coded = m2t_arena_take(arena, plan->slots, sizeof *plan->coded);
     plan->slot_at = m2t_arena_take(arena, plan->slots, sizeof *plan->slot_at);

@@ -32,6 +32,9 @@ typedef struct {
     gint32 *window[2];              /* [windows][64]: the slots of a window by the coding order of their cells, -1 where it is cut */
 } M2tPlan;
 
+/* Slots that a plan for this geometry has: tokens of all slices, each padded to whole windows. */
+int m2t_plan_slots(const M2tGeometry *geometry);
+
 void m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prior, const M2tGeometry *geometry);
 
 /* Fills in what the layout made room for. All tokens are coded. */

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Rate-distortion optimised rounding. Errors are those that remain with the centroid of what is coded. */
 #include "quant/choose.h"
+#include "base/latent.h"
 #include "entropy/centroid.h"
-
-#define REST_ONE M2T_CENTROID_ONE /* unit of rest */
 
 static void
 replace(gint16 *latent, gint8 *rest, int other)
 {
-    *rest = (gint8) CLAMP(*rest + REST_ONE * (*latent - other), -127, 127);
+    *rest = (gint8) CLAMP(*rest + M2T_LATENT_ONE * (*latent - other), -127, 127);
     *latent = (gint16) other;
 }
 
 int
 m2t_quant_gain(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16 latent, int step, int off, int worth)
 {
-    gint16 other = (gint16) CLAMP(latent + step, G_MININT16, G_MAXINT16);
+    gint16 other = (gint16) CLAMP(latent + step, M2T_LATENT_MIN, M2T_LATENT_MAX);
     int saved = m2t_entropy_cost(tables, mean, level, latent) - m2t_entropy_cost(tables, mean, level, other);
-    int moved = REST_ONE * step + m2t_entropy_centroid(tables, mean, level, other) - m2t_entropy_centroid(tables, mean, level, latent);
+    int now = m2t_entropy_centroid(tables, mean, level, latent);
+    int moved = M2T_LATENT_ONE * step + m2t_entropy_centroid(tables, mean, level, other) - now;
 
-    return saved + worth * (moved * (2 * off - moved) / REST_ONE) / REST_ONE;
+    return saved + worth * (moved * (2 * off - moved) / M2T_LATENT_ONE) / M2T_LATENT_ONE;
 }
 
 void
@@ -46,9 +46,9 @@ m2t_quant_choose_small(const float *feature, gint8 *rest, gint16 *latent, int n,
     float wider = 1 + scanty / 32.0f;
 
     for (int i = 0; i < n; i++) {
-        float limit = MIN(0.5f * REST_ONE + feature[i] * (0.08f / 16 * REST_ONE), 0.75f * REST_ONE);
+        float limit = MIN(0.5f * M2T_LATENT_ONE + feature[i] * (0.08f / 16 * M2T_LATENT_ONE), 0.75f * M2T_LATENT_ONE);
 
-        if (latent[i] && (float) ABS(REST_ONE * latent[i] + rest[i]) < limit * wider)
+        if (latent[i] && (float) ABS(M2T_LATENT_ONE * latent[i] + rest[i]) < limit * wider)
             replace(&latent[i], &rest[i], 0);
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Interpolation between anchors. A frame whose q is that of the frame before costs nothing here. */
 #include "quant/quant.h"
-#include "entropy/centroid.h"
+#include "base/latent.h"
 
 #include <math.h>
 
@@ -94,7 +94,7 @@ m2t_quant_set(M2tQuant *quant, int q)
     interpolate_exp2(quant, model->gain, quant->gain);
     interpolate_exp2(quant, model->igain, quant->igain);
     for (int c = 0; c < model->latents; c++)
-        quant->igain[c] /= M2T_CENTROID_ONE;
+        quant->igain[c] /= M2T_LATENT_ONE;
     set_sizes(quant);
     interpolate(quant, model->analysis.in.bias, quant->analysis_bias, model->analysis.in.n);
     interpolate(quant, model->synthesis.in.bias, quant->synthesis_bias, model->synthesis.in.n);
@@ -105,10 +105,10 @@ void
 m2t_quant_again(const M2tQuant *quant, const float *gain, gint16 *latent, gint8 *rest, int n)
 {
     for (int i = 0; i < n; i++) {
-        float value = (float) (128 * latent[i] + rest[i]) * (quant->gain[i] / gain[i]) * (1 / 128.0f);
-        float rounded = CLAMP(rintf(value), -16383, 16383);
+        float value = (float) (M2T_LATENT_ONE * latent[i] + rest[i]) * (quant->gain[i] / gain[i]) * (1.0f / M2T_LATENT_ONE);
+        float rounded = CLAMP(rintf(value), -M2T_LATENT_MAX, M2T_LATENT_MAX);
 
         latent[i] = (gint16) rounded;
-        rest[i] = (gint8) CLAMP(rintf((value - rounded) * 128), -64, 64);
+        rest[i] = (gint8) CLAMP(rintf((value - rounded) * M2T_LATENT_ONE), -M2T_LATENT_ONE / 2, M2T_LATENT_ONE / 2);
     }
 }

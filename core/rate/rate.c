@@ -35,6 +35,12 @@ m2t_rate_init(M2tRate *rate, const M2tRateLimits *limits)
     rate->level = middle(rate);
 }
 
+static int
+clamp_q(double q)
+{
+    return (int) CLAMP(q + 0.5, 0, M2T_RATE_COARSEST);
+}
+
 void
 m2t_rate_set(M2tRate *rate, const M2tRateLimits *limits)
 {
@@ -44,14 +50,9 @@ m2t_rate_set(M2tRate *rate, const M2tRateLimits *limits)
         return;
     rate->level = MIN(rate->level, MAX(rate->level / old->capacity, FULL_AT_MOST) * limits->capacity);
     rate->debt = 0;
-    rate->free = TRUE;
+    if (!rate->free) /* the picture that was is still there: at the new bitrate it would have this quantizer */
+        rate->q = clamp_q(rate->q + log(old->bitrate / limits->bitrate) / rate->slope);
     rate->limits = *limits;
-}
-
-static int
-clamp_q(double q)
-{
-    return (int) CLAMP(q + 0.5, 0, M2T_RATE_COARSEST);
 }
 
 static double

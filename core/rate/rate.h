@@ -24,7 +24,7 @@ typedef struct {
     double complexity;      /* log of the bits that a unit would take at q = 0 */
     double slope;           /* by which that falls with each quarter step */
     int q;                  /* of the frame before, 0 … M2T_RATE_COARSEST */
-    gboolean free;          /* the next quantizer may be far from the last */
+    gboolean free;          /* there is no last quantizer: the next may be any */
 
     double duration;        /* of the frame at hand, seconds */
     double pace;            /* mean of the durations */
@@ -37,7 +37,7 @@ typedef struct {
 void m2t_rate_init(M2tRate *rate, const M2tRateLimits *limits);
 
 /* From the next frame on. What is in the buffer stays there; a smaller one that would be too full is taken to be three quarters full at most, or as full as the
- * larger one was. */
+ * larger one was. The quantizer that the next one is near to moves as far as the bitrate does. */
 void m2t_rate_set(M2tRate *rate, const M2tRateLimits *limits);
 
 /* The quantizer, 0 … M2T_RATE_COARSEST, for a frame of @duration seconds of which @units tokens are coded. */

@@ -2,17 +2,17 @@
 /* Rounds in which half of the latents may move, like the fields of a chessboard: neighbours that saw the same error would both mend it. Measured on crops of Kodak with
  * the live model, four such rounds save 2.5 % of the bits beyond one choice by cost; the true gradient of the synthesis would save 2.9 %. */
 #include "refine/refine.h"
+#include "base/latent.h"
 #include "quant/choose.h"
 
 #include <string.h>
 
-#define REST_ONE 128                     /* unit of rest */
-#define OFF_MAX (256 * REST_ONE)         /* more makes no difference, and products stay in 32 bits */
+#define OFF_MAX (256 * M2T_LATENT_ONE) /* more makes no difference, and products stay in 32 bits */
 
 static gsize
 count_latents(const M2tRefine *r)
 {
-    return (gsize) r->analysis.geometry.token_rows * r->analysis.geometry.token_columns * r->analysis.context->net->model->latents;
+    return (gsize) m2t_geometry_tokens(&r->analysis.geometry) * r->analysis.context->net->model->latents;
 }
 
 static void
@@ -31,7 +31,7 @@ layout_picture(M2tPicture *picture, M2tArena *arena, const M2tGeometry *g)
 void
 m2t_refine_layout(M2tRefine *r, M2tArena *arena, const M2tContext *context, const M2tGeometry *g)
 {
-    gsize latents = (gsize) g->token_rows * g->token_columns * context->net->model->latents;
+    gsize latents = (gsize) m2t_geometry_tokens(g) * context->net->model->latents;
 
     m2t_synthesis_layout(&r->synthesis, arena, context, g);
     m2t_analysis_layout(&r->analysis, arena, context, g);
@@ -73,7 +73,7 @@ m2t_refine_choose(const M2tRefine *r, const M2tEntropyTables *tables, const gint
     int token = (int) (at / all), channel = (int) (at % all);
 
     for (int i = (token / columns + token % columns + channel + round) & 1; i < n; i += 2) {
-        int difference = REST_ONE * (r->wanted[at + i] - r->seen[at + i]) + r->wanted_rest[at + i] - r->seen_rest[at + i];
+        int difference = M2T_LATENT_ONE * (r->wanted[at + i] - r->seen[at + i]) + r->wanted_rest[at + i] - r->seen_rest[at + i];
         int off = CLAMP(difference, -OFF_MAX, OFF_MAX);
         int best = 0, move = 0;
 
@@ -85,7 +85,7 @@ m2t_refine_choose(const M2tRefine *r, const M2tEntropyTables *tables, const gint
                 move = step;
             }
         }
-        latents[i] = (gint16) CLAMP(latents[i] + move, G_MININT16, G_MAXINT16);
+        latents[i] = (gint16) CLAMP(latents[i] + move, M2T_LATENT_MIN, M2T_LATENT_MAX);
     }
 }
 

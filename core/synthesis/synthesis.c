@@ -19,19 +19,19 @@ m2t_synthesis_layout(M2tSynthesis *s, M2tArena *arena, const M2tContext *context
     s->geometry = *g;
     m2t_stage_layout(&s->stage8, arena, g->patch_rows, g->patch_columns, w->width8);
     m2t_stage_layout(&s->stage16, arena, g->token_rows, g->token_columns, w->width16);
-    s->values = m2t_arena_take(arena, (gsize) g->token_rows * g->token_columns * context->net->model->latents, sizeof *s->values);
+    s->values = m2t_arena_take(arena, (gsize) m2t_geometry_tokens(g) * context->net->model->latents, sizeof *s->values);
 }
 
 void
 m2t_synthesis_clear(M2tSynthesis *s)
 {
-    memset(s->values, 0, (gsize) s->geometry.token_rows * s->geometry.token_columns * s->context->net->model->latents * sizeof *s->values);
+    memset(s->values, 0, (gsize) m2t_geometry_tokens(&s->geometry) * s->context->net->model->latents * sizeof *s->values);
 }
 
 void
 m2t_synthesis_keep(M2tSynthesis *s, const M2tSynthesis *before, const guint8 *kept)
 {
-    int tokens = s->geometry.token_rows * s->geometry.token_columns;
+    int tokens = m2t_geometry_tokens(&s->geometry);
     gsize latents = s->context->net->model->latents;
 
     for (int token = 0; token < tokens; token++)
@@ -47,15 +47,14 @@ enter(void *data, int begin, int end, int worker)
     const M2tContext *context = s->context;
     const M2tTransform *net = &context->net->synthesis;
     M2tScratch *scratch = &context->scratch[worker];
-    int m = end - begin, latents = net->weights->in.k, c = s->stage16.channels;
+    int m = end - begin, latents = net->weights->in.k;
     int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, net->weights->between_shift);
     M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->synthesis_bias, m);
     const gint16 *values = s->values + (gsize) begin * latents;
 
     context->kernels->split(values, scratch->hi, scratch->lo, (gsize) m * latents);
     m2t_linear_sums_wide(context, scratch, &net->in, m);
-    context->kernels->to16(&store, s->stage16.stream + (gsize) begin * c);
-    context->kernels->narrow(s->stage16.stream + (gsize) begin * c, shift, m2t_stage_narrow(&s->stage16, begin), (gsize) m * c);
+    m2t_stage_enter(&s->stage16, context, &store, begin, shift);
 }
 
 /* Position of the patch at a place (0...3) of a token. */
@@ -151,7 +150,7 @@ m2t_synthesis_run(M2tSynthesis *s, const M2tQuant *quant, M2tPicture *picture)
 {
     const M2tContext *context = s->context;
     const M2tTransform *net = &context->net->synthesis;
-    int tokens = s->geometry.token_rows * s->geometry.token_columns;
+    int tokens = m2t_geometry_tokens(&s->geometry);
     SynthesisRun run = {s, quant, picture};
 
     m2t_threads_run(context->threads, tokens, M2T_CHUNK, enter, &run);

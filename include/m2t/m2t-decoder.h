@@ -15,7 +15,8 @@ typedef struct _M2tDecoder M2tDecoder;
 typedef struct {
     guint threads, frames; /* as in M2tEncoderSettings; here more than one frame pays for all streams */
     const char *backend;
-    guint64 max_samples;  /* refuse larger pictures (luma samples); 0 (default): M2T_SIZE_MAX squared */
+    guint64 max_samples;  /* refuse what takes more memory: luma samples of the slices, width and height of each rounded up to multiples of
+                           * 128; 0 (default): nothing is refused. 1920x1080 has 2211840 in one slice, 15728640 in 64. */
 } M2tDecoderSettings;
 
 /* What the headers of a frame say. */
@@ -43,11 +44,13 @@ M2T_API void m2t_decoder_settings_init(M2tDecoderSettings *settings);
 M2T_API M2tDecoder *m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *settings, GError **error);
 
 /* Checks the next packet: headers, checksums, model. Where the size or the model is new, frames that are pending are waited for
- * (they still have to be finished), and all memory for it is taken: for each of the frames in flight about 45 bytes for each luma sample of the padded
- * picture. @data must stay as it is until the frame is decoded, or finished, or another one opened in its place.
+ * (they still have to be finished), and all memory for it is taken: for each of the frames in flight 8 to 10 bytes for each luma sample of
+ * the picture, and 20 to 40, which goes with the model, for each of those that max_samples counts. @data must stay as it is until the frame
+ * is decoded, or finished, or another one opened in its place.
  * Slices that are missing or damaged do not matter as long as one is good, see m2t_decoder_damaged().
  * Returns: TRUE with @info filled in (it may be NULL). FALSE, with @error set, leaves the decoder usable: M2T_ERROR_STREAM,
- * _NO_HEADER, _UNSUPPORTED, _WRONG_MODEL (names both identities), _MODEL, _MEMORY. */
+ * _NO_HEADER, _UNSUPPORTED, _WRONG_MODEL (names both identities), _MODEL, _MEMORY. If it was a key frame with another sequence header than
+ * the last one, those that follow without one are not decoded either: _NO_HEADER, up to the next key frame. */
 M2T_API gboolean m2t_decoder_open_frame(M2tDecoder *decoder, const void *data, gsize size, M2tFrameInfo *info, GError **error);
 
 /* Decodes the packet just opened into @picture, which has the size that @info said: start and finish in one, while no other frame is pending.

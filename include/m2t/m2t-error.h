@@ -16,7 +16,7 @@ typedef enum {
     M2T_ERROR_UNSUPPORTED,  /* valid in a later version of the bitstream or in another build: version, format, backend */
     M2T_ERROR_SETTINGS,     /* a setting is out of its range, or a picture does not fit the encoder */
     M2T_ERROR_STREAM,       /* damaged or truncated coded data */
-    M2T_ERROR_NO_HEADER,    /* a frame without sequence header came before any key frame */
+    M2T_ERROR_NO_HEADER,    /* a frame without sequence header came before any key frame, or after one that was refused */
     M2T_ERROR_MEMORY,       /* a frame of this size needs more memory than the system gives */
 } M2tError;
 

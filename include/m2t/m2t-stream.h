@@ -11,11 +11,13 @@ G_BEGIN_DECLS
 #define M2T_STREAM_MAGIC_SIZE 8
 #define M2T_STREAM_UNIT_HEADER_SIZE 8               /* sync word and length */
 #define M2T_STREAM_UNIT_MAX (1u << 26)              /* the longest escaped body */
+#define M2T_STREAM_PACKET_MAX (M2T_STREAM_UNIT_MAX / 3 * 2) /* that fits one whatever its bytes are: zeros need an escape every two */
 
 /* The bytes that open a file. Static. */
 M2T_API const guint8 *m2t_stream_magic(void);
 
-/* Appends @packet as one unit (sync word, length, escaped body) to @out. Any thread. */
+/* Appends @packet as one unit (sync word, length, escaped body) to @out; nothing if it is longer than M2T_STREAM_PACKET_MAX and does not
+ * fit one. An encoder makes no such packets. Any thread. */
 M2T_API void m2t_stream_append(GByteArray *out, const void *packet, gsize size);
 
 typedef enum {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libm2t: a learned intra video codec that decodes to the same bits on every CPU. This header includes all others.
+/* libm2t: a learned video codec that decodes to the same bits on every CPU. This header includes all others.
  *
  * A program that encodes: m2t_model_open(), m2t_encoder_new(), m2t_encoder_encode() per picture.
  * A program that decodes: m2t_decoder_new(), then per frame m2t_decoder_open_frame() (what is it, how large)

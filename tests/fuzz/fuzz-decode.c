@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define SIDE_MAX 80
+#define SAMPLES_MAX (SIDE_MAX / 16 * 128 * 128) /* with as many slices as there can be */
 
 static M2tModel *model;
 
@@ -25,7 +26,7 @@ get_decoder(void)
         m2t_decoder_settings_init(&settings);
         settings.threads = 1;
         settings.backend = "c";
-        settings.max_samples = SIDE_MAX * SIDE_MAX;
+        settings.max_samples = SAMPLES_MAX;
         model = m2t_model_open_memory(g_bytes_get_data(fuzz_tiny_model(), NULL), g_bytes_get_size(fuzz_tiny_model()), "tiny", NULL);
         decoder = m2t_decoder_new(model, &settings, NULL);
         g_assert(decoder);

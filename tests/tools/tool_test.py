@@ -446,6 +446,52 @@ def damaged_frames_are_left_out():
     run('md5', 'bad.m2tv', status=1, message='frame 4')
 
 
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def unit_of(frame_type, slice_bytes):
+    """A frame of one slice whose checksums are right. Nothing in it needs an escape."""
+    head = bytes((frame_type, 9, 80, 1, len(slice_bytes)))
+    body = head + crc32c(head).to_bytes(4, 'little')[:2] + crc32c(slice_bytes).to_bytes(4, 'little') + slice_bytes
+    expect(b'\0\0' not in body, 'escapes are wanted')
+    return SYNC + bytes((0x80, 0x80, 0x80, 0x80 | len(body))) + body
+
+
+ALL_KEPT_AND_MORE = unit_of(1, b'\x01\x11\x22\x05')
+NO_SYMBOLS = unit_of(0, b'\x55' * 20)
+
+
+@test
+def slices_whose_heads_are_wrong():
+    stream = clip(8, 48, 32, '--key-interval', 1)
+    run('decode', 'clip.m2tv', 'whole.y4m')
+    parts = units(stream)
+    for threads in (1, 2, 3):
+        for at in (1, 2, 5):
+            write('bad.m2tv', MAGIC + b''.join(parts[:at]) + ALL_KEPT_AND_MORE + b''.join(parts[at:]))
+            run('decode', '--threads', threads, 'bad.m2tv', 'out.y4m', status=1, message=f'frame {at + 1}: slice 0: 1 bytes too many')
+            expect(read('out.y4m') == read('whole.y4m'), f'{threads} threads: the other frames changed')
+
+
+@test
+def frame_limit_counts_pictures():
+    stream = clip(6, 48, 32, '--key-interval', 1)
+    run('decode', '-n', 3, 'clip.m2tv', 'whole.y4m')
+    parts = units(stream)
+    for threads in (1, 2, 4):
+        for at in (1, 2, 3):
+            write('bad.m2tv', MAGIC + b''.join(parts[:at]) + NO_SYMBOLS + b''.join(parts[at:]))
+            bad = {'status': 1, 'message': f'frame {at + 1}: entropy coded data'} if at < 3 else {}
+            run('decode', '-n', 3, '--threads', threads, 'bad.m2tv', 'out.y4m', **bad)
+            expect(read('out.y4m') == read('whole.y4m'), f'{threads} threads: not the first three pictures')
+
+
 @test
 def frames_without_their_key_frame():
     stream = clip(6, 48, 32, '--key-interval', 3)

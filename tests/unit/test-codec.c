@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The public API from outside: pictures of all kinds of sizes through encoder and decoder, settings, errors, damage, several frames in flight, and that
  * nothing is allocated per frame. */
+#include "base/arena.h"
 #include "bitstream/frame.h"
 #include "planes.h"
 #include "quant/choose.h"
@@ -252,6 +253,37 @@ test_key_frames(void)
     planes_clear(&in);
 }
 
+/* A frame rate beyond all measure, where seconds are more frames than can be counted. */
+static void
+test_high_frame_rate(void)
+{
+    static const guint32 rates[] = {1u << 30, 1u << 31, G_MAXUINT32};
+
+    for (guint i = 0; i < G_N_ELEMENTS(rates); i++) {
+        M2tEncoderSettings settings;
+        g_autoptr(M2tEncoder) encoder = NULL;
+        M2tVideoInfo video;
+        M2tPacket packet;
+        Planes in;
+
+        m2t_video_info_init(&video, 32, 32);
+        video.has_rate = TRUE;
+        video.rate_n = rates[i];
+        video.rate_d = 1;
+        m2t_encoder_settings_init(&settings);
+        settings.threads = 1;
+        settings.slices = 2;
+        settings.intra_refresh = TRUE;
+        encoder = m2t_encoder_new(model, &video, &settings, NULL);
+        planes_init(&in, 32, 32);
+        for (int frame = 0; frame < 3; frame++) {
+            g_assert_true(m2t_encoder_encode(encoder, &in.picture, FALSE, &packet, NULL));
+            g_assert_cmpint(packet.key, ==, frame == 0);
+        }
+        planes_clear(&in);
+    }
+}
+
 static void
 expect_settings_error(const M2tVideoInfo *video, const M2tEncoderSettings *settings, int code, const char *text)
 {
@@ -288,22 +320,38 @@ test_settings(void)
     settings.threads = 1;
     settings.frames = M2T_FRAMES_MAX + 1;
     expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "9 frames");
+    settings.frames = 1;
+    settings.speed_preset = (M2tSpeedPreset) (M2T_SPEED_PRESET_SLOW + 1);
+    expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "speed preset 3");
+    settings.speed_preset = M2T_SPEED_PRESET_FAST;
+    settings.rate_control = (M2tRateControl) -1;
+    expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "rate control");
 }
 
+/* What counts is what the slices are padded to: two of two rows of tokens have 128x128 samples each. */
 static void
 test_limits_of_decoder(void)
 {
-    g_autoptr(M2tEncoder) encoder = open_encoder(64, 64, 30, 1);
+    g_autoptr(M2tEncoder) encoder = NULL;
+    M2tEncoderSettings encoder_settings;
     M2tDecoderSettings settings;
-    g_autoptr(M2tDecoder) decoder = NULL;
+    g_autoptr(M2tDecoder) decoder = NULL, larger = NULL;
     g_autoptr(GBytes) packet = NULL;
     GError *error = NULL;
+    M2tVideoInfo video;
     Planes in;
 
     planes_init(&in, 64, 64);
+    m2t_video_info_init(&video, 64, 64);
+    m2t_encoder_settings_init(&encoder_settings);
+    encoder_settings.slices = 2;
+    encoder = m2t_encoder_new(model, &video, &encoder_settings, NULL);
     packet = encode(encoder, &in);
     m2t_decoder_settings_init(&settings);
-    settings.max_samples = 64 * 63;
+    settings.max_samples = 2 * 128 * 128;
+    larger = m2t_decoder_new(model, &settings, NULL);
+    decode(larger, packet, &in);
+    settings.max_samples--;
     decoder = m2t_decoder_new(model, &settings, NULL);
     g_assert_false(m2t_decoder_open_frame(decoder, g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), NULL, &error));
     g_assert_error(error, M2T_ERROR, M2T_ERROR_UNSUPPORTED);
@@ -312,6 +360,85 @@ test_limits_of_decoder(void)
     g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
     g_clear_error(&error);
     planes_clear(&in);
+}
+
+/* Sums and products that cannot be addressed are memory that there is not. */
+static void
+test_arena(void)
+{
+    static const gsize takes[][2] = {{G_MAXSIZE / 2, 3}, {G_MAXSIZE, 1}, {G_MAXSIZE - 200, 1}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(takes); i++) {
+        M2tArena arena = {0};
+
+        m2t_arena_take(&arena, 200, 1);
+        m2t_arena_take(&arena, takes[i][0], takes[i][1]);
+        m2t_arena_take(&arena, 100, 4);
+        g_assert_false(m2t_arena_allocate(&arena));
+    }
+}
+
+static void
+expect_refused(M2tDecoder *decoder, const void *data, gsize size, int code)
+{
+    GError *error = NULL;
+
+    g_assert_false(m2t_decoder_open_frame(decoder, data, size, NULL, &error));
+    g_assert_error(error, M2T_ERROR, code);
+    g_clear_error(&error);
+}
+
+static M2tEncoder *
+open_encoder_of_chain(int size)
+{
+    M2tEncoder *encoder = open_encoder(size, size, 30, 1);
+
+    m2t_encoder_set_key_interval(encoder, 100);
+    return encoder;
+}
+
+/* A key frame that is refused takes the sequence before it along: what follows would be decoded as something that it is not. If it is too
+ * large, or damaged, or cut short; but not if it is damaged and its header is the one that is known. */
+static void
+test_refused_key_frame(void)
+{
+    static const struct {
+        gsize damaged, missing; /* bytes at the end */
+        int code;
+    } refusals[] = {{0, 0, M2T_ERROR_UNSUPPORTED}, {1, 0, M2T_ERROR_STREAM}, {0, 1, M2T_ERROR_STREAM}};
+    g_autoptr(M2tEncoder) small_encoder = open_encoder_of_chain(64), large_encoder = open_encoder_of_chain(144);
+    g_autoptr(GBytes) small_key = NULL, small = NULL, large_key = NULL, large = NULL;
+    Planes in[2], out;
+
+    planes_init(&in[0], 64, 64);
+    planes_init(&in[1], 144, 144);
+    planes_init(&out, 64, 64);
+    small_key = encode(small_encoder, &in[0]);
+    small = encode(small_encoder, &in[0]);
+    large_key = encode(large_encoder, &in[1]);
+    large = encode(large_encoder, &in[1]);
+    for (guint i = 0; i < G_N_ELEMENTS(refusals); i++) {
+        gsize small_size = g_bytes_get_size(small_key), large_size = g_bytes_get_size(large_key);
+        g_autofree guint8 *bad_small = g_memdup2(g_bytes_get_data(small_key, NULL), small_size);
+        g_autofree guint8 *bad_large = g_memdup2(g_bytes_get_data(large_key, NULL), large_size);
+        M2tDecoderSettings settings;
+        g_autoptr(M2tDecoder) decoder = NULL;
+
+        m2t_decoder_settings_init(&settings);
+        settings.max_samples = 128 * 128;
+        decoder = m2t_decoder_new(model, &settings, NULL);
+        decode(decoder, small_key, &out);
+        bad_small[small_size - 1] ^= 1;
+        expect_refused(decoder, bad_small, small_size, M2T_ERROR_STREAM);
+        decode(decoder, small, &out);
+        bad_large[large_size - 1] ^= refusals[i].damaged;
+        expect_refused(decoder, bad_large, large_size - refusals[i].missing, refusals[i].code);
+        expect_refused(decoder, g_bytes_get_data(large, NULL), g_bytes_get_size(large), M2T_ERROR_NO_HEADER);
+        decode(decoder, small_key, &out);
+    }
+    planes_clear(&in[0]);
+    planes_clear(&in[1]);
+    planes_clear(&out);
 }
 
 /* The identity in the header changed and the header's check mended: another model is needed. */
@@ -755,8 +882,11 @@ main(int argc, char **argv)
     g_test_add_func("/codec/threads", test_threads_and_strides);
     g_test_add_func("/codec/negative-stride", test_negative_stride);
     g_test_add_func("/codec/key-frames", test_key_frames);
+    g_test_add_func("/codec/high-frame-rate", test_high_frame_rate);
     g_test_add_func("/codec/settings", test_settings);
     g_test_add_func("/codec/decoder-limits", test_limits_of_decoder);
+    g_test_add_func("/codec/arena", test_arena);
+    g_test_add_func("/codec/refused-key-frame", test_refused_key_frame);
     g_test_add_func("/codec/wrong-model", test_wrong_model);
     g_test_add_func("/codec/damage", test_damage);
     g_test_add_func("/codec/no-allocation", test_no_allocation);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Slices and inter frames: the heads of slices, the plan of the prior, and whole streams: those of the reference, with any number of threads and of frames in
  * flight; what a loss does, how far it reaches, how it is noticed, and when it has healed. */
+#include "base/latent.h"
 #include "bitstream/frame.h"
 #include "codec/codec.h"
 #include "inter/kept.h"
 #include "planes.h"
+#include "refine/refine.h"
 #include "vectors.h"
 
 #include <m2t/m2t.h>
@@ -155,7 +157,7 @@ check_slots(const M2tCodec *codec)
 {
     const M2tPlan *plan = &codec->prior.plan;
     const M2tGeometry *g = &codec->geometry;
-    int tokens = g->token_rows * g->token_columns, n = 0;
+    int tokens = m2t_geometry_tokens(g), n = 0;
     g_autofree guint8 *seen = g_malloc0(tokens);
 
     for (int group = 0; group < codec->model->prior.groups; group++)
@@ -276,18 +278,27 @@ settings_of(guint key_interval, gboolean intra_refresh)
     return settings;
 }
 
+static M2tEncoder *
+open_encoder(const M2tEncoderSettings *settings)
+{
+    M2tVideoInfo video;
+    GError *error = NULL;
+    M2tEncoder *encoder;
+
+    m2t_video_info_init(&video, WIDTH, HEIGHT);
+    encoder = m2t_encoder_new(tiny, &video, settings, &error);
+    g_assert_no_error(error);
+    return encoder;
+}
+
 /* The packets of the clip. */
 static GPtrArray *
 encode_clip(Planes *clip, const M2tEncoderSettings *settings)
 {
     GPtrArray *packets = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
-    g_autoptr(M2tEncoder) encoder = NULL;
-    M2tVideoInfo video;
+    g_autoptr(M2tEncoder) encoder = open_encoder(settings);
     GError *error = NULL;
 
-    m2t_video_info_init(&video, WIDTH, HEIGHT);
-    encoder = m2t_encoder_new(tiny, &video, settings, &error);
-    g_assert_no_error(error);
     for (int i = 0; i < CLIP; i++) {
         M2tPacket packet;
 
@@ -482,6 +493,79 @@ test_refined(void)
     clear_clip(clip);
 }
 
+/* However much a picture would gain: a latent does not leave the range that decoders know. */
+static void
+test_refined_range(void)
+{
+    enum { LATENTS = 8 };
+    static const int ends[] = {M2T_LATENT_MIN, M2T_LATENT_MAX};
+    gint32 mean[LATENTS] = {0};
+    guint8 level[LATENTS] = {0};
+    gint8 rest[LATENTS] = {0};
+    M2tCodec codec = {0};
+
+    open_codec(&codec, tiny, 32, 32, 1);
+    memset(level, codec.model->entropy.levels - 1, LATENTS);
+    for (guint end = 0; end < G_N_ELEMENTS(ends); end++) {
+        gint16 latents[LATENTS], wanted[LATENTS], seen[LATENTS] = {0};
+        M2tRefine refine = {.analysis = {.context = &codec.context, .geometry = codec.geometry},
+                            .wanted = wanted, .seen = seen, .wanted_rest = rest, .seen_rest = rest};
+
+        for (int i = 0; i < LATENTS; i++)
+            latents[i] = wanted[i] = (gint16) ends[end];
+        for (int round = 0; round < 2; round++)
+            m2t_refine_choose(&refine, codec.tables, mean, level, 0, LATENTS, round, 0, latents);
+        for (int i = 0; i < LATENTS; i++)
+            g_assert_cmpint(latents[i], ==, ends[end]);
+    }
+    m2t_codec_clear(&codec);
+}
+
+static void
+take_packet(M2tEncoder *encoder, GPtrArray *packets)
+{
+    M2tPacket packet;
+
+    g_assert_true(m2t_encoder_finish(encoder, &packet, NULL));
+    g_ptr_array_add(packets, g_bytes_new(packet.data, packet.size));
+}
+
+/* Two pictures by turns, with so many frames in flight; some frames lean on the one before, some do not. */
+static GPtrArray *
+encode_by_turns(Planes *clip, guint frames)
+{
+    static const guint key_interval[] = {60, 1, 60, 60, 1, 1, 60};
+    GPtrArray *packets = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
+    M2tEncoderSettings settings = settings_of(60, FALSE);
+    g_autoptr(M2tEncoder) encoder = NULL;
+
+    settings.threads = settings.frames = frames;
+    encoder = open_encoder(&settings);
+    for (guint i = 0; i < G_N_ELEMENTS(key_interval); i++) {
+        m2t_encoder_set_key_interval(encoder, key_interval[i]);
+        g_assert_true(m2t_encoder_start(encoder, &clip[i % 2 ? CLIP - 1 : 0].picture, FALSE, NULL));
+        if (m2t_encoder_pending(encoder) == frames)
+            take_packet(encoder, packets);
+    }
+    while (m2t_encoder_pending(encoder) > 0)
+        take_packet(encoder, packets);
+    return packets;
+}
+
+/* A frame on its own between others that lean on the one before does not disturb them, however many are in flight. */
+static void
+test_key_interval_changes(void)
+{
+    g_autoptr(GPtrArray) expected = NULL, got = NULL;
+    Planes clip[CLIP];
+
+    draw_clip(clip);
+    expected = encode_by_turns(clip, 1);
+    got = encode_by_turns(clip, 2);
+    expect_same_packets(got, expected);
+    clear_clip(clip);
+}
+
 /* Nothing changes: nothing is coded, and all pictures are the first one. */
 static void
 test_still(void)
@@ -662,7 +746,7 @@ test_damaged_slice(void)
 {
     g_autoptr(GPtrArray) packets = encode_moving(6, FALSE);
     g_autoptr(GBytes) missing = without_slice(packets->pdata[1], 0), bad = with_damage(packets->pdata[1], 0), worse = with_damage(bad, 1);
-    g_autoptr(GBytes) worst = with_damage(worse, 2);
+    g_autoptr(GBytes) worst = with_damage(worse, 2), two = without_slice(missing, 1), none = without_slice(two, 2);
     g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
     GError *error = NULL;
     Planes a, b;
@@ -679,6 +763,11 @@ test_damaged_slice(void)
     decode(decoder, packets->pdata[0], &b);
     g_assert_false(m2t_decoder_open_frame(decoder, g_bytes_get_data(worst, NULL), g_bytes_get_size(worst), NULL, &error));
     g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
+    g_assert_nonnull(strstr(error->message, "checksum"));
+    g_clear_error(&error);
+    g_assert_false(m2t_decoder_open_frame(decoder, g_bytes_get_data(none, NULL), g_bytes_get_size(none), NULL, &error));
+    g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
+    g_assert_nonnull(strstr(error->message, "missing"));
     g_clear_error(&error);
     g_assert_cmpuint(decode(decoder, packets->pdata[1], &b), ==, 0);
     planes_clear(&a);
@@ -926,6 +1015,8 @@ main(int argc, char **argv)
     g_test_add_func("/inter/plan", test_plan);
     g_test_add_func("/inter/encoder-threads", test_encoder_threads);
     g_test_add_func("/inter/refined", test_refined);
+    g_test_add_func("/inter/refined-range", test_refined_range);
+    g_test_add_func("/inter/key-interval-changes", test_key_interval_changes);
     g_test_add_func("/inter/still", test_still);
     g_test_add_func("/inter/moving", test_moving);
     g_test_add_func("/inter/reference-streams", test_reference_streams);

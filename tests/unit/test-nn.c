@@ -49,7 +49,8 @@ test_products(void)
     g_assert_nonnull(gemm[0]);
     for (int i = 0; gemm[i]; i++)
         for (int turn = 0; turn < 60; turn++)
-            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 600) : 1536, FALSE);
+            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 600) : 2048,
+                          FALSE);
 }
 
 static void
@@ -104,7 +105,7 @@ test_names(void)
 
 typedef struct {
     gint *hits;
-    int workers;
+    int workers, grain;
 } Count;
 
 static void
@@ -114,6 +115,7 @@ count_items(void *data, int begin, int end, int worker)
 
     g_assert_cmpint(worker, >=, 0);
     g_assert_cmpint(worker, <, count->workers);
+    g_assert_cmpint(end - begin, <=, count->grain);
     for (int i = begin; i < end; i++)
         g_atomic_int_inc(&count->hits[i]);
 }
@@ -127,7 +129,7 @@ test_threads(void)
         for (int turn = 0; turn < 500; turn++) {
             int items = g_rand_int_range(rng, 0, 200), grain = g_rand_int_range(rng, 1, 20);
             g_autofree gint *hits = g_new0(gint, 200);
-            Count count = {hits, workers};
+            Count count = {hits, workers, grain};
 
             m2t_threads_run(threads, items, grain, count_items, &count);
             for (int i = 0; i < 200; i++)

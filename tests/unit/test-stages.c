@@ -27,7 +27,7 @@ layout_both(M2tCodec *codec, gpointer data)
 
     m2t_analysis_layout(&both->analysis, &codec->arena, &codec->context, &codec->geometry);
     m2t_synthesis_layout(&both->synthesis, &codec->arena, &codec->context, &codec->geometry);
-    both->rest = m2t_arena_take(&codec->arena, (gsize) codec->geometry.token_rows * codec->geometry.token_columns * codec->model->latents, 1);
+    both->rest = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, 1);
 }
 
 static void
@@ -71,7 +71,7 @@ check_analysis(const char *test_case, Both *both, const Planes *in)
 static void
 check_predictions(const char *test_case, const M2tCodec *codec)
 {
-    gsize latents = codec->model->latents, tokens = (gsize) codec->geometry.token_rows * codec->geometry.token_columns;
+    gsize latents = codec->model->latents, tokens = (gsize) m2t_geometry_tokens(&codec->geometry);
     g_autofree gint32 *mean = g_new(gint32, tokens * latents);
     g_autofree guint8 *level = g_new(guint8, tokens * latents);
 

@@ -254,6 +254,27 @@ test_linear_time(void)
     g_assert_cmpfloat(g_test_timer_elapsed(), <, 20.0);
 }
 
+/* Zeros, which grow most, up to the length that always fits; a little more does not, and leaves nothing behind. Other bytes may be more. */
+static void
+test_long_packets(void)
+{
+    g_autofree guint8 *data = g_malloc0(M2T_STREAM_UNIT_MAX + 1);
+    g_autoptr(GByteArray) unit = g_byte_array_new();
+    gsize skip, unit_size;
+
+    m2t_stream_append(unit, data, M2T_STREAM_PACKET_MAX);
+    g_assert_cmpint(m2t_stream_find(unit->data, unit->len, &skip, &unit_size), ==, M2T_STREAM_UNIT);
+    g_assert_cmpuint(unit_size, ==, unit->len);
+    g_byte_array_set_size(unit, 3);
+    m2t_stream_append(unit, data, M2T_STREAM_PACKET_MAX + 4);
+    g_assert_cmpuint(unit->len, ==, 3);
+    memset(data, 0x55, M2T_STREAM_UNIT_MAX + 1);
+    m2t_stream_append(unit, data, M2T_STREAM_UNIT_MAX + 1);
+    g_assert_cmpuint(unit->len, ==, 3);
+    m2t_stream_append(unit, data, M2T_STREAM_UNIT_MAX);
+    g_assert_cmpuint(unit->len, ==, 3 + M2T_STREAM_UNIT_HEADER_SIZE + M2T_STREAM_UNIT_MAX);
+}
+
 /* Whatever the bytes are, the answers stay within what they are about. */
 static void
 test_random_bytes(void)
@@ -288,6 +309,7 @@ main(int argc, char **argv)
     g_test_add_func("/stream/resynchronisation", test_resynchronisation);
     g_test_add_func("/stream/nothing-to-find", test_nothing_to_find);
     g_test_add_func("/stream/linear-time", test_linear_time);
+    g_test_add_func("/stream/long-packets", test_long_packets);
     g_test_add_func("/stream/random-bytes", test_random_bytes);
     status = g_test_run();
     g_rand_free(rng);
