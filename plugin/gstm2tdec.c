@@ -38,7 +38,7 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_dec_perf);
 
 /* How a frame can end beside the ordinary flow returns. */
 #define FLOW_SKIP GST_FLOW_CUSTOM_SUCCESS  /* nothing to show */
-#define FLOW_DAMAGED GST_FLOW_CUSTOM_ERROR /* nothing to show until the next key frame */
+#define FLOW_DAMAGED GST_FLOW_CUSTOM_ERROR /* nothing to show; unless frames are made of slices, until the next key frame */
 
 enum {
     PROP_0,
@@ -171,9 +171,10 @@ gst_m2t_dec_flush(GstVideoDecoder *base)
 
 /* --- frames: out --- */
 
-/* What the library refused: either the stream is damaged, which passes, or we cannot go on. */
+/* What the library refused of @frame: either the stream is damaged, which passes, or we cannot go on. What a transport lost, and said so, is no
+ * error of the stream. */
 static GstFlowReturn
-gst_m2t_dec_refuse(GstM2tDec *self, const GError *error)
+gst_m2t_dec_refuse(GstM2tDec *self, const GstVideoCodecFrame *frame, const GError *error)
 {
     GstFlowReturn ret = FLOW_DAMAGED;
 
@@ -189,6 +190,10 @@ gst_m2t_dec_refuse(GstM2tDec *self, const GError *error)
                           ("%s", error->message));
         return GST_FLOW_ERROR;
     default:
+        if (GST_BUFFER_FLAG_IS_SET(frame->input_buffer, GST_BUFFER_FLAG_CORRUPTED)) {
+            GST_INFO_OBJECT(self, "too little came of frame %u: %s", frame->system_frame_number, error->message);
+            return FLOW_DAMAGED;
+        }
         GST_VIDEO_DECODER_ERROR(self, 1, STREAM, DECODE, ("A frame cannot be decoded."), ("%s", error->message), ret);
         return ret == GST_FLOW_OK ? FLOW_DAMAGED : ret;
     }
@@ -205,26 +210,28 @@ gst_m2t_dec_skip(GstM2tDec *self, GstVideoCodecFrame *frame)
     return GST_FLOW_OK;
 }
 
-/* Lets go of a frame that did not come out as a picture. */
-static GstFlowReturn
-gst_m2t_dec_give_up(GstM2tDec *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
-{
-    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
-
-    if (ret == FLOW_DAMAGED)
-        gst_video_decoder_request_sync_point(base, frame, GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
-    if (ret == FLOW_DAMAGED || ret == FLOW_SKIP)
-        return gst_m2t_dec_skip(self, frame);
-    gst_video_decoder_release_frame(base, frame);
-    return ret;
-}
-
 /* What can be decoded meanwhile is. */
 static void
 gst_m2t_dec_ask_for_key(GstM2tDec *self, GstVideoCodecFrame *frame)
 {
     if (!self->refreshed)
         gst_video_decoder_request_sync_point(GST_VIDEO_DECODER(self), frame, (GstVideoDecoderRequestSyncPointFlags) 0);
+}
+
+/* Lets go of a frame that did not come out as a picture. A frame of slices that is damaged costs no more than one that did not come at all. */
+static GstFlowReturn
+gst_m2t_dec_give_up(GstM2tDec *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
+{
+    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
+
+    if (ret == FLOW_DAMAGED && self->started && self->sliced)
+        gst_m2t_dec_ask_for_key(self, frame);
+    else if (ret == FLOW_DAMAGED)
+        gst_video_decoder_request_sync_point(base, frame, GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
+    if (ret == FLOW_DAMAGED || ret == FLOW_SKIP)
+        return gst_m2t_dec_skip(self, frame);
+    gst_video_decoder_release_frame(base, frame);
+    return ret;
 }
 
 /* Waits for the oldest frame that is held and pushes it. */
@@ -239,7 +246,7 @@ gst_m2t_dec_push_oldest(GstM2tDec *self)
     GST_CAT_LOG_OBJECT(gst_m2t_dec_perf, self, "frame %u took %" GST_TIME_FORMAT, held->frame->system_frame_number,
                        GST_TIME_ARGS(gst_util_get_timestamp() - held->began));
     if (!ok)
-        return gst_m2t_dec_give_up(self, held->frame, gst_m2t_dec_refuse(self, error));
+        return gst_m2t_dec_give_up(self, held->frame, gst_m2t_dec_refuse(self, held->frame, error));
     if (m2t_decoder_damaged(self->decoder) > 0) {
         GST_DEBUG_OBJECT(self, "frame %u: %u slices are damaged", held->frame->system_frame_number, m2t_decoder_damaged(self->decoder));
         GST_BUFFER_FLAG_SET(held->frame->output_buffer, GST_BUFFER_FLAG_CORRUPTED);
@@ -422,12 +429,12 @@ gst_m2t_dec_decode_into(GstM2tDec *self, Held *held)
     if (m2t_decoder_start(self->decoder, &picture, &error))
         return GST_FLOW_OK;
     gst_video_frame_unmap(&held->video);
-    return gst_m2t_dec_refuse(self, error);
+    return gst_m2t_dec_refuse(self, held->frame, error);
 }
 
 /* Later frames may lean on the one that is open, although nobody will see it. */
 static GstFlowReturn
-gst_m2t_dec_decode_unseen(GstM2tDec *self)
+gst_m2t_dec_decode_unseen(GstM2tDec *self, const GstVideoCodecFrame *frame)
 {
     GstFlowReturn ret = gst_m2t_dec_drain(GST_VIDEO_DECODER(self));
     g_autoptr(GError) error = NULL;
@@ -435,7 +442,7 @@ gst_m2t_dec_decode_unseen(GstM2tDec *self)
     if (ret != GST_FLOW_OK)
         return ret;
     if (!m2t_decoder_start(self->decoder, NULL, &error) || !m2t_decoder_finish(self->decoder, &error))
-        return gst_m2t_dec_refuse(self, error);
+        return gst_m2t_dec_refuse(self, frame, error);
     return FLOW_SKIP;
 }
 
@@ -450,7 +457,7 @@ gst_m2t_dec_decode(GstM2tDec *self, Held *held)
 
     if (!m2t_decoder_open_frame(self->decoder, held->map.data, held->map.size, &info, &error)) {
         ret = gst_m2t_dec_drain(GST_VIDEO_DECODER(self)); /* the base class counts errors up to the next good picture */
-        return ret != GST_FLOW_OK ? ret : gst_m2t_dec_refuse(self, error);
+        return ret != GST_FLOW_OK ? ret : gst_m2t_dec_refuse(self, frame, error);
     }
     self->sliced = info.slices > 1;
     if (gst_m2t_dec_is_loss(self, frame->input_buffer, &info)) {
@@ -469,7 +476,7 @@ gst_m2t_dec_decode(GstM2tDec *self, Held *held)
 
     if (gst_m2t_dec_is_too_late(self, frame)) {
         GST_DEBUG_OBJECT(self, "frame %u is too late to be shown", frame->system_frame_number);
-        return gst_m2t_dec_decode_unseen(self);
+        return gst_m2t_dec_decode_unseen(self, frame);
     }
     ret = gst_m2t_dec_follow_format(self, &info.video);
     if (ret == GST_FLOW_OK)

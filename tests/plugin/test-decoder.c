@@ -604,9 +604,9 @@ loss(void)
     }
 }
 
-/* The same frame as a transport hands it on that lost @slice. */
+/* The same frame as a transport hands it on that lost some slices, as the bits of @lost say. */
 static GstBuffer *
-without_slice(GstBuffer *coded, guint slice)
+without_slices(GstBuffer *coded, guint lost)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
     const guint8 *parts[M2T_SLICES_MAX];
@@ -619,7 +619,7 @@ without_slice(GstBuffer *coded, guint slice)
     g_assert_true(m2t_frame_layout_read(map.data, map.size, &layout, NULL));
     at = layout.header_size;
     for (guint i = 0; i < layout.slices; at += layout.slice_size[i++])
-        parts[i] = i == slice ? NULL : map.data + at;
+        parts[i] = lost >> i & 1 ? NULL : map.data + at;
     m2t_frame_assemble(out, map.data, &layout, parts);
     gst_buffer_unmap(coded, &map);
     rest = gst_buffer_new_memdup(out->data, out->len);
@@ -642,7 +642,7 @@ lost_slices(void)
             continue;
         }
         if (i == 2)
-            g_assert_cmpint(gst_harness_push(h, without_slice(coded->pdata[i], 1)), ==, GST_FLOW_OK);
+            g_assert_cmpint(gst_harness_push(h, without_slices(coded->pdata[i], 2)), ==, GST_FLOW_OK);
         else
             push_ok(h, coded->pdata[i]);
     }
@@ -657,6 +657,27 @@ lost_slices(void)
         if (i == 2)
             g_assert_true(damaged);
     }
+    assert_none_pending(h);
+    harness_free(h);
+}
+
+/* A frame of which nothing but the header came costs no more than one that did not come, and is no error of the stream. */
+static void
+lost_all_slices(void)
+{
+    g_autofree char *caps = raw_caps(64, 96, NULL);
+    g_autoptr(GPtrArray) coded = coded_frames_of(caps, "slices=3 key-int-max=100", 8);
+    GstHarness *h = decoder("max-errors=0");
+
+    for (guint i = 0; i < 8; i++) {
+        if (i == 3)
+            g_assert_cmpint(gst_harness_push(h, without_slices(coded->pdata[i], 7)), ==, GST_FLOW_OK);
+        else
+            push_ok(h, coded->pdata[i]);
+    }
+    g_assert_cmpuint(received(h), ==, 7);
+    g_assert_cmpuint(requests_for_key_frames(h), ==, 1);
+    g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
     assert_none_pending(h);
     harness_free(h);
 }
@@ -1079,6 +1100,7 @@ main(int argc, char **argv)
     g_test_add_func("/decoder/B25 max-errors", max_errors);
     g_test_add_func("/decoder/B27 loss", loss);
     g_test_add_func("/decoder/B27 lost slices", lost_slices);
+    g_test_add_func("/decoder/B27 lost all slices", lost_all_slices);
     g_test_add_func("/decoder/B27 skipped frames before a key frame are no loss", skipped_key_frames_are_no_loss);
     g_test_add_func("/decoder/B28 joins late", joins_late);
     g_test_add_func("/decoder/B30 fuzz", fuzz);
