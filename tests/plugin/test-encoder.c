@@ -233,17 +233,19 @@ presets(void)
 {
     GstElement *element = gst_element_factory_make("m2tenc", NULL);
     const char *names[] = {"Profile Realtime", "Quality High", "Quality Low", "Quality Normal"};
-    const guint quantizers[] = {34, 20, 44, 32};
+    const guint quantizers[] = {34, 20, 44, 32}, intervals[] = {1, 0, 0, 0};
     char **found = gst_preset_get_preset_names(GST_PRESET(element));
 
     g_assert_cmpuint(g_strv_length(found), ==, G_N_ELEMENTS(names));
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-        guint quantizer;
+        guint quantizer, interval;
 
+        g_object_set(element, "key-int-max", 0, NULL);
         g_assert_true(g_strv_contains((const char *const *) found, names[i]));
         g_assert_true(gst_preset_load_preset(GST_PRESET(element), names[i]));
-        g_object_get(element, "quantizer", &quantizer, NULL);
+        g_object_get(element, "quantizer", &quantizer, "key-int-max", &interval, NULL);
         g_assert_cmpuint(quantizer, ==, quantizers[i]);
+        g_assert_cmpuint(interval, ==, intervals[i]);
     }
     g_strfreev(found);
     gst_object_unref(element);
