@@ -215,6 +215,16 @@ gst_m2t_enc_drop(GstM2tEnc *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
     return ret != GST_FLOW_OK ? ret : dropped;
 }
 
+/* With intra refresh the header comes with each part of the picture that is coded afresh, so that decoding can start there; but the picture is whole at
+ * once only where nothing is taken over. Files are cut and sought in at such frames. */
+static gboolean
+gst_m2t_enc_is_sync_point(const M2tPacket *packet)
+{
+    M2tFrameLayout layout;
+
+    return packet->key && m2t_frame_layout_read(packet->data, packet->size, &layout, NULL) && !layout.inter;
+}
+
 /* Waits for the oldest frame that is held and pushes it. */
 static GstFlowReturn
 gst_m2t_enc_push_oldest(GstM2tEnc *self)
@@ -237,7 +247,7 @@ gst_m2t_enc_push_oldest(GstM2tEnc *self)
     if (ret != GST_FLOW_OK)
         return gst_m2t_enc_drop(self, frame, ret);
 
-    if (packet.key)
+    if (gst_m2t_enc_is_sync_point(&packet))
         GST_VIDEO_CODEC_FRAME_SET_SYNC_POINT(frame);
     GST_LOG_OBJECT(self, "frame %u: %" G_GSIZE_FORMAT " bytes%s", frame->system_frame_number, packet.size, packet.key ? ", key" : "");
     return gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);

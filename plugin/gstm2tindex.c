@@ -217,7 +217,7 @@ count_frame(GstM2tIndex *self, gsize unit_size)
         return;
     if (self->time > (GstClockTime) G_MAXINT64 - self->frame_time)
         return;
-    if (layout.key)
+    if (layout.key && !layout.inter)
         note_key(self);
     self->time += self->frame_time;
 }

@@ -368,6 +368,15 @@ gst_m2t_parse_next(GstM2tParse *self, const GstMapInfo *map, M2tFrameInfo *info,
     return ok ? size : 0;
 }
 
+/* With intra refresh only the first frame is whole at once, and one who comes late starts with one that is not. */
+static gboolean
+gst_m2t_parse_is_sync_point(GstM2tParse *self, GstBuffer *buffer, const M2tFrameInfo *info)
+{
+    gboolean first = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DISCONT) && GST_BASE_PARSE(self)->segment.rate > 0.0;
+
+    return info->key && (!info->inter || first);
+}
+
 static GstFlowReturn
 gst_m2t_parse_handle_frame(GstBaseParse *parse, GstBaseParseFrame *frame, gint *skip)
 {
@@ -388,10 +397,11 @@ gst_m2t_parse_handle_frame(GstBaseParse *parse, GstBaseParseFrame *frame, gint *
         ret = gst_m2t_parse_follow_header(self, &info.video);
         if (ret != GST_FLOW_OK)
             return ret;
-        GST_BUFFER_FLAG_UNSET(frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
-    } else {
-        GST_BUFFER_FLAG_SET(frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
     }
+    if (gst_m2t_parse_is_sync_point(self, frame->buffer, &info))
+        GST_BUFFER_FLAG_UNSET(frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+    else
+        GST_BUFFER_FLAG_SET(frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
     GST_BUFFER_FLAG_SET(frame->buffer, GST_BUFFER_FLAG_MARKER);
     if (self->index_owed)
         gst_m2t_parse_begin_index(self);

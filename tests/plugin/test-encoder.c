@@ -1147,6 +1147,20 @@ slices(void)
     harness_free(h);
 }
 
+/* Every frame that renews a part has the header, but only those that are whole are sync points. */
+static void
+sync_points_of_intra_refresh(void)
+{
+    g_autofree char *caps = raw_caps(WIDTH, 96, NULL);
+    g_autoptr(GPtrArray) coded = coded_still_of(caps, "slices=3 intra-refresh=true key-int-max=3", 7);
+
+    for (guint i = 0; i < coded->len; i++) {
+        g_assert_true(frame_info(coded->pdata[i]).key);
+        g_assert_cmpint(frame_info(coded->pdata[i]).inter, ==, i != 0);
+        g_assert_cmpint(is_delta(coded->pdata[i]), ==, i != 0);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1156,6 +1170,7 @@ main(int argc, char **argv)
     g_test_add_func("/encoder/C7 form of the output", output_form);
     g_test_add_func("/encoder/C2 key frames carry the header", key_frames_carry_header);
     g_test_add_func("/encoder/B36 flags", flags);
+    g_test_add_func("/encoder/B36 sync points of intra refresh", sync_points_of_intra_refresh);
     g_test_add_func("/encoder/C9 properties", properties);
     g_test_add_func("/encoder/C10 U2 change while playing", change_while_playing);
     g_test_add_func("/encoder/C10 ready properties stay", ready_properties_stay);

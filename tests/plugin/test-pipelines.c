@@ -473,6 +473,38 @@ seeks_in_a_long_file(void)
     }
 }
 
+/* What is shown after a seek is whole: it began where the picture was. */
+static void
+seeks_with_intra_refresh(void)
+{
+    const struct {
+        const char *rest, *play;
+        gdouble rate;
+        GstSeekFlags flags;
+    } cases[] = {
+        {"identity", "filesrc location=%s ! m2tparse ! m2tdec ! " OUT, 1.0, GST_SEEK_FLAG_KEY_UNIT},
+        {"identity", "filesrc location=%s ! m2tparse ! m2tdec ! " OUT, -1.0, GST_SEEK_FLAG_ACCURATE},
+        {"mp4mux", "filesrc location=%s ! qtdemux ! m2tdec ! " OUT, 1.0, GST_SEEK_FLAG_KEY_UNIT},
+        {"m2tparse ! mp4mux", "filesrc location=%s ! qtdemux ! m2tdec ! " OUT, -1.0, GST_SEEK_FLAG_ACCURATE},
+    };
+
+    for (guint c = 0; c < G_N_ELEMENTS(cases); c++) {
+        g_autofree char *path = temporary("refresh");
+        g_autoptr(GPtrArray) samples = NULL;
+        GstElement *pipeline;
+
+        assert_runs("videotestsrc num-buffers=40 pattern=ball ! video/x-raw, width=64, height=96, framerate=25/1 ! "
+                    "m2tenc slices=3 intra-refresh=true key-int-max=9 ! %s ! filesink location=%s",
+                    cases[c].rest, path);
+        pipeline = paused(cases[c].play, path);
+        samples = after_seek(pipeline, cases[c].rate, cases[c].flags, cases[c].rate < 0.0 ? 10 : 31, cases[c].rate < 0.0 ? 40 : 0);
+        g_assert_cmpuint(samples->len, >, 0);
+        for (guint i = 0; i < samples->len; i++)
+            g_assert_false(GST_BUFFER_FLAG_IS_SET(gst_sample_get_buffer(samples->pdata[i]), GST_BUFFER_FLAG_CORRUPTED));
+        stop(pipeline);
+    }
+}
+
 /* Key frames that were lost are not found, all others are, at the times at which they play. */
 static void
 seeks_in_a_damaged_file(void)
@@ -575,6 +607,7 @@ main(int argc, char **argv)
     g_test_add_func("/pipelines/B9 seeks", seeks);
     g_test_add_func("/pipelines/B9 C23 P3 seeks in a long file", seeks_in_a_long_file);
     g_test_add_func("/pipelines/B9 seeks in a damaged file", seeks_in_a_damaged_file);
+    g_test_add_func("/pipelines/B9 seeks with intra refresh", seeks_with_intra_refresh);
     g_test_add_func("/pipelines/B9 seek past the end", seek_past_the_end);
     g_test_add_func("/pipelines/B9 segment loop", segment_loop);
     g_test_add_func("/pipelines/B16 reverse", reverse);
