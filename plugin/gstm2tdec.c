@@ -37,8 +37,9 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_dec_perf);
 #define LATENESS_MAX (500 * GST_MSECOND)
 
 /* How a frame can end beside the ordinary flow returns. */
-#define FLOW_SKIP GST_FLOW_CUSTOM_SUCCESS  /* nothing to show */
-#define FLOW_DAMAGED GST_FLOW_CUSTOM_ERROR /* nothing to show; unless frames are made of slices, until the next key frame */
+#define FLOW_SKIP GST_FLOW_CUSTOM_SUCCESS   /* nothing to show */
+#define FLOW_PASS GST_FLOW_CUSTOM_SUCCESS_1 /* nobody wants to see it */
+#define FLOW_DAMAGED GST_FLOW_CUSTOM_ERROR  /* nothing to show; unless frames are made of slices, until the next key frame */
 
 enum {
     PROP_0,
@@ -231,7 +232,7 @@ gst_m2t_dec_give_up(GstM2tDec *self, GstVideoCodecFrame *frame, GstFlowReturn re
     if (ret == FLOW_DAMAGED || ret == FLOW_SKIP)
         return gst_m2t_dec_skip(self, frame);
     gst_video_decoder_release_frame(base, frame);
-    return ret;
+    return ret == FLOW_PASS ? GST_FLOW_OK : ret;
 }
 
 /* Waits for the oldest frame that is held and pushes it. */
@@ -392,6 +393,15 @@ gst_m2t_dec_is_loss(GstM2tDec *self, GstBuffer *input, const M2tFrameInfo *info)
         (forward && GST_BUFFER_FLAG_IS_SET(input, GST_BUFFER_FLAG_DISCONT));
 }
 
+/* In playback of key frames only, of a stream that has the others as well. */
+static gboolean
+gst_m2t_dec_is_passed_over(GstM2tDec *self, const M2tFrameInfo *info)
+{
+    gboolean keys_only = (GST_VIDEO_DECODER_INPUT_SEGMENT(self).flags & GST_SEGMENT_FLAG_TRICKMODE_KEY_UNITS) != 0;
+
+    return keys_only && (!info->key || info->inter);
+}
+
 /* The base class knows deadlines even where nobody wants frames to be skipped. */
 static gboolean
 gst_m2t_dec_is_too_late(GstM2tDec *self, GstVideoCodecFrame *frame)
@@ -460,6 +470,10 @@ gst_m2t_dec_decode(GstM2tDec *self, Held *held)
         return ret != GST_FLOW_OK ? ret : gst_m2t_dec_refuse(self, frame, error);
     }
     self->sliced = info.slices > 1;
+    if (gst_m2t_dec_is_passed_over(self, &info)) {
+        self->has_number = FALSE;
+        return FLOW_PASS;
+    }
     if (gst_m2t_dec_is_loss(self, frame->input_buffer, &info)) {
         GST_INFO_OBJECT(self, "frames were lost before frame %u", frame->system_frame_number);
         if (!self->sliced)

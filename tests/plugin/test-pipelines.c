@@ -575,14 +575,32 @@ reverse_large_group(void)
 static void
 key_frames_only(void)
 {
-    g_autofree char *path = make_file("trick", 30, seekable[1].rest);
-    GstElement *pipeline = paused(seekable[1].play, path);
-    g_autoptr(GPtrArray) samples = after_seek(pipeline, 2.0, GST_SEEK_FLAG_TRICKMODE_KEY_UNITS, 0, 0);
+    for (guint f = 0; f < G_N_ELEMENTS(seekable); f++) {
+        g_autofree char *path = make_file("trick", 30, seekable[f].rest);
+        GstElement *pipeline = paused(seekable[f].play, path);
+        g_autoptr(GPtrArray) samples = after_seek(pipeline, 2.0, GST_SEEK_FLAG_TRICKMODE_KEY_UNITS, 0, 0);
 
-    g_assert_cmpuint(samples->len, ==, 6);
-    for (guint i = 0; i < samples->len; i++)
-        g_assert_cmpuint(frame_index(samples, i), ==, 5 * i);
-    stop(pipeline);
+        g_assert_cmpuint(samples->len, ==, 6);
+        for (guint i = 0; i < samples->len; i++)
+            g_assert_cmpuint(frame_index(samples, i), ==, 5 * i);
+        g_assert_null(gst_bus_pop_filtered(GST_ELEMENT_BUS(pipeline), GST_MESSAGE_ERROR | GST_MESSAGE_QOS)); /* nothing came too late */
+        stop(pipeline);
+    }
+}
+
+/* Where no key frame is left to be shown, that is no error. */
+static void
+key_frames_only_at_the_end(void)
+{
+    for (guint f = 0; f < G_N_ELEMENTS(seekable); f++) {
+        g_autofree char *path = make_file("trick", 30, seekable[f].rest);
+        GstElement *pipeline = paused(seekable[f].play, path);
+        g_autoptr(GPtrArray) samples = after_seek(pipeline, 2.0, GST_SEEK_FLAG_TRICKMODE_KEY_UNITS | GST_SEEK_FLAG_ACCURATE, 27, 0);
+
+        g_assert_cmpuint(samples->len, <=, 1);
+        g_assert_null(gst_bus_pop_filtered(GST_ELEMENT_BUS(pipeline), GST_MESSAGE_ERROR));
+        stop(pipeline);
+    }
 }
 
 int
@@ -613,5 +631,6 @@ main(int argc, char **argv)
     g_test_add_func("/pipelines/B16 reverse", reverse);
     g_test_add_func("/pipelines/B16 reverse, large group", reverse_large_group);
     g_test_add_func("/pipelines/B16 key frames only", key_frames_only);
+    g_test_add_func("/pipelines/B16 key frames only at the end", key_frames_only_at_the_end);
     return test_run();
 }
