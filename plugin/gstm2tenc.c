@@ -391,32 +391,42 @@ gst_m2t_enc_announce(GstM2tEnc *self)
     return gst_video_encoder_negotiate(base);
 }
 
+/* Where this fails there is no encoder: the next caps make one, be they the same as before. */
 static gboolean
 gst_m2t_enc_configure(GstM2tEnc *self, GstCaps *caps)
 {
     M2tVideoInfo info;
+    gboolean ok;
 
     gst_m2t_enc_finish(GST_VIDEO_ENCODER(self)); /* under the old caps */
     m2t_video_info_init(&info, (guint) self->input_state->info.width, (guint) self->input_state->info.height);
     gst_m2t_info_overlay(&info, caps);
-    gst_caps_replace(&self->caps, caps);
-    if (self->encoder == NULL || !m2t_video_info_equal(&info, &self->info)) {
-        if (!gst_m2t_enc_open(self, &info))
-            return FALSE;
-    }
-    return gst_m2t_enc_announce(self);
+    ok = (self->encoder != NULL && m2t_video_info_equal(&info, &self->info)) || gst_m2t_enc_open(self, &info);
+    ok = ok && gst_m2t_enc_announce(self);
+    gst_caps_replace(&self->caps, ok ? caps : NULL);
+    if (!ok)
+        g_clear_pointer(&self->encoder, m2t_encoder_free);
+    return ok;
 }
 
+/* The base class keeps the old format where this fails, and does not come again if that comes back; so it is kept here, too. */
 static gboolean
 gst_m2t_enc_set_format(GstVideoEncoder *base, GstVideoCodecState *state)
 {
     GstM2tEnc *self = GST_M2T_ENC(base);
+    GstVideoCodecState *before;
 
     if (!gst_m2t_enc_accepts(self, &state->info))
         return FALSE;
-    g_clear_pointer(&self->input_state, gst_video_codec_state_unref);
+    before = self->input_state;
     self->input_state = gst_video_codec_state_ref(state);
-    return gst_m2t_enc_configure(self, state->caps);
+    if (!gst_m2t_enc_configure(self, state->caps)) {
+        gst_video_codec_state_unref(self->input_state);
+        self->input_state = before;
+        return FALSE;
+    }
+    g_clear_pointer(&before, gst_video_codec_state_unref);
+    return TRUE;
 }
 
 /* The base class calls set_format() only if GstVideoInfo changes, which knows nothing of HDR metadata, nor whether colours were
@@ -435,7 +445,7 @@ gst_m2t_enc_sink_event(GstVideoEncoder *base, GstEvent *event)
     ok = GST_VIDEO_ENCODER_CLASS(parent_class)->sink_event(base, event);
     if (caps != NULL && ok) {
         GST_VIDEO_ENCODER_STREAM_LOCK(base);
-        if (!gst_caps_is_equal(self->caps, caps))
+        if (self->caps == NULL || !gst_caps_is_equal(self->caps, caps))
             ok = gst_m2t_enc_configure(self, caps);
         GST_VIDEO_ENCODER_STREAM_UNLOCK(base);
     }

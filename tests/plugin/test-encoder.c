@@ -533,6 +533,41 @@ rejected_caps(void)
     harness_free(h);
 }
 
+/* New caps that fail because downstream is flushing, then the old ones again: frames are coded with the old size. */
+static void
+failed_caps_and_back(void)
+{
+    const struct {
+        guint width, height;
+    } sizes[] = {{WIDTH, HEIGHT}, {96, 80}};
+
+    for (guint s = 0; s < 2; s++) {
+        g_autofree char *old = raw_caps(sizes[s].width, sizes[s].height, NULL);
+        g_autofree char *new = raw_caps(sizes[1 - s].width, sizes[1 - s].height, NULL);
+        GstHarness *h = harness("m2tenc", old, FRAMED_CAPS);
+        g_autoptr(GstCaps) old_caps = gst_caps_from_string(old), new_caps = gst_caps_from_string(new);
+        GstPad *srcpad = gst_element_get_static_pad(h->element, "src");
+        g_autoptr(GstBuffer) coded = NULL;
+        GstSegment segment;
+
+        g_assert_cmpint(gst_harness_push(h, raw_frame(sizes[s].width, sizes[s].height, 0)), ==, GST_FLOW_OK);
+        gst_buffer_unref(gst_harness_pull(h));
+        gst_pad_push_event(srcpad, gst_event_new_flush_start());
+        gst_pad_push_event(h->srcpad, gst_event_new_caps(new_caps)); /* pads keep such events, and say that all is well */
+        gst_pad_push_event(srcpad, gst_event_new_flush_stop(TRUE));
+        g_assert_true(gst_pad_push_event(h->srcpad, gst_event_new_caps(old_caps)));
+        gst_segment_init(&segment, GST_FORMAT_TIME);
+        gst_harness_push_event(h, gst_event_new_segment(&segment));
+        g_assert_cmpint(gst_harness_push(h, raw_frame(sizes[s].width, sizes[s].height, 1)), ==, GST_FLOW_OK);
+        coded = gst_harness_pull(h);
+        g_assert_true(frame_info(coded).key);
+        g_assert_cmpuint(frame_info(coded).video.width, ==, sizes[s].width);
+        g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
+        gst_object_unref(srcpad);
+        harness_free(h);
+    }
+}
+
 static void
 not_progressive_or_not_mono(void)
 {
@@ -1189,6 +1224,7 @@ main(int argc, char **argv)
     g_test_add_func("/encoder/B1 U7 new size", new_size);
     g_test_add_func("/encoder/B3 many caps", many_caps);
     g_test_add_func("/encoder/B4 rejected caps", rejected_caps);
+    g_test_add_func("/encoder/B3 B4 failed caps and back", failed_caps_and_back);
     g_test_add_func("/encoder/B20 interlaced or multiview", not_progressive_or_not_mono);
     g_test_add_func("/encoder/B5 U6 end of stream", end_of_stream);
     g_test_add_func("/encoder/B7 U5 flush", flush);
