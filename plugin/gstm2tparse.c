@@ -15,6 +15,9 @@
  *
  * Parses M2T video and converts between its byte-stream form (.m2tv files) and its framed form (containers).
  *
+ * A byte stream has no times. Its frames are counted at the rate in its header, or, where that is variable or not stated, at 25 frames a
+ * second: video whose rate varies belongs into a container.
+ *
  * ## Example pipelines
  * |[
  * gst-launch-1.0 filesrc location=test.m2tv ! m2tparse ! m2tdec ! videoconvert ! autovideosink
@@ -161,6 +164,32 @@ gst_m2t_parse_get_sink_caps(GstBaseParse *parse, GstCaps *filter)
 
 /* --- output caps --- */
 
+/* Whether upstream says when frames are; a byte stream does not, and its frames are counted. */
+static gboolean
+gst_m2t_parse_has_times(GstM2tParse *self)
+{
+    g_autoptr(GstEvent) event = gst_pad_get_sticky_event(GST_BASE_PARSE_SINK_PAD(self), GST_EVENT_SEGMENT, 0);
+    const GstSegment *segment;
+
+    if (event == NULL)
+        return FALSE;
+    gst_event_parse_segment(event, &segment);
+    return segment->format == GST_FORMAT_TIME;
+}
+
+static void
+gst_m2t_parse_set_rate(GstM2tParse *self, const M2tVideoInfo *info)
+{
+    gboolean known = info->has_rate && info->rate_n > 0;
+
+    if (known)
+        gst_base_parse_set_frame_rate(GST_BASE_PARSE(self), info->rate_n, info->rate_d, 0, 0);
+    else if (gst_m2t_parse_has_times(self))
+        gst_base_parse_set_frame_rate(GST_BASE_PARSE(self), 0, 0, 0, 0);
+    else
+        gst_base_parse_set_frame_rate(GST_BASE_PARSE(self), GST_M2T_RATE_ASSUMED, 1, 0, 0);
+}
+
 static gboolean
 gst_m2t_parse_set_output_caps(GstM2tParse *self, const M2tVideoInfo *header)
 {
@@ -182,8 +211,7 @@ gst_m2t_parse_set_output_caps(GstM2tParse *self, const M2tVideoInfo *header)
         if (profile != NULL)
             gst_caps_set_simple(caps, "profile", G_TYPE_STRING, profile, NULL);
     }
-    if (info.has_rate)
-        gst_base_parse_set_frame_rate(parse, info.rate_n, info.rate_d, 0, 0);
+    gst_m2t_parse_set_rate(self, &info);
     GST_INFO_OBJECT(self, "%s to %" GST_PTR_FORMAT, self->framed ? "framed" : "byte stream", caps);
     return gst_pad_set_caps(GST_BASE_PARSE_SRC_PAD(parse), caps);
 }

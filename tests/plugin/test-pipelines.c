@@ -473,6 +473,24 @@ seeks_in_a_long_file(void)
     }
 }
 
+/* A file whose rate is variable or not stated plays at 25 frames a second, can be put into a container, and can be sought in. */
+static void
+files_without_rate(void)
+{
+    g_autofree char *path = temporary("variable.m2tv"), *mp4 = temporary("variable.mp4");
+    g_autoptr(GPtrArray) played = NULL, muxed = NULL;
+
+    assert_runs("videotestsrc num-buffers=100 ! video/x-raw, format=I420, width=64, height=48, framerate=10/1 ! "
+                "capssetter caps=\"video/x-raw, framerate=0/1\" ! m2tenc key-int-max=30 ! filesink location=%s",
+                path);
+    played = samples_of("filesrc location=%s ! m2tparse ! " OUT, path);
+    assert_times(played, 100);
+    assert_seek_finds(played, path, GST_SEEK_FLAG_KEY_UNIT, 70, 60);
+    assert_runs("filesrc location=%s ! m2tparse ! mp4mux ! filesink location=%s", path, mp4);
+    muxed = samples_of("filesrc location=%s ! qtdemux ! " OUT, mp4);
+    assert_times(muxed, 100);
+}
+
 /* What is shown after a seek is whole: it began where the picture was. */
 static void
 seeks_with_intra_refresh(void)
@@ -625,6 +643,7 @@ main(int argc, char **argv)
     g_test_add_func("/pipelines/B9 seeks", seeks);
     g_test_add_func("/pipelines/B9 C23 P3 seeks in a long file", seeks_in_a_long_file);
     g_test_add_func("/pipelines/B9 seeks in a damaged file", seeks_in_a_damaged_file);
+    g_test_add_func("/pipelines/B13 files without a rate", files_without_rate);
     g_test_add_func("/pipelines/B9 seeks with intra refresh", seeks_with_intra_refresh);
     g_test_add_func("/pipelines/B9 seek past the end", seek_past_the_end);
     g_test_add_func("/pipelines/B9 segment loop", segment_loop);
