@@ -233,6 +233,22 @@ tee_and_queue(void)
     assert_times(samples, 10);
 }
 
+/* Where frames come bare, m2tparse makes a file of them that can be read. */
+static void
+file_behind_framed(void)
+{
+    const char *ways[] = {"tee name=t ! queue ! m2tdec ! fakesink t. ! queue", "rtpm2tpay ! rtpm2tdepay"};
+
+    for (guint w = 0; w < G_N_ELEMENTS(ways); w++) {
+        g_autofree char *path = temporary("framed.m2tv");
+        g_autoptr(GPtrArray) samples = NULL;
+
+        assert_runs(SOURCE " ! m2tenc ! %s ! m2tparse ! filesink location=%s", 10u, ways[w], path);
+        samples = samples_of("filesrc location=%s ! m2tparse ! m2tdec ! " OUT, path);
+        assert_times(samples, 10);
+    }
+}
+
 static void
 videorate_and_live(void)
 {
@@ -639,6 +655,7 @@ main(int argc, char **argv)
     g_test_add_func("/pipelines/C27 splitmuxsink", splitmuxsink);
     g_test_add_func("/pipelines/B18 L4 concat", concat);
     g_test_add_func("/pipelines/L4 tee and queue", tee_and_queue);
+    g_test_add_func("/pipelines/C7 L4 files behind the framed form", file_behind_framed);
     g_test_add_func("/pipelines/L4 videorate and compositor", videorate_and_live);
     g_test_add_func("/pipelines/B9 seeks", seeks);
     g_test_add_func("/pipelines/B9 C23 P3 seeks in a long file", seeks_in_a_long_file);
