@@ -181,7 +181,10 @@ gst_m2t_dec_refuse(GstM2tDec *self, const GstVideoCodecFrame *frame, const GErro
 
     switch (error->code) {
     case M2T_ERROR_WRONG_MODEL:
-        GST_ELEMENT_ERROR(self, STREAM, WRONG_TYPE, ("The video was coded with a model that is not installed."), ("%s", error->message));
+        if (self->model_file != NULL)
+            GST_ELEMENT_ERROR(self, STREAM, WRONG_TYPE, ("The video was not coded with the model of the property model-file."), ("%s", error->message));
+        else
+            GST_ELEMENT_ERROR(self, STREAM, WRONG_TYPE, ("The video was coded with a model that is not installed."), ("%s", error->message));
         return GST_FLOW_ERROR;
     case M2T_ERROR_MODEL:
         GST_ELEMENT_ERROR(self, RESOURCE, READ, ("The model of the video cannot be used."), ("%s", error->message));

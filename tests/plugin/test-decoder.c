@@ -289,6 +289,52 @@ missing_model_file(void)
     gst_object_unref(element);
 }
 
+/* The same frame under the name of a model that nobody has. */
+static GstBuffer *
+of_another_model(GstBuffer *coded)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new(), bytes = g_byte_array_new();
+    const guint8 *parts[M2T_SLICES_MAX];
+    M2tFrameLayout layout;
+    GstMapInfo map;
+    gsize at;
+
+    gst_buffer_map(coded, &map, GST_MAP_READ);
+    g_byte_array_append(bytes, map.data, (guint) map.size);
+    gst_buffer_unmap(coded, &map);
+    g_assert_true(m2t_frame_layout_read(bytes->data, bytes->len, &layout, NULL));
+    at = layout.header_size;
+    for (guint i = 0; i < layout.slices; at += layout.slice_size[i++])
+        parts[i] = bytes->data + at;
+    bytes->data[5] ^= 0xff; /* behind flags, number, q, the length of the sequence header and its version */
+    m2t_frame_assemble(out, bytes->data, &layout, parts);
+    return gst_buffer_new_memdup(out->data, out->len);
+}
+
+/* The error says why the model is not there: it is not installed, or model-file wants another. */
+static void
+another_model(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
+    const struct {
+        const char *properties, *text;
+    } cases[] = {{"", "not installed"}, {"model-file=standard", "model-file"}};
+
+    for (guint c = 0; c < G_N_ELEMENTS(cases); c++) {
+        GstHarness *h = decoder(cases[c].properties);
+        GstMessage *message;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(gst_harness_push(h, of_another_model(coded->pdata[0])), ==, GST_FLOW_ERROR);
+        message = gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR);
+        gst_message_parse_error(message, &error, NULL);
+        g_assert_error(error, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE);
+        g_assert_nonnull(strstr(error->message, cases[c].text));
+        gst_message_unref(message);
+        harness_free(h);
+    }
+}
+
 static void
 new_header(void)
 {
@@ -1082,6 +1128,7 @@ main(int argc, char **argv)
     g_test_add_func("/decoder/C20 upstream caps win otherwise", upstream_wins_otherwise);
     g_test_add_func("/decoder/C18 properties", properties);
     g_test_add_func("/decoder/C21 C32 U13 model of the stream is absent", absent_model);
+    g_test_add_func("/decoder/C32 another model", another_model);
     g_test_add_func("/decoder/C32 missing model file", missing_model_file);
     g_test_add_func("/decoder/B1 D1 new header", new_header);
     g_test_add_func("/decoder/B1 caps once", caps_once);
