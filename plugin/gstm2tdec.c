@@ -104,7 +104,7 @@ gst_m2t_dec_start(GstVideoDecoder *base)
     M2tDecoderSettings settings;
 
     if (self->model_file != NULL) {
-        model = gst_m2t_open_model(GST_ELEMENT(self), self->model_file);
+        model = gst_m2t_open_model(GST_ELEMENT(self), GST_CAT_DEFAULT, self->model_file);
         if (model == NULL)
             return FALSE;
     }

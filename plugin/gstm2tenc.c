@@ -128,7 +128,7 @@ gst_m2t_enc_start(GstVideoEncoder *base)
 {
     GstM2tEnc *self = GST_M2T_ENC(base);
 
-    self->model = gst_m2t_open_model(GST_ELEMENT(self), self->model_file);
+    self->model = gst_m2t_open_model(GST_ELEMENT(self), GST_CAT_DEFAULT, self->model_file);
     self->magic_owed = TRUE;
     self->key_owed = FALSE;
     self->last_pts = GST_CLOCK_TIME_NONE;

@@ -290,8 +290,10 @@ gst_m2t_latency(const GstVideoInfo *video, guint frames)
     return gst_util_uint64_scale(frames * GST_SECOND, d, n);
 }
 
+#define GST_CAT_DEFAULT category /* what elements report goes to their own */
+
 M2tModel *
-gst_m2t_open_model(GstElement *element, const char *model_file)
+gst_m2t_open_model(GstElement *element, GstDebugCategory *category, const char *model_file)
 {
     g_autoptr(GError) error = NULL;
     M2tModel *model = m2t_model_open(model_file, &error);

@@ -46,8 +46,8 @@ M2tPicture gst_m2t_picture(GstVideoFrame *video);
 /* How long it takes until @frames more have come; where the rate is unknown, as at GST_M2T_RATE_ASSUMED. */
 GstClockTime gst_m2t_latency(const GstVideoInfo *video, guint frames);
 
-/* Opens @model_file (NULL: the default model); on failure posts RESOURCE/NOT_FOUND on @element and returns NULL. */
-M2tModel *gst_m2t_open_model(GstElement *element, const char *model_file);
+/* Opens @model_file (NULL: the default model); on failure posts RESOURCE/NOT_FOUND on @element, logs it in @category, and returns NULL. */
+M2tModel *gst_m2t_open_model(GstElement *element, GstDebugCategory *category, const char *model_file);
 
 G_END_DECLS
 

@@ -269,6 +269,40 @@ absent_model(void)
 }
 
 static void
+note_category(GstDebugCategory *category, GstDebugLevel level, const char *file, const char *function, gint line, GObject *object,
+              GstDebugMessage *message, gpointer data)
+{
+    (void) file, (void) function, (void) line, (void) object;
+    if (level <= GST_LEVEL_WARNING && strstr(gst_debug_message_get(message), "absent.m2tw") != NULL)
+        g_string_append_printf(data, "%s ", gst_debug_category_get_name(category));
+}
+
+/* What is logged of an element's errors is in the element's category. */
+static void
+log_of_errors(void)
+{
+    const char *names[] = {"m2tenc", "m2tdec"};
+    GString *categories = g_string_new(NULL);
+
+    gst_debug_add_log_function(note_category, categories, NULL);
+    gst_debug_set_default_threshold(GST_LEVEL_WARNING);
+    gst_debug_remove_log_function(gst_debug_log_default);
+    for (guint n = 0; n < G_N_ELEMENTS(names); n++) {
+        GstElement *element = gst_element_factory_make(names[n], NULL);
+
+        g_object_set(element, "model-file", "/nowhere/absent.m2tw", NULL);
+        g_assert_cmpint(gst_element_set_state(element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+        gst_element_set_state(element, GST_STATE_NULL);
+        gst_object_unref(element);
+    }
+    gst_debug_set_default_threshold(GST_LEVEL_NONE);
+    gst_debug_remove_log_function(note_category);
+    gst_debug_add_log_function(gst_debug_log_default, NULL, NULL);
+    g_assert_cmpstr(categories->str, ==, "m2tenc m2tdec ");
+    g_string_free(categories, TRUE);
+}
+
+static void
 missing_model_file(void)
 {
     GstElement *element = gst_element_factory_make("m2tdec", NULL);
@@ -1121,6 +1155,7 @@ main(int argc, char **argv)
     test_init(&argc, &argv);
     g_test_add_func("/decoder/C16 accepted caps", accept_caps);
     g_test_add_func("/decoder/C19 one in one out, no latency", one_in_one_out);
+    g_test_add_func("/decoder/L11 log of errors", log_of_errors);
     g_test_add_func("/decoder/B19 B35 U14 same pictures as the library, all sizes and threads", same_as_library);
     g_test_add_func("/decoder/C31 U11 into downstream's memory", into_downstreams_memory);
     g_test_add_func("/decoder/C3 codec_data is not needed", codec_data_is_not_needed);
