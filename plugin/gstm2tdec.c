@@ -562,12 +562,15 @@ gst_m2t_dec_limit_lateness(GstEvent *event)
     gdouble proportion;
     GstClockTimeDiff late;
     GstClockTime timestamp;
+    GstEvent *limited;
 
     gst_event_parse_qos(event, &type, &proportion, &late, &timestamp);
     if (late <= (GstClockTimeDiff) LATENESS_MAX)
         return event;
+    limited = gst_event_new_qos(type, proportion, LATENESS_MAX, timestamp);
+    gst_event_set_seqnum(limited, gst_event_get_seqnum(event));
     gst_event_unref(event);
-    return gst_event_new_qos(type, proportion, LATENESS_MAX, timestamp);
+    return limited;
 }
 
 static gboolean

@@ -583,6 +583,29 @@ long_stall(void)
     harness_free(h);
 }
 
+/* Upstream gets less lateness than the sink reported, under the number of the sink's event. */
+static void
+number_of_lateness(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
+    GstEvent *sent = gst_event_new_qos(GST_QOS_TYPE_UNDERFLOW, 2.0, 30 * GST_SECOND, 0), *event;
+    GstHarness *h = decoder("");
+    guint32 number = gst_event_get_seqnum(sent);
+    GstClockTimeDiff late = 0;
+
+    push_ok(h, coded->pdata[0]);
+    gst_harness_push_upstream_event(h, sent);
+    while ((event = gst_harness_try_pull_upstream_event(h)) != NULL) {
+        if (GST_EVENT_TYPE(event) == GST_EVENT_QOS) {
+            gst_event_parse_qos(event, NULL, NULL, &late, NULL);
+            g_assert_cmpuint(gst_event_get_seqnum(event), ==, number);
+        }
+        gst_event_unref(event);
+    }
+    g_assert_cmpint(late, ==, 500 * GST_MSECOND);
+    harness_free(h);
+}
+
 static void
 qos_off_skips_nothing(void)
 {
@@ -1178,6 +1201,7 @@ main(int argc, char **argv)
     g_test_add_func("/decoder/B22 B24 U9 late frames are skipped", late_frames_are_skipped);
     g_test_add_func("/decoder/B22 without qos nothing is skipped", qos_off_skips_nothing);
     g_test_add_func("/decoder/B23 output comes back after a long stall", long_stall);
+    g_test_add_func("/decoder/B23 number of lateness", number_of_lateness);
     g_test_add_func("/decoder/B25 B26 B29 damage", damage_costs_frames_up_to_the_next_key);
     g_test_add_func("/decoder/B25 max-errors", max_errors);
     g_test_add_func("/decoder/B27 loss", loss);
