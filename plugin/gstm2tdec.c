@@ -37,8 +37,9 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_dec_perf);
 #define LATENESS_MAX (500 * GST_MSECOND)
 
 /* How a frame can end beside the ordinary flow returns. */
-#define FLOW_SKIP GST_FLOW_CUSTOM_SUCCESS  /* nothing to show */
-#define FLOW_DAMAGED GST_FLOW_CUSTOM_ERROR /* nothing to show until the next key frame */
+#define FLOW_SKIP GST_FLOW_CUSTOM_SUCCESS   /* nothing to show */
+#define FLOW_PASS GST_FLOW_CUSTOM_SUCCESS_1 /* nobody wants to see it */
+#define FLOW_DAMAGED GST_FLOW_CUSTOM_ERROR  /* nothing to show; unless frames are made of slices, until the next key frame */
 
 enum {
     PROP_0,
@@ -103,7 +104,7 @@ gst_m2t_dec_start(GstVideoDecoder *base)
     M2tDecoderSettings settings;
 
     if (self->model_file != NULL) {
-        model = gst_m2t_open_model(GST_ELEMENT(self), self->model_file);
+        model = gst_m2t_open_model(GST_ELEMENT(self), GST_CAT_DEFAULT, self->model_file);
         if (model == NULL)
             return FALSE;
     }
@@ -171,15 +172,19 @@ gst_m2t_dec_flush(GstVideoDecoder *base)
 
 /* --- frames: out --- */
 
-/* What the library refused: either the stream is damaged, which passes, or we cannot go on. */
+/* What the library refused of @frame: either the stream is damaged, which passes, or we cannot go on. What a transport lost, and said so, is no
+ * error of the stream. */
 static GstFlowReturn
-gst_m2t_dec_refuse(GstM2tDec *self, const GError *error)
+gst_m2t_dec_refuse(GstM2tDec *self, const GstVideoCodecFrame *frame, const GError *error)
 {
     GstFlowReturn ret = FLOW_DAMAGED;
 
     switch (error->code) {
     case M2T_ERROR_WRONG_MODEL:
-        GST_ELEMENT_ERROR(self, STREAM, WRONG_TYPE, ("The video was coded with a model that is not installed."), ("%s", error->message));
+        if (self->model_file != NULL)
+            GST_ELEMENT_ERROR(self, STREAM, WRONG_TYPE, ("The video was not coded with the model of the property model-file."), ("%s", error->message));
+        else
+            GST_ELEMENT_ERROR(self, STREAM, WRONG_TYPE, ("The video was coded with a model that is not installed."), ("%s", error->message));
         return GST_FLOW_ERROR;
     case M2T_ERROR_MODEL:
         GST_ELEMENT_ERROR(self, RESOURCE, READ, ("The model of the video cannot be used."), ("%s", error->message));
@@ -189,6 +194,10 @@ gst_m2t_dec_refuse(GstM2tDec *self, const GError *error)
                           ("%s", error->message));
         return GST_FLOW_ERROR;
     default:
+        if (GST_BUFFER_FLAG_IS_SET(frame->input_buffer, GST_BUFFER_FLAG_CORRUPTED)) {
+            GST_INFO_OBJECT(self, "too little came of frame %u: %s", frame->system_frame_number, error->message);
+            return FLOW_DAMAGED;
+        }
         GST_VIDEO_DECODER_ERROR(self, 1, STREAM, DECODE, ("A frame cannot be decoded."), ("%s", error->message), ret);
         return ret == GST_FLOW_OK ? FLOW_DAMAGED : ret;
     }
@@ -205,26 +214,28 @@ gst_m2t_dec_skip(GstM2tDec *self, GstVideoCodecFrame *frame)
     return GST_FLOW_OK;
 }
 
-/* Lets go of a frame that did not come out as a picture. */
-static GstFlowReturn
-gst_m2t_dec_give_up(GstM2tDec *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
-{
-    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
-
-    if (ret == FLOW_DAMAGED)
-        gst_video_decoder_request_sync_point(base, frame, GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
-    if (ret == FLOW_DAMAGED || ret == FLOW_SKIP)
-        return gst_m2t_dec_skip(self, frame);
-    gst_video_decoder_release_frame(base, frame);
-    return ret;
-}
-
 /* What can be decoded meanwhile is. */
 static void
 gst_m2t_dec_ask_for_key(GstM2tDec *self, GstVideoCodecFrame *frame)
 {
     if (!self->refreshed)
         gst_video_decoder_request_sync_point(GST_VIDEO_DECODER(self), frame, (GstVideoDecoderRequestSyncPointFlags) 0);
+}
+
+/* Lets go of a frame that did not come out as a picture. A frame of slices that is damaged costs no more than one that did not come at all. */
+static GstFlowReturn
+gst_m2t_dec_give_up(GstM2tDec *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
+{
+    GstVideoDecoder *base = GST_VIDEO_DECODER(self);
+
+    if (ret == FLOW_DAMAGED && self->started && self->sliced)
+        gst_m2t_dec_ask_for_key(self, frame);
+    else if (ret == FLOW_DAMAGED)
+        gst_video_decoder_request_sync_point(base, frame, GST_VIDEO_DECODER_REQUEST_SYNC_POINT_DISCARD_INPUT);
+    if (ret == FLOW_DAMAGED || ret == FLOW_SKIP)
+        return gst_m2t_dec_skip(self, frame);
+    gst_video_decoder_release_frame(base, frame);
+    return ret == FLOW_PASS ? GST_FLOW_OK : ret;
 }
 
 /* Waits for the oldest frame that is held and pushes it. */
@@ -239,7 +250,7 @@ gst_m2t_dec_push_oldest(GstM2tDec *self)
     GST_CAT_LOG_OBJECT(gst_m2t_dec_perf, self, "frame %u took %" GST_TIME_FORMAT, held->frame->system_frame_number,
                        GST_TIME_ARGS(gst_util_get_timestamp() - held->began));
     if (!ok)
-        return gst_m2t_dec_give_up(self, held->frame, gst_m2t_dec_refuse(self, error));
+        return gst_m2t_dec_give_up(self, held->frame, gst_m2t_dec_refuse(self, held->frame, error));
     if (m2t_decoder_damaged(self->decoder) > 0) {
         GST_DEBUG_OBJECT(self, "frame %u: %u slices are damaged", held->frame->system_frame_number, m2t_decoder_damaged(self->decoder));
         GST_BUFFER_FLAG_SET(held->frame->output_buffer, GST_BUFFER_FLAG_CORRUPTED);
@@ -385,6 +396,15 @@ gst_m2t_dec_is_loss(GstM2tDec *self, GstBuffer *input, const M2tFrameInfo *info)
         (forward && GST_BUFFER_FLAG_IS_SET(input, GST_BUFFER_FLAG_DISCONT));
 }
 
+/* In playback of key frames only, of a stream that has the others as well. */
+static gboolean
+gst_m2t_dec_is_passed_over(GstM2tDec *self, const M2tFrameInfo *info)
+{
+    gboolean keys_only = (GST_VIDEO_DECODER_INPUT_SEGMENT(self).flags & GST_SEGMENT_FLAG_TRICKMODE_KEY_UNITS) != 0;
+
+    return keys_only && (!info->key || info->inter);
+}
+
 /* The base class knows deadlines even where nobody wants frames to be skipped. */
 static gboolean
 gst_m2t_dec_is_too_late(GstM2tDec *self, GstVideoCodecFrame *frame)
@@ -422,12 +442,12 @@ gst_m2t_dec_decode_into(GstM2tDec *self, Held *held)
     if (m2t_decoder_start(self->decoder, &picture, &error))
         return GST_FLOW_OK;
     gst_video_frame_unmap(&held->video);
-    return gst_m2t_dec_refuse(self, error);
+    return gst_m2t_dec_refuse(self, held->frame, error);
 }
 
 /* Later frames may lean on the one that is open, although nobody will see it. */
 static GstFlowReturn
-gst_m2t_dec_decode_unseen(GstM2tDec *self)
+gst_m2t_dec_decode_unseen(GstM2tDec *self, const GstVideoCodecFrame *frame)
 {
     GstFlowReturn ret = gst_m2t_dec_drain(GST_VIDEO_DECODER(self));
     g_autoptr(GError) error = NULL;
@@ -435,7 +455,7 @@ gst_m2t_dec_decode_unseen(GstM2tDec *self)
     if (ret != GST_FLOW_OK)
         return ret;
     if (!m2t_decoder_start(self->decoder, NULL, &error) || !m2t_decoder_finish(self->decoder, &error))
-        return gst_m2t_dec_refuse(self, error);
+        return gst_m2t_dec_refuse(self, frame, error);
     return FLOW_SKIP;
 }
 
@@ -450,9 +470,13 @@ gst_m2t_dec_decode(GstM2tDec *self, Held *held)
 
     if (!m2t_decoder_open_frame(self->decoder, held->map.data, held->map.size, &info, &error)) {
         ret = gst_m2t_dec_drain(GST_VIDEO_DECODER(self)); /* the base class counts errors up to the next good picture */
-        return ret != GST_FLOW_OK ? ret : gst_m2t_dec_refuse(self, error);
+        return ret != GST_FLOW_OK ? ret : gst_m2t_dec_refuse(self, frame, error);
     }
     self->sliced = info.slices > 1;
+    if (gst_m2t_dec_is_passed_over(self, &info)) {
+        self->has_number = FALSE;
+        return FLOW_PASS;
+    }
     if (gst_m2t_dec_is_loss(self, frame->input_buffer, &info)) {
         GST_INFO_OBJECT(self, "frames were lost before frame %u", frame->system_frame_number);
         if (!self->sliced)
@@ -469,7 +493,7 @@ gst_m2t_dec_decode(GstM2tDec *self, Held *held)
 
     if (gst_m2t_dec_is_too_late(self, frame)) {
         GST_DEBUG_OBJECT(self, "frame %u is too late to be shown", frame->system_frame_number);
-        return gst_m2t_dec_decode_unseen(self);
+        return gst_m2t_dec_decode_unseen(self, frame);
     }
     ret = gst_m2t_dec_follow_format(self, &info.video);
     if (ret == GST_FLOW_OK)
@@ -538,12 +562,15 @@ gst_m2t_dec_limit_lateness(GstEvent *event)
     gdouble proportion;
     GstClockTimeDiff late;
     GstClockTime timestamp;
+    GstEvent *limited;
 
     gst_event_parse_qos(event, &type, &proportion, &late, &timestamp);
     if (late <= (GstClockTimeDiff) LATENESS_MAX)
         return event;
+    limited = gst_event_new_qos(type, proportion, LATENESS_MAX, timestamp);
+    gst_event_set_seqnum(limited, gst_event_get_seqnum(event));
     gst_event_unref(event);
-    return gst_event_new_qos(type, proportion, LATENESS_MAX, timestamp);
+    return limited;
 }
 
 static gboolean

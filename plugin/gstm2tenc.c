@@ -128,7 +128,7 @@ gst_m2t_enc_start(GstVideoEncoder *base)
 {
     GstM2tEnc *self = GST_M2T_ENC(base);
 
-    self->model = gst_m2t_open_model(GST_ELEMENT(self), self->model_file);
+    self->model = gst_m2t_open_model(GST_ELEMENT(self), GST_CAT_DEFAULT, self->model_file);
     self->magic_owed = TRUE;
     self->key_owed = FALSE;
     self->last_pts = GST_CLOCK_TIME_NONE;
@@ -215,6 +215,16 @@ gst_m2t_enc_drop(GstM2tEnc *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
     return ret != GST_FLOW_OK ? ret : dropped;
 }
 
+/* With intra refresh the header comes with each part of the picture that is coded afresh, so that decoding can start there; but the picture is whole at
+ * once only where nothing is taken over. Files are cut and sought in at such frames. */
+static gboolean
+gst_m2t_enc_is_sync_point(const M2tPacket *packet)
+{
+    M2tFrameLayout layout;
+
+    return packet->key && m2t_frame_layout_read(packet->data, packet->size, &layout, NULL) && !layout.inter;
+}
+
 /* Waits for the oldest frame that is held and pushes it. */
 static GstFlowReturn
 gst_m2t_enc_push_oldest(GstM2tEnc *self)
@@ -237,7 +247,7 @@ gst_m2t_enc_push_oldest(GstM2tEnc *self)
     if (ret != GST_FLOW_OK)
         return gst_m2t_enc_drop(self, frame, ret);
 
-    if (packet.key)
+    if (gst_m2t_enc_is_sync_point(&packet))
         GST_VIDEO_CODEC_FRAME_SET_SYNC_POINT(frame);
     GST_LOG_OBJECT(self, "frame %u: %" G_GSIZE_FORMAT " bytes%s", frame->system_frame_number, packet.size, packet.key ? ", key" : "");
     return gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);
@@ -381,32 +391,42 @@ gst_m2t_enc_announce(GstM2tEnc *self)
     return gst_video_encoder_negotiate(base);
 }
 
+/* Where this fails there is no encoder: the next caps make one, be they the same as before. */
 static gboolean
 gst_m2t_enc_configure(GstM2tEnc *self, GstCaps *caps)
 {
     M2tVideoInfo info;
+    gboolean ok;
 
     gst_m2t_enc_finish(GST_VIDEO_ENCODER(self)); /* under the old caps */
     m2t_video_info_init(&info, (guint) self->input_state->info.width, (guint) self->input_state->info.height);
     gst_m2t_info_overlay(&info, caps);
-    gst_caps_replace(&self->caps, caps);
-    if (self->encoder == NULL || !m2t_video_info_equal(&info, &self->info)) {
-        if (!gst_m2t_enc_open(self, &info))
-            return FALSE;
-    }
-    return gst_m2t_enc_announce(self);
+    ok = (self->encoder != NULL && m2t_video_info_equal(&info, &self->info)) || gst_m2t_enc_open(self, &info);
+    ok = ok && gst_m2t_enc_announce(self);
+    gst_caps_replace(&self->caps, ok ? caps : NULL);
+    if (!ok)
+        g_clear_pointer(&self->encoder, m2t_encoder_free);
+    return ok;
 }
 
+/* The base class keeps the old format where this fails, and does not come again if that comes back; so it is kept here, too. */
 static gboolean
 gst_m2t_enc_set_format(GstVideoEncoder *base, GstVideoCodecState *state)
 {
     GstM2tEnc *self = GST_M2T_ENC(base);
+    GstVideoCodecState *before;
 
     if (!gst_m2t_enc_accepts(self, &state->info))
         return FALSE;
-    g_clear_pointer(&self->input_state, gst_video_codec_state_unref);
+    before = self->input_state;
     self->input_state = gst_video_codec_state_ref(state);
-    return gst_m2t_enc_configure(self, state->caps);
+    if (!gst_m2t_enc_configure(self, state->caps)) {
+        gst_video_codec_state_unref(self->input_state);
+        self->input_state = before;
+        return FALSE;
+    }
+    g_clear_pointer(&before, gst_video_codec_state_unref);
+    return TRUE;
 }
 
 /* The base class calls set_format() only if GstVideoInfo changes, which knows nothing of HDR metadata, nor whether colours were
@@ -425,7 +445,7 @@ gst_m2t_enc_sink_event(GstVideoEncoder *base, GstEvent *event)
     ok = GST_VIDEO_ENCODER_CLASS(parent_class)->sink_event(base, event);
     if (caps != NULL && ok) {
         GST_VIDEO_ENCODER_STREAM_LOCK(base);
-        if (!gst_caps_is_equal(self->caps, caps))
+        if (self->caps == NULL || !gst_caps_is_equal(self->caps, caps))
             ok = gst_m2t_enc_configure(self, caps);
         GST_VIDEO_ENCODER_STREAM_UNLOCK(base);
     }

@@ -3,13 +3,20 @@
  *
  * From a byte stream the units are cut out; framed input already comes one frame to a buffer. Either way the headers of each frame
  * are read, caps follow the sequence header, and key frames are told from others. Where input and output have the same form the
- * payload is not copied. */
+ * payload is not copied.
+ *
+ * A file that can be read anywhere is indexed before its first frame goes out, or as much of it as is read in no time; the first seek
+ * waits for the rest, and plays on to its place where even that would take too long. So the duration is known, and the base class finds the
+ * key frame that a seek has to begin with. */
 /**
  * SECTION:element-m2tparse
  * @title: m2tparse
  * @see_also: m2tenc, m2tdec
  *
  * Parses M2T video and converts between its byte-stream form (.m2tv files) and its framed form (containers).
+ *
+ * A byte stream has no times. Its frames are counted at the rate in its header, or, where that is variable or not stated, at 25 frames a
+ * second: video whose rate varies belongs into a container.
  *
  * ## Example pipelines
  * |[
@@ -21,6 +28,7 @@
 #include "config.h"
 #endif
 
+#include "gstm2tindex.h"
 #include "gstm2tparse.h"
 #include "gstm2tvideo.h"
 
@@ -28,6 +36,8 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_parse_debug);
 #define GST_CAT_DEFAULT gst_m2t_parse_debug
 
 #define LOOK_AGAIN 65536 /* bytes between two looks at a unit that is not all there */
+#define INDEX_AT_START (G_TIME_SPAN_SECOND / 4)
+#define INDEX_AT_SEEK (10 * G_TIME_SPAN_SECOND)
 
 struct _GstM2tParse {
     GstBaseParse parent;
@@ -42,6 +52,12 @@ struct _GstM2tParse {
     gboolean has_header; /* @header is that of the output caps */
     M2tVideoInfo header;
     GByteArray *packet;  /* from a byte stream: the last frame, unescaped */
+
+    GMutex index_lock;  /* a seek comes from any thread */
+    GstM2tIndex *index; /* NULL: no frame has come, or the input is no file */
+    guint indexed;      /* key frames that the base class has been told of */
+    gboolean index_owed, index_complete;
+    GstClockTime duration; /* by the index */
 };
 
 static GstStaticPadTemplate sink_template =
@@ -82,6 +98,10 @@ gst_m2t_parse_start(GstBaseParse *parse)
     self->tags_owed = TRUE;
     self->has_header = FALSE;
     self->caps_stale = TRUE;
+    self->indexed = 0;
+    self->index_owed = TRUE;
+    self->index_complete = FALSE;
+    self->duration = GST_CLOCK_TIME_NONE;
     gst_m2t_parse_set_framed(self, FALSE);
     return TRUE;
 }
@@ -91,6 +111,9 @@ gst_m2t_parse_stop(GstBaseParse *parse)
 {
     GstM2tParse *self = GST_M2T_PARSE(parse);
 
+    g_mutex_lock(&self->index_lock);
+    g_clear_pointer(&self->index, gst_m2t_index_free);
+    g_mutex_unlock(&self->index_lock);
     gst_clear_caps(&self->input_caps);
     g_byte_array_set_size(self->packet, 0);
     return TRUE;
@@ -141,6 +164,32 @@ gst_m2t_parse_get_sink_caps(GstBaseParse *parse, GstCaps *filter)
 
 /* --- output caps --- */
 
+/* Whether upstream says when frames are; a byte stream does not, and its frames are counted. */
+static gboolean
+gst_m2t_parse_has_times(GstM2tParse *self)
+{
+    g_autoptr(GstEvent) event = gst_pad_get_sticky_event(GST_BASE_PARSE_SINK_PAD(self), GST_EVENT_SEGMENT, 0);
+    const GstSegment *segment;
+
+    if (event == NULL)
+        return FALSE;
+    gst_event_parse_segment(event, &segment);
+    return segment->format == GST_FORMAT_TIME;
+}
+
+static void
+gst_m2t_parse_set_rate(GstM2tParse *self, const M2tVideoInfo *info)
+{
+    gboolean known = info->has_rate && info->rate_n > 0;
+
+    if (known)
+        gst_base_parse_set_frame_rate(GST_BASE_PARSE(self), info->rate_n, info->rate_d, 0, 0);
+    else if (gst_m2t_parse_has_times(self))
+        gst_base_parse_set_frame_rate(GST_BASE_PARSE(self), 0, 0, 0, 0);
+    else
+        gst_base_parse_set_frame_rate(GST_BASE_PARSE(self), GST_M2T_RATE_ASSUMED, 1, 0, 0);
+}
+
 static gboolean
 gst_m2t_parse_set_output_caps(GstM2tParse *self, const M2tVideoInfo *header)
 {
@@ -162,8 +211,7 @@ gst_m2t_parse_set_output_caps(GstM2tParse *self, const M2tVideoInfo *header)
         if (profile != NULL)
             gst_caps_set_simple(caps, "profile", G_TYPE_STRING, profile, NULL);
     }
-    if (info.has_rate)
-        gst_base_parse_set_frame_rate(parse, info.rate_n, info.rate_d, 0, 0);
+    gst_m2t_parse_set_rate(self, &info);
     GST_INFO_OBJECT(self, "%s to %" GST_PTR_FORMAT, self->framed ? "framed" : "byte stream", caps);
     return gst_pad_set_caps(GST_BASE_PARSE_SRC_PAD(parse), caps);
 }
@@ -183,6 +231,109 @@ gst_m2t_parse_follow_header(GstM2tParse *self, const M2tVideoInfo *header)
         return GST_FLOW_OK;
     gst_pad_mark_reconfigure(srcpad);
     return GST_PAD_IS_FLUSHING(srcpad) ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
+}
+
+/* --- the index of a file --- */
+
+/* Whether any place can be read at once; a source in a network would have to fetch all of the file. */
+static gboolean
+gst_m2t_parse_is_file(GstM2tParse *self)
+{
+    GstPad *sinkpad = GST_BASE_PARSE_SINK_PAD(self);
+    g_autoptr(GstQuery) query = gst_query_new_scheduling();
+    GstSchedulingFlags flags;
+
+    if (self->framed || GST_PAD_MODE(sinkpad) != GST_PAD_MODE_PULL || !gst_pad_peer_query(sinkpad, query))
+        return FALSE;
+    gst_query_parse_scheduling(query, &flags, NULL, NULL, NULL);
+    return !(flags & (GST_SCHEDULING_FLAG_SEQUENTIAL | GST_SCHEDULING_FLAG_BANDWIDTH_LIMITED));
+}
+
+/* Reads on in the index, and tells the base class of new key frames. Under the lock. */
+static void
+gst_m2t_parse_read_index(GstM2tParse *self, gint64 time)
+{
+    const GstM2tKey *keys;
+    guint count;
+
+    self->index_complete = gst_m2t_index_read(self->index, time);
+    self->duration = gst_m2t_index_duration(self->index);
+    keys = gst_m2t_index_keys(self->index, &count);
+    for (; self->indexed < count; self->indexed++)
+        gst_base_parse_add_index_entry(GST_BASE_PARSE(self), keys[self->indexed].offset, keys[self->indexed].time, TRUE, TRUE);
+    GST_INFO_OBJECT(self, "%u key frames, %" GST_TIME_FORMAT "%s", count, GST_TIME_ARGS(self->duration), self->index_complete ? "" : ", so far");
+}
+
+/* Without the lock: this posts a message, and whoever gets it may seek. */
+static void
+gst_m2t_parse_announce_duration(GstM2tParse *self)
+{
+    if (GST_CLOCK_TIME_IS_VALID(self->duration))
+        gst_base_parse_set_duration(GST_BASE_PARSE(self), GST_FORMAT_TIME, (gint64) self->duration, 0);
+}
+
+static void
+gst_m2t_parse_begin_index(GstM2tParse *self)
+{
+    self->index_owed = FALSE;
+    if (!gst_m2t_parse_is_file(self))
+        return;
+    g_mutex_lock(&self->index_lock);
+    self->index = gst_m2t_index_new(GST_BASE_PARSE_SINK_PAD(self), self->input_caps);
+    gst_m2t_parse_read_index(self, INDEX_AT_START);
+    g_mutex_unlock(&self->index_lock);
+    gst_m2t_parse_announce_duration(self);
+}
+
+/* The base class goes by its index only if it is asked to be accurate; else it guesses from the bit rate, and times are not those of the
+ * frames. It does not move the start to the key frame either. */
+static GstEvent *
+gst_m2t_parse_refine_seek(GstM2tParse *self, GstEvent *event)
+{
+    GstSeekType start_type, stop_type;
+    gint64 start, stop;
+    const GstM2tKey *key;
+    GstClockTime interval;
+    GstSeekFlags flags;
+    GstFormat format;
+    GstEvent *refined;
+    gdouble rate;
+
+    gst_event_parse_seek(event, &rate, &format, &flags, &start_type, &start, &stop_type, &stop);
+    if (format != GST_FORMAT_TIME || start_type != GST_SEEK_TYPE_SET || start < 0 || (flags & GST_SEEK_FLAG_INSTANT_RATE_CHANGE))
+        return event;
+    if ((flags & GST_SEEK_FLAG_KEY_UNIT) && rate > 0.0) {
+        key = gst_m2t_index_find(self->index, (GstClockTime) start, flags);
+        if (key != NULL && stop_type == GST_SEEK_TYPE_SET && stop >= 0 && key->time > (GstClockTime) stop)
+            key = gst_m2t_index_find(self->index, (GstClockTime) start, GST_SEEK_FLAG_SNAP_BEFORE);
+        start = key != NULL ? (gint64) key->time : start;
+    }
+    refined = gst_event_new_seek(rate, format, flags | GST_SEEK_FLAG_ACCURATE, start_type, start, stop_type, stop);
+    gst_event_parse_seek_trickmode_interval(event, &interval);
+    gst_event_set_seek_trickmode_interval(refined, interval);
+    gst_event_set_seqnum(refined, gst_event_get_seqnum(event));
+    gst_event_unref(event);
+    return refined;
+}
+
+static gboolean
+gst_m2t_parse_src_event(GstBaseParse *parse, GstEvent *event)
+{
+    GstM2tParse *self = GST_M2T_PARSE(parse);
+    gboolean read = FALSE;
+
+    if (GST_EVENT_TYPE(event) == GST_EVENT_SEEK) {
+        g_mutex_lock(&self->index_lock);
+        read = self->index != NULL && !self->index_complete;
+        if (read)
+            gst_m2t_parse_read_index(self, INDEX_AT_SEEK);
+        if (self->index != NULL)
+            event = gst_m2t_parse_refine_seek(self, event);
+        g_mutex_unlock(&self->index_lock);
+    }
+    if (read)
+        gst_m2t_parse_announce_duration(self);
+    return GST_BASE_PARSE_CLASS(parent_class)->src_event(parse, event);
 }
 
 /* --- frames --- */
@@ -245,6 +396,15 @@ gst_m2t_parse_next(GstM2tParse *self, const GstMapInfo *map, M2tFrameInfo *info,
     return ok ? size : 0;
 }
 
+/* With intra refresh only the first frame is whole at once, and one who comes late starts with one that is not. */
+static gboolean
+gst_m2t_parse_is_sync_point(GstM2tParse *self, GstBuffer *buffer, const M2tFrameInfo *info)
+{
+    gboolean first = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DISCONT) && GST_BASE_PARSE(self)->segment.rate > 0.0;
+
+    return info->key && (!info->inter || first);
+}
+
 static GstFlowReturn
 gst_m2t_parse_handle_frame(GstBaseParse *parse, GstBaseParseFrame *frame, gint *skip)
 {
@@ -265,11 +425,14 @@ gst_m2t_parse_handle_frame(GstBaseParse *parse, GstBaseParseFrame *frame, gint *
         ret = gst_m2t_parse_follow_header(self, &info.video);
         if (ret != GST_FLOW_OK)
             return ret;
-        GST_BUFFER_FLAG_UNSET(frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
-    } else {
-        GST_BUFFER_FLAG_SET(frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
     }
+    if (gst_m2t_parse_is_sync_point(self, frame->buffer, &info))
+        GST_BUFFER_FLAG_UNSET(frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+    else
+        GST_BUFFER_FLAG_SET(frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
     GST_BUFFER_FLAG_SET(frame->buffer, GST_BUFFER_FLAG_MARKER);
+    if (self->index_owed)
+        gst_m2t_parse_begin_index(self);
     return gst_base_parse_finish_frame(parse, frame, (gint) size);
 }
 
@@ -349,6 +512,7 @@ static void
 gst_m2t_parse_finalize(GObject *object)
 {
     g_byte_array_unref(GST_M2T_PARSE(object)->packet);
+    g_mutex_clear(&GST_M2T_PARSE(object)->index_lock);
     G_OBJECT_CLASS(parent_class)->finalize(object);
 }
 
@@ -370,6 +534,7 @@ gst_m2t_parse_class_init(GstM2tParseClass *class)
     parse_class->set_sink_caps = GST_DEBUG_FUNCPTR(gst_m2t_parse_set_sink_caps);
     parse_class->get_sink_caps = GST_DEBUG_FUNCPTR(gst_m2t_parse_get_sink_caps);
     parse_class->handle_frame = GST_DEBUG_FUNCPTR(gst_m2t_parse_handle_frame);
+    parse_class->src_event = GST_DEBUG_FUNCPTR(gst_m2t_parse_src_event);
     parse_class->pre_push_frame = GST_DEBUG_FUNCPTR(gst_m2t_parse_pre_push_frame);
 }
 
@@ -379,6 +544,7 @@ gst_m2t_parse_init(GstM2tParse *self)
     GstPad *sinkpad = GST_BASE_PARSE_SINK_PAD(self);
 
     self->packet = g_byte_array_new();
+    g_mutex_init(&self->index_lock);
     gst_base_parse_set_syncable(GST_BASE_PARSE(self), TRUE);
     GST_PAD_SET_ACCEPT_INTERSECT(sinkpad);
     GST_PAD_SET_ACCEPT_TEMPLATE(sinkpad);

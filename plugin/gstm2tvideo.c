@@ -261,6 +261,14 @@ gst_m2t_output_caps(GstPad *srcpad, gboolean *byte_stream)
     return gst_caps_new_simple(name, "stream-format", G_TYPE_STRING, form, "alignment", G_TYPE_STRING, "frame", NULL);
 }
 
+GstClockTime
+gst_m2t_info_frame_time(const M2tVideoInfo *info)
+{
+    gboolean known = info->has_rate && info->rate_n > 0 && info->rate_d > 0;
+
+    return known ? MAX(gst_util_uint64_scale(GST_SECOND, info->rate_d, info->rate_n), 1) : GST_SECOND / GST_M2T_RATE_ASSUMED;
+}
+
 M2tPicture
 gst_m2t_picture(GstVideoFrame *video)
 {
@@ -277,13 +285,15 @@ GstClockTime
 gst_m2t_latency(const GstVideoInfo *video, guint frames)
 {
     gboolean known = GST_VIDEO_INFO_FPS_N(video) > 0 && GST_VIDEO_INFO_FPS_D(video) > 0;
-    guint64 n = known ? (guint64) GST_VIDEO_INFO_FPS_N(video) : 25, d = known ? (guint64) GST_VIDEO_INFO_FPS_D(video) : 1;
+    guint64 n = known ? (guint64) GST_VIDEO_INFO_FPS_N(video) : GST_M2T_RATE_ASSUMED, d = known ? (guint64) GST_VIDEO_INFO_FPS_D(video) : 1;
 
     return gst_util_uint64_scale(frames * GST_SECOND, d, n);
 }
 
+#define GST_CAT_DEFAULT category /* what elements report goes to their own */
+
 M2tModel *
-gst_m2t_open_model(GstElement *element, const char *model_file)
+gst_m2t_open_model(GstElement *element, GstDebugCategory *category, const char *model_file)
 {
     g_autoptr(GError) error = NULL;
     M2tModel *model = m2t_model_open(model_file, &error);

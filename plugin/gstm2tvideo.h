@@ -18,6 +18,7 @@ G_BEGIN_DECLS
     "video/x-raw, format = (string) I420, width = (int) [ 16, 8192 ], height = (int) [ 16, 8192 ], "                        \
     "framerate = (fraction) [ 0/1, MAX ]"
 #define GST_M2T_CODEC_TAG "M2T"
+#define GST_M2T_RATE_ASSUMED 25 /* frames a second, where nothing is known */
 
 /* Fields that @caps state replace those of @info. Of caps that went through an MP4 file only the frame rate is believed: the
  * muxers keep nothing else as it was. The size is left alone. */
@@ -36,14 +37,17 @@ void gst_m2t_info_add_to_caps(const M2tVideoInfo *info, GstCaps *caps);
  * Returns: new caps without size and rate, or NULL if the peer takes none. */
 GstCaps *gst_m2t_output_caps(GstPad *srcpad, gboolean *byte_stream);
 
+/* How long a frame lasts in a stream that has no times of its own; GST_M2T_RATE_ASSUMED where the rate is variable or not stated. */
+GstClockTime gst_m2t_info_frame_time(const M2tVideoInfo *info);
+
 /* The planes of a frame that stays mapped. */
 M2tPicture gst_m2t_picture(GstVideoFrame *video);
 
-/* How long it takes until @frames more have come; where the rate is unknown, as at 25 frames a second. */
+/* How long it takes until @frames more have come; where the rate is unknown, as at GST_M2T_RATE_ASSUMED. */
 GstClockTime gst_m2t_latency(const GstVideoInfo *video, guint frames);
 
-/* Opens @model_file (NULL: the default model); on failure posts RESOURCE/NOT_FOUND on @element and returns NULL. */
-M2tModel *gst_m2t_open_model(GstElement *element, const char *model_file);
+/* Opens @model_file (NULL: the default model); on failure posts RESOURCE/NOT_FOUND on @element, logs it in @category, and returns NULL. */
+M2tModel *gst_m2t_open_model(GstElement *element, GstDebugCategory *category, const char *model_file);
 
 G_END_DECLS
 

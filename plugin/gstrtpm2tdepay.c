@@ -101,20 +101,22 @@ copy_number(GstCaps *caps, const char *name, const GstStructure *rtp)
     const char *text = gst_structure_get_string(rtp, name);
     guint64 value;
 
-    if (text != NULL && g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT, &value, NULL))
+    if (text != NULL && g_ascii_string_to_unsigned(text, 10, M2T_SIZE_MIN, M2T_SIZE_MAX, &value, NULL))
         gst_caps_set_simple(caps, name, G_TYPE_INT, (gint) value, NULL);
 }
 
+/* An integer or a ratio. Not read as GStreamer reads fractions: those may be negative, and what it makes of the smallest integer is a critical warning. */
 static void
 copy_rate(GstCaps *caps, const GstStructure *rtp)
 {
     const char *text = gst_structure_get_string(rtp, "exactframerate");
-    GValue rate = G_VALUE_INIT;
+    g_auto(GStrv) parts = g_strsplit(text != NULL ? text : "", "/", 2);
+    guint64 n, d = 1;
 
-    g_value_init(&rate, GST_TYPE_FRACTION);
-    if (text != NULL && gst_value_deserialize(&rate, text) && gst_value_get_fraction_numerator(&rate) > 0)
-        gst_caps_set_value(caps, "framerate", &rate);
-    g_value_unset(&rate);
+    if (parts[0] == NULL || !g_ascii_string_to_unsigned(parts[0], 10, 1, G_MAXINT, &n, NULL) ||
+        (parts[1] != NULL && !g_ascii_string_to_unsigned(parts[1], 10, 1, G_MAXINT, &d, NULL)))
+        return;
+    gst_caps_set_simple(caps, "framerate", GST_TYPE_FRACTION, (gint) n, (gint) d, NULL);
 }
 
 static gboolean

@@ -113,8 +113,8 @@ posted_error(GstHarness *h, GQuark domain)
     return code;
 }
 
-GPtrArray *
-coded_frames_of(const char *raw, const char *properties, guint count)
+static GPtrArray *
+code(const char *raw, const char *properties, guint count, gboolean still)
 {
     g_autofree char *launch = g_strdup_printf("m2tenc %s", properties);
     GstHarness *h = harness(launch, raw, FRAMED_CAPS);
@@ -123,13 +123,29 @@ coded_frames_of(const char *raw, const char *properties, guint count)
     GstVideoInfo info;
 
     gst_video_info_from_caps(&info, caps);
-    for (guint i = 0; i < count; i++)
-        g_assert_cmpint(gst_harness_push(h, raw_frame((guint) info.width, (guint) info.height, i)), ==, GST_FLOW_OK);
+    for (guint i = 0; i < count; i++) {
+        GstBuffer *frame = raw_frame((guint) info.width, (guint) info.height, still ? 0 : i);
+
+        GST_BUFFER_PTS(frame) = i * FRAME_TIME;
+        g_assert_cmpint(gst_harness_push(h, frame), ==, GST_FLOW_OK);
+    }
     g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
     for (guint i = 0; i < count; i++)
         g_ptr_array_add(frames, gst_harness_pull(h));
     harness_free(h);
     return frames;
+}
+
+GPtrArray *
+coded_frames_of(const char *raw, const char *properties, guint count)
+{
+    return code(raw, properties, count, FALSE);
+}
+
+GPtrArray *
+coded_still_of(const char *raw, const char *properties, guint count)
+{
+    return code(raw, properties, count, TRUE);
 }
 
 GPtrArray *

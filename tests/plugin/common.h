@@ -36,6 +36,7 @@ gint posted_error(GstHarness *h, GQuark domain);
 /* @count frames coded by m2tenc, framed, key frames every @key_int_max (as its property says); elements are GstBuffers. */
 GPtrArray *coded_frames(guint width, guint height, guint count, guint key_int_max);
 GPtrArray *coded_frames_of(const char *raw, const char *properties, guint count);
+GPtrArray *coded_still_of(const char *raw, const char *properties, guint count); /* of one picture that stays */
 
 /* The same as the bytes of an .m2tv file. */
 GBytes *coded_file(guint count, guint key_int_max);

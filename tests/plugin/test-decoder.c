@@ -269,6 +269,40 @@ absent_model(void)
 }
 
 static void
+note_category(GstDebugCategory *category, GstDebugLevel level, const char *file, const char *function, gint line, GObject *object,
+              GstDebugMessage *message, gpointer data)
+{
+    (void) file, (void) function, (void) line, (void) object;
+    if (level <= GST_LEVEL_WARNING && strstr(gst_debug_message_get(message), "absent.m2tw") != NULL)
+        g_string_append_printf(data, "%s ", gst_debug_category_get_name(category));
+}
+
+/* What is logged of an element's errors is in the element's category. */
+static void
+log_of_errors(void)
+{
+    const char *names[] = {"m2tenc", "m2tdec"};
+    GString *categories = g_string_new(NULL);
+
+    gst_debug_add_log_function(note_category, categories, NULL);
+    gst_debug_set_default_threshold(GST_LEVEL_WARNING);
+    gst_debug_remove_log_function(gst_debug_log_default);
+    for (guint n = 0; n < G_N_ELEMENTS(names); n++) {
+        GstElement *element = gst_element_factory_make(names[n], NULL);
+
+        g_object_set(element, "model-file", "/nowhere/absent.m2tw", NULL);
+        g_assert_cmpint(gst_element_set_state(element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+        gst_element_set_state(element, GST_STATE_NULL);
+        gst_object_unref(element);
+    }
+    gst_debug_set_default_threshold(GST_LEVEL_NONE);
+    gst_debug_remove_log_function(note_category);
+    gst_debug_add_log_function(gst_debug_log_default, NULL, NULL);
+    g_assert_cmpstr(categories->str, ==, "m2tenc m2tdec ");
+    g_string_free(categories, TRUE);
+}
+
+static void
 missing_model_file(void)
 {
     GstElement *element = gst_element_factory_make("m2tdec", NULL);
@@ -287,6 +321,52 @@ missing_model_file(void)
     gst_bus_set_flushing(bus, TRUE);
     gst_object_unref(bus);
     gst_object_unref(element);
+}
+
+/* The same frame under the name of a model that nobody has. */
+static GstBuffer *
+of_another_model(GstBuffer *coded)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new(), bytes = g_byte_array_new();
+    const guint8 *parts[M2T_SLICES_MAX];
+    M2tFrameLayout layout;
+    GstMapInfo map;
+    gsize at;
+
+    gst_buffer_map(coded, &map, GST_MAP_READ);
+    g_byte_array_append(bytes, map.data, (guint) map.size);
+    gst_buffer_unmap(coded, &map);
+    g_assert_true(m2t_frame_layout_read(bytes->data, bytes->len, &layout, NULL));
+    at = layout.header_size;
+    for (guint i = 0; i < layout.slices; at += layout.slice_size[i++])
+        parts[i] = bytes->data + at;
+    bytes->data[5] ^= 0xff; /* behind flags, number, q, the length of the sequence header and its version */
+    m2t_frame_assemble(out, bytes->data, &layout, parts);
+    return gst_buffer_new_memdup(out->data, out->len);
+}
+
+/* The error says why the model is not there: it is not installed, or model-file wants another. */
+static void
+another_model(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
+    const struct {
+        const char *properties, *text;
+    } cases[] = {{"", "not installed"}, {"model-file=standard", "model-file"}};
+
+    for (guint c = 0; c < G_N_ELEMENTS(cases); c++) {
+        GstHarness *h = decoder(cases[c].properties);
+        GstMessage *message;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(gst_harness_push(h, of_another_model(coded->pdata[0])), ==, GST_FLOW_ERROR);
+        message = gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR);
+        gst_message_parse_error(message, &error, NULL);
+        g_assert_error(error, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE);
+        g_assert_nonnull(strstr(error->message, cases[c].text));
+        gst_message_unref(message);
+        harness_free(h);
+    }
 }
 
 static void
@@ -503,6 +583,29 @@ long_stall(void)
     harness_free(h);
 }
 
+/* Upstream gets less lateness than the sink reported, under the number of the sink's event. */
+static void
+number_of_lateness(void)
+{
+    g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 1, 1);
+    GstEvent *sent = gst_event_new_qos(GST_QOS_TYPE_UNDERFLOW, 2.0, 30 * GST_SECOND, 0), *event;
+    GstHarness *h = decoder("");
+    guint32 number = gst_event_get_seqnum(sent);
+    GstClockTimeDiff late = 0;
+
+    push_ok(h, coded->pdata[0]);
+    gst_harness_push_upstream_event(h, sent);
+    while ((event = gst_harness_try_pull_upstream_event(h)) != NULL) {
+        if (GST_EVENT_TYPE(event) == GST_EVENT_QOS) {
+            gst_event_parse_qos(event, NULL, NULL, &late, NULL);
+            g_assert_cmpuint(gst_event_get_seqnum(event), ==, number);
+        }
+        gst_event_unref(event);
+    }
+    g_assert_cmpint(late, ==, 500 * GST_MSECOND);
+    harness_free(h);
+}
+
 static void
 qos_off_skips_nothing(void)
 {
@@ -604,9 +707,9 @@ loss(void)
     }
 }
 
-/* The same frame as a transport hands it on that lost @slice. */
+/* The same frame as a transport hands it on that lost some slices, as the bits of @lost say. */
 static GstBuffer *
-without_slice(GstBuffer *coded, guint slice)
+without_slices(GstBuffer *coded, guint lost)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
     const guint8 *parts[M2T_SLICES_MAX];
@@ -619,7 +722,7 @@ without_slice(GstBuffer *coded, guint slice)
     g_assert_true(m2t_frame_layout_read(map.data, map.size, &layout, NULL));
     at = layout.header_size;
     for (guint i = 0; i < layout.slices; at += layout.slice_size[i++])
-        parts[i] = i == slice ? NULL : map.data + at;
+        parts[i] = lost >> i & 1 ? NULL : map.data + at;
     m2t_frame_assemble(out, map.data, &layout, parts);
     gst_buffer_unmap(coded, &map);
     rest = gst_buffer_new_memdup(out->data, out->len);
@@ -642,7 +745,7 @@ lost_slices(void)
             continue;
         }
         if (i == 2)
-            g_assert_cmpint(gst_harness_push(h, without_slice(coded->pdata[i], 1)), ==, GST_FLOW_OK);
+            g_assert_cmpint(gst_harness_push(h, without_slices(coded->pdata[i], 2)), ==, GST_FLOW_OK);
         else
             push_ok(h, coded->pdata[i]);
     }
@@ -657,6 +760,27 @@ lost_slices(void)
         if (i == 2)
             g_assert_true(damaged);
     }
+    assert_none_pending(h);
+    harness_free(h);
+}
+
+/* A frame of which nothing but the header came costs no more than one that did not come, and is no error of the stream. */
+static void
+lost_all_slices(void)
+{
+    g_autofree char *caps = raw_caps(64, 96, NULL);
+    g_autoptr(GPtrArray) coded = coded_frames_of(caps, "slices=3 key-int-max=100", 8);
+    GstHarness *h = decoder("max-errors=0");
+
+    for (guint i = 0; i < 8; i++) {
+        if (i == 3)
+            g_assert_cmpint(gst_harness_push(h, without_slices(coded->pdata[i], 7)), ==, GST_FLOW_OK);
+        else
+            push_ok(h, coded->pdata[i]);
+    }
+    g_assert_cmpuint(received(h), ==, 7);
+    g_assert_cmpuint(requests_for_key_frames(h), ==, 1);
+    g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
     assert_none_pending(h);
     harness_free(h);
 }
@@ -1054,6 +1178,7 @@ main(int argc, char **argv)
     test_init(&argc, &argv);
     g_test_add_func("/decoder/C16 accepted caps", accept_caps);
     g_test_add_func("/decoder/C19 one in one out, no latency", one_in_one_out);
+    g_test_add_func("/decoder/L11 log of errors", log_of_errors);
     g_test_add_func("/decoder/B19 B35 U14 same pictures as the library, all sizes and threads", same_as_library);
     g_test_add_func("/decoder/C31 U11 into downstream's memory", into_downstreams_memory);
     g_test_add_func("/decoder/C3 codec_data is not needed", codec_data_is_not_needed);
@@ -1061,6 +1186,7 @@ main(int argc, char **argv)
     g_test_add_func("/decoder/C20 upstream caps win otherwise", upstream_wins_otherwise);
     g_test_add_func("/decoder/C18 properties", properties);
     g_test_add_func("/decoder/C21 C32 U13 model of the stream is absent", absent_model);
+    g_test_add_func("/decoder/C32 another model", another_model);
     g_test_add_func("/decoder/C32 missing model file", missing_model_file);
     g_test_add_func("/decoder/B1 D1 new header", new_header);
     g_test_add_func("/decoder/B1 caps once", caps_once);
@@ -1075,10 +1201,12 @@ main(int argc, char **argv)
     g_test_add_func("/decoder/B22 B24 U9 late frames are skipped", late_frames_are_skipped);
     g_test_add_func("/decoder/B22 without qos nothing is skipped", qos_off_skips_nothing);
     g_test_add_func("/decoder/B23 output comes back after a long stall", long_stall);
+    g_test_add_func("/decoder/B23 number of lateness", number_of_lateness);
     g_test_add_func("/decoder/B25 B26 B29 damage", damage_costs_frames_up_to_the_next_key);
     g_test_add_func("/decoder/B25 max-errors", max_errors);
     g_test_add_func("/decoder/B27 loss", loss);
     g_test_add_func("/decoder/B27 lost slices", lost_slices);
+    g_test_add_func("/decoder/B27 lost all slices", lost_all_slices);
     g_test_add_func("/decoder/B27 skipped frames before a key frame are no loss", skipped_key_frames_are_no_loss);
     g_test_add_func("/decoder/B28 joins late", joins_late);
     g_test_add_func("/decoder/B30 fuzz", fuzz);

@@ -233,17 +233,19 @@ presets(void)
 {
     GstElement *element = gst_element_factory_make("m2tenc", NULL);
     const char *names[] = {"Profile Realtime", "Quality High", "Quality Low", "Quality Normal"};
-    const guint quantizers[] = {34, 20, 44, 32};
+    const guint quantizers[] = {34, 20, 44, 32}, intervals[] = {1, 0, 0, 0};
     char **found = gst_preset_get_preset_names(GST_PRESET(element));
 
     g_assert_cmpuint(g_strv_length(found), ==, G_N_ELEMENTS(names));
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-        guint quantizer;
+        guint quantizer, interval;
 
+        g_object_set(element, "key-int-max", 0, NULL);
         g_assert_true(g_strv_contains((const char *const *) found, names[i]));
         g_assert_true(gst_preset_load_preset(GST_PRESET(element), names[i]));
-        g_object_get(element, "quantizer", &quantizer, NULL);
+        g_object_get(element, "quantizer", &quantizer, "key-int-max", &interval, NULL);
         g_assert_cmpuint(quantizer, ==, quantizers[i]);
+        g_assert_cmpuint(interval, ==, intervals[i]);
     }
     g_strfreev(found);
     gst_object_unref(element);
@@ -529,6 +531,41 @@ rejected_caps(void)
     gst_harness_set_src_caps_str(h, RAW_CAPS);
     gst_buffer_unref(encode(h, 2));
     harness_free(h);
+}
+
+/* New caps that fail because downstream is flushing, then the old ones again: frames are coded with the old size. */
+static void
+failed_caps_and_back(void)
+{
+    const struct {
+        guint width, height;
+    } sizes[] = {{WIDTH, HEIGHT}, {96, 80}};
+
+    for (guint s = 0; s < 2; s++) {
+        g_autofree char *old = raw_caps(sizes[s].width, sizes[s].height, NULL);
+        g_autofree char *new = raw_caps(sizes[1 - s].width, sizes[1 - s].height, NULL);
+        GstHarness *h = harness("m2tenc", old, FRAMED_CAPS);
+        g_autoptr(GstCaps) old_caps = gst_caps_from_string(old), new_caps = gst_caps_from_string(new);
+        GstPad *srcpad = gst_element_get_static_pad(h->element, "src");
+        g_autoptr(GstBuffer) coded = NULL;
+        GstSegment segment;
+
+        g_assert_cmpint(gst_harness_push(h, raw_frame(sizes[s].width, sizes[s].height, 0)), ==, GST_FLOW_OK);
+        gst_buffer_unref(gst_harness_pull(h));
+        gst_pad_push_event(srcpad, gst_event_new_flush_start());
+        gst_pad_push_event(h->srcpad, gst_event_new_caps(new_caps)); /* pads keep such events, and say that all is well */
+        gst_pad_push_event(srcpad, gst_event_new_flush_stop(TRUE));
+        g_assert_true(gst_pad_push_event(h->srcpad, gst_event_new_caps(old_caps)));
+        gst_segment_init(&segment, GST_FORMAT_TIME);
+        gst_harness_push_event(h, gst_event_new_segment(&segment));
+        g_assert_cmpint(gst_harness_push(h, raw_frame(sizes[s].width, sizes[s].height, 1)), ==, GST_FLOW_OK);
+        coded = gst_harness_pull(h);
+        g_assert_true(frame_info(coded).key);
+        g_assert_cmpuint(frame_info(coded).video.width, ==, sizes[s].width);
+        g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
+        gst_object_unref(srcpad);
+        harness_free(h);
+    }
 }
 
 static void
@@ -1145,6 +1182,20 @@ slices(void)
     harness_free(h);
 }
 
+/* Every frame that renews a part has the header, but only those that are whole are sync points. */
+static void
+sync_points_of_intra_refresh(void)
+{
+    g_autofree char *caps = raw_caps(WIDTH, 96, NULL);
+    g_autoptr(GPtrArray) coded = coded_still_of(caps, "slices=3 intra-refresh=true key-int-max=3", 7);
+
+    for (guint i = 0; i < coded->len; i++) {
+        g_assert_true(frame_info(coded->pdata[i]).key);
+        g_assert_cmpint(frame_info(coded->pdata[i]).inter, ==, i != 0);
+        g_assert_cmpint(is_delta(coded->pdata[i]), ==, i != 0);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1154,6 +1205,7 @@ main(int argc, char **argv)
     g_test_add_func("/encoder/C7 form of the output", output_form);
     g_test_add_func("/encoder/C2 key frames carry the header", key_frames_carry_header);
     g_test_add_func("/encoder/B36 flags", flags);
+    g_test_add_func("/encoder/B36 sync points of intra refresh", sync_points_of_intra_refresh);
     g_test_add_func("/encoder/C9 properties", properties);
     g_test_add_func("/encoder/C10 U2 change while playing", change_while_playing);
     g_test_add_func("/encoder/C10 ready properties stay", ready_properties_stay);
@@ -1172,6 +1224,7 @@ main(int argc, char **argv)
     g_test_add_func("/encoder/B1 U7 new size", new_size);
     g_test_add_func("/encoder/B3 many caps", many_caps);
     g_test_add_func("/encoder/B4 rejected caps", rejected_caps);
+    g_test_add_func("/encoder/B3 B4 failed caps and back", failed_caps_and_back);
     g_test_add_func("/encoder/B20 interlaced or multiview", not_progressive_or_not_mono);
     g_test_add_func("/encoder/B5 U6 end of stream", end_of_stream);
     g_test_add_func("/encoder/B7 U5 flush", flush);

@@ -373,6 +373,31 @@ starts_with_a_key_frame(void)
     }
 }
 
+/* Frames that renew a part of the picture are no sync points, but one who comes late has to start with one. */
+static void
+intra_refresh(void)
+{
+    g_autofree char *caps = raw_caps(64, 96, NULL);
+    g_autoptr(GPtrArray) frames = coded_still_of(caps, "slices=2 intra-refresh=true key-int-max=4", 10);
+
+    for (guint first = 0; first < 4; first++) {
+        GstHarness *h = parser(FRAMED_CAPS, FRAMED_CAPS);
+        guint start = first;
+
+        while (!frame_info(frames->pdata[start]).key)
+            start++;
+        for (guint i = first; i < 10; i++)
+            gst_harness_push(h, gst_buffer_copy(frames->pdata[i]));
+        g_assert_cmpuint(gst_harness_buffers_in_queue(h), ==, 10 - start);
+        for (guint i = start; i < 10; i++) {
+            g_autoptr(GstBuffer) out = gst_harness_pull(h);
+
+            g_assert_cmpint(is_delta(out), ==, i != start);
+        }
+        harness_free(h);
+    }
+}
+
 static void
 accepted_input(void)
 {
@@ -527,6 +552,7 @@ main(int argc, char **argv)
     g_test_add_func("/parser/C22 from MP4 and to MP4", from_mp4_and_to_mp4);
     g_test_add_func("/parser/C25 caps follow the header", caps_follow_the_header);
     g_test_add_func("/parser/C24 starts with a key frame", starts_with_a_key_frame);
+    g_test_add_func("/parser/C24 intra refresh", intra_refresh);
     g_test_add_func("/parser/C22 accepted input", accepted_input);
     g_test_add_func("/parser/C22 accepted input for MP4", accepted_input_for_mp4);
     g_test_add_func("/parser/C24 tags", tags);

@@ -233,6 +233,22 @@ tee_and_queue(void)
     assert_times(samples, 10);
 }
 
+/* Where frames come bare, m2tparse makes a file of them that can be read. */
+static void
+file_behind_framed(void)
+{
+    const char *ways[] = {"tee name=t ! queue ! m2tdec ! fakesink t. ! queue", "rtpm2tpay ! rtpm2tdepay"};
+
+    for (guint w = 0; w < G_N_ELEMENTS(ways); w++) {
+        g_autofree char *path = temporary("framed.m2tv");
+        g_autoptr(GPtrArray) samples = NULL;
+
+        assert_runs(SOURCE " ! m2tenc ! %s ! m2tparse ! filesink location=%s", 10u, ways[w], path);
+        samples = samples_of("filesrc location=%s ! m2tparse ! m2tdec ! " OUT, path);
+        assert_times(samples, 10);
+    }
+}
+
 static void
 videorate_and_live(void)
 {
@@ -369,6 +385,188 @@ segment_loop(void)
     }
 }
 
+#define LONG_FRAMES 1750 /* 70 seconds */
+#define LONG_GROUP 30
+
+/* A picture that stands still for 30 seconds, then one that does not, so that the mean bit rate says little about where a frame is. */
+static char *
+make_long_file(const char *name)
+{
+    char *path = temporary(name);
+
+    assert_runs("concat name=c ! m2tenc quantizer=20 key-int-max=%u ! filesink location=%s "
+                "videotestsrc num-buffers=750 ! video/x-raw, width=64, height=48, framerate=25/1 ! c. "
+                "videotestsrc num-buffers=%u pattern=snow ! video/x-raw, width=64, height=48, framerate=25/1 ! c.",
+                LONG_GROUP, path, LONG_FRAMES - 750);
+    return path;
+}
+
+static guint
+pts_index(GstSample *sample)
+{
+    return (guint) (GST_BUFFER_PTS(gst_sample_get_buffer(sample)) / FRAME_TIME);
+}
+
+/* The first buffer after a flush. */
+static GstPadProbeReturn
+note_first(GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+    guint *first = data;
+
+    (void) pad;
+    if (!GST_IS_BUFFER(info->data))
+        *first = GST_EVENT_TYPE(info->data) == GST_EVENT_FLUSH_STOP ? G_MAXUINT : *first;
+    else if (*first == G_MAXUINT)
+        *first = (guint) (GST_BUFFER_PTS(GST_BUFFER(info->data)) / FRAME_TIME);
+    return GST_PAD_PROBE_OK;
+}
+
+/* A seek begins with the key frame @key, and the first frame that is shown is the one that has its time when the file is played from its start. */
+static void
+assert_seek_finds(GPtrArray *played, const char *path, GstSeekFlags flags, guint target, guint key)
+{
+    GstElement *pipeline = paused("filesrc location=%s ! m2tparse name=parse ! appsink name=out sync=false max-buffers=2", path);
+    GstElement *out = gst_bin_get_by_name(GST_BIN(pipeline), "out"), *parse = gst_bin_get_by_name(GST_BIN(pipeline), "parse");
+    GstPad *pad = gst_element_get_static_pad(parse, "src");
+    guint shown = flags & GST_SEEK_FLAG_KEY_UNIT ? key : target, first = G_MAXUINT;
+    GstSample *sample;
+    GstMapInfo map;
+
+    g_test_message("flags %x, to %u: %u", flags, target, key);
+    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_FLUSH, note_first, &first, NULL);
+    g_assert_true(gst_element_seek(pipeline, 1.0, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | flags, GST_SEEK_TYPE_SET, target * FRAME_TIME,
+                                   GST_SEEK_TYPE_NONE, 0));
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    g_signal_emit_by_name(out, "try-pull-sample", (guint64) 20 * GST_SECOND, &sample);
+    g_assert_nonnull(sample);
+    g_assert_cmpuint(first, ==, key);
+    g_assert_cmpuint(pts_index(sample), ==, shown);
+    g_assert_cmpuint(gst_sample_get_segment(sample)->start, ==, shown * FRAME_TIME);
+    gst_buffer_map(gst_sample_get_buffer(sample), &map, GST_MAP_READ);
+    g_assert_cmpint(gst_buffer_memcmp(gst_sample_get_buffer(played->pdata[shown]), 0, map.data, map.size), ==, 0);
+    gst_buffer_unmap(gst_sample_get_buffer(sample), &map);
+    gst_sample_unref(sample);
+    gst_object_unref(pad);
+    gst_object_unref(parse);
+    gst_object_unref(out);
+    stop(pipeline);
+}
+
+static void
+seeks_in_a_long_file(void)
+{
+    const GstSeekFlags snap_after = GST_SEEK_FLAG_KEY_UNIT | GST_SEEK_FLAG_SNAP_AFTER;
+    const GstSeekFlags snap_nearest = GST_SEEK_FLAG_KEY_UNIT | GST_SEEK_FLAG_SNAP_NEAREST;
+    g_autofree char *path = make_long_file("long.m2tv");
+    g_autoptr(GPtrArray) played = samples_of("filesrc location=%s ! m2tparse ! " OUT, path);
+    GstElement *pipeline = paused("filesrc location=%s ! m2tparse ! " OUT, path);
+    gint64 duration;
+
+    assert_times(played, LONG_FRAMES);
+    g_assert_true(gst_element_query_duration(pipeline, GST_FORMAT_TIME, &duration));
+    g_assert_cmpint(duration, ==, LONG_FRAMES * FRAME_TIME);
+    stop(pipeline);
+    for (guint target = 200; target < LONG_FRAMES; target += 500) {
+        guint key = target / LONG_GROUP * LONG_GROUP;
+
+        assert_seek_finds(played, path, GST_SEEK_FLAG_NONE, target, key);
+        assert_seek_finds(played, path, GST_SEEK_FLAG_ACCURATE, target, key);
+        assert_seek_finds(played, path, GST_SEEK_FLAG_KEY_UNIT, target, key);
+    }
+    assert_seek_finds(played, path, snap_after, 1701, 1710);
+    assert_seek_finds(played, path, snap_after, 1745, 1740); /* there is none after */
+    assert_seek_finds(played, path, snap_nearest, 1709, 1710);
+    assert_seek_finds(played, path, snap_nearest, 1681, 1680);
+    {
+        g_autoptr(GPtrArray) samples = NULL;
+
+        pipeline = paused(seekable[0].play, path);
+        samples = after_seek(pipeline, -1.0, GST_SEEK_FLAG_NONE, 1500, 1550);
+        g_assert_cmpuint(samples->len, ==, 50);
+        for (guint i = 0; i < samples->len; i++)
+            g_assert_cmpuint(frame_index(samples, i), ==, 1549 - i);
+        stop(pipeline);
+    }
+}
+
+/* A file whose rate is variable or not stated plays at 25 frames a second, can be put into a container, and can be sought in. */
+static void
+files_without_rate(void)
+{
+    g_autofree char *path = temporary("variable.m2tv"), *mp4 = temporary("variable.mp4");
+    g_autoptr(GPtrArray) played = NULL, muxed = NULL;
+
+    assert_runs("videotestsrc num-buffers=100 ! video/x-raw, format=I420, width=64, height=48, framerate=10/1 ! "
+                "capssetter caps=\"video/x-raw, framerate=0/1\" ! m2tenc key-int-max=30 ! filesink location=%s",
+                path);
+    played = samples_of("filesrc location=%s ! m2tparse ! " OUT, path);
+    assert_times(played, 100);
+    assert_seek_finds(played, path, GST_SEEK_FLAG_KEY_UNIT, 70, 60);
+    assert_runs("filesrc location=%s ! m2tparse ! mp4mux ! filesink location=%s", path, mp4);
+    muxed = samples_of("filesrc location=%s ! qtdemux ! " OUT, mp4);
+    assert_times(muxed, 100);
+}
+
+/* What is shown after a seek is whole: it began where the picture was. */
+static void
+seeks_with_intra_refresh(void)
+{
+    const struct {
+        const char *rest, *play;
+        gdouble rate;
+        GstSeekFlags flags;
+    } cases[] = {
+        {"identity", "filesrc location=%s ! m2tparse ! m2tdec ! " OUT, 1.0, GST_SEEK_FLAG_KEY_UNIT},
+        {"identity", "filesrc location=%s ! m2tparse ! m2tdec ! " OUT, -1.0, GST_SEEK_FLAG_ACCURATE},
+        {"mp4mux", "filesrc location=%s ! qtdemux ! m2tdec ! " OUT, 1.0, GST_SEEK_FLAG_KEY_UNIT},
+        {"m2tparse ! mp4mux", "filesrc location=%s ! qtdemux ! m2tdec ! " OUT, -1.0, GST_SEEK_FLAG_ACCURATE},
+    };
+
+    for (guint c = 0; c < G_N_ELEMENTS(cases); c++) {
+        g_autofree char *path = temporary("refresh");
+        g_autoptr(GPtrArray) samples = NULL;
+        GstElement *pipeline;
+
+        assert_runs("videotestsrc num-buffers=40 pattern=ball ! video/x-raw, width=64, height=96, framerate=25/1 ! "
+                    "m2tenc slices=3 intra-refresh=true key-int-max=9 ! %s ! filesink location=%s",
+                    cases[c].rest, path);
+        pipeline = paused(cases[c].play, path);
+        samples = after_seek(pipeline, cases[c].rate, cases[c].flags, cases[c].rate < 0.0 ? 10 : 31, cases[c].rate < 0.0 ? 40 : 0);
+        g_assert_cmpuint(samples->len, >, 0);
+        for (guint i = 0; i < samples->len; i++)
+            g_assert_false(GST_BUFFER_FLAG_IS_SET(gst_sample_get_buffer(samples->pdata[i]), GST_BUFFER_FLAG_CORRUPTED));
+        stop(pipeline);
+    }
+}
+
+/* Key frames that were lost are not found, all others are, at the times at which they play. */
+static void
+seeks_in_a_damaged_file(void)
+{
+    const guint8 zeros[3000] = {0};
+    g_autofree char *path = make_long_file("damaged.m2tv"), *content = NULL;
+    g_autoptr(GPtrArray) played = NULL;
+    gsize size;
+
+    g_assert_true(g_file_get_contents(path, &content, &size, NULL));
+    memcpy(content + size / 4, zeros, sizeof zeros);
+    for (gsize at = size / 2; at < size - 100; at += size / 9) /* the first byte of a header, and of a length */
+        for (gsize end = at + 9; at < end; at++)
+            content[at] ^= 0x55;
+    memcpy(content + size - 8, "\0\0\2M\x84\x80\x80\x80", 8); /* 8 MiB are to come */
+    g_assert_true(g_file_set_contents(path, content, (gssize) size, NULL));
+
+    played = samples_of("filesrc location=%s ! m2tparse ! " OUT, path);
+    g_assert_cmpuint(played->len, >, LONG_FRAMES / 2);
+    for (guint target = 150; target < played->len; target += 300) {
+        guint key = target;
+
+        while (is_delta(gst_sample_get_buffer(played->pdata[key])))
+            key--;
+        assert_seek_finds(played, path, GST_SEEK_FLAG_KEY_UNIT, target, key);
+    }
+}
+
 /* Each frame once, the last one first. */
 static void
 reverse(void)
@@ -411,14 +609,32 @@ reverse_large_group(void)
 static void
 key_frames_only(void)
 {
-    g_autofree char *path = make_file("trick", 30, seekable[1].rest);
-    GstElement *pipeline = paused(seekable[1].play, path);
-    g_autoptr(GPtrArray) samples = after_seek(pipeline, 2.0, GST_SEEK_FLAG_TRICKMODE_KEY_UNITS, 0, 0);
+    for (guint f = 0; f < G_N_ELEMENTS(seekable); f++) {
+        g_autofree char *path = make_file("trick", 30, seekable[f].rest);
+        GstElement *pipeline = paused(seekable[f].play, path);
+        g_autoptr(GPtrArray) samples = after_seek(pipeline, 2.0, GST_SEEK_FLAG_TRICKMODE_KEY_UNITS, 0, 0);
 
-    g_assert_cmpuint(samples->len, ==, 6);
-    for (guint i = 0; i < samples->len; i++)
-        g_assert_cmpuint(frame_index(samples, i), ==, 5 * i);
-    stop(pipeline);
+        g_assert_cmpuint(samples->len, ==, 6);
+        for (guint i = 0; i < samples->len; i++)
+            g_assert_cmpuint(frame_index(samples, i), ==, 5 * i);
+        g_assert_null(gst_bus_pop_filtered(GST_ELEMENT_BUS(pipeline), GST_MESSAGE_ERROR | GST_MESSAGE_QOS)); /* nothing came too late */
+        stop(pipeline);
+    }
+}
+
+/* Where no key frame is left to be shown, that is no error. */
+static void
+key_frames_only_at_the_end(void)
+{
+    for (guint f = 0; f < G_N_ELEMENTS(seekable); f++) {
+        g_autofree char *path = make_file("trick", 30, seekable[f].rest);
+        GstElement *pipeline = paused(seekable[f].play, path);
+        g_autoptr(GPtrArray) samples = after_seek(pipeline, 2.0, GST_SEEK_FLAG_TRICKMODE_KEY_UNITS | GST_SEEK_FLAG_ACCURATE, 27, 0);
+
+        g_assert_cmpuint(samples->len, <=, 1);
+        g_assert_null(gst_bus_pop_filtered(GST_ELEMENT_BUS(pipeline), GST_MESSAGE_ERROR));
+        stop(pipeline);
+    }
 }
 
 int
@@ -439,12 +655,18 @@ main(int argc, char **argv)
     g_test_add_func("/pipelines/C27 splitmuxsink", splitmuxsink);
     g_test_add_func("/pipelines/B18 L4 concat", concat);
     g_test_add_func("/pipelines/L4 tee and queue", tee_and_queue);
+    g_test_add_func("/pipelines/C7 L4 files behind the framed form", file_behind_framed);
     g_test_add_func("/pipelines/L4 videorate and compositor", videorate_and_live);
     g_test_add_func("/pipelines/B9 seeks", seeks);
+    g_test_add_func("/pipelines/B9 C23 P3 seeks in a long file", seeks_in_a_long_file);
+    g_test_add_func("/pipelines/B9 seeks in a damaged file", seeks_in_a_damaged_file);
+    g_test_add_func("/pipelines/B13 files without a rate", files_without_rate);
+    g_test_add_func("/pipelines/B9 seeks with intra refresh", seeks_with_intra_refresh);
     g_test_add_func("/pipelines/B9 seek past the end", seek_past_the_end);
     g_test_add_func("/pipelines/B9 segment loop", segment_loop);
     g_test_add_func("/pipelines/B16 reverse", reverse);
     g_test_add_func("/pipelines/B16 reverse, large group", reverse_large_group);
     g_test_add_func("/pipelines/B16 key frames only", key_frames_only);
+    g_test_add_func("/pipelines/B16 key frames only at the end", key_frames_only_at_the_end);
     return test_run();
 }

@@ -509,6 +509,13 @@ caps_of_depayloader(void)
         {", width=(string)0, height=(string)-3, exactframerate=(string)fast", ""},
         {", width=(string)99999999999999999999, height=(string)\"48 \", exactframerate=(string)1/0", ""},
         {", width=(int)64, exactframerate=(string)-25", ""},
+        {", width=(string)15, height=(string)8193", ""},
+        {", width=(string)16, height=(string)8192", ", width=16, height=8192"},
+        {", exactframerate=(string)-2147483648/1", ""},
+        {", exactframerate=(string)1/-2147483648", ""},
+        {", exactframerate=(string)30/0", ""},
+        {", exactframerate=(string)30/", ""},
+        {", exactframerate=(string)30/1/1", ""},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
