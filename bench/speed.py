@@ -3,7 +3,7 @@
 """Measures encoding and decoding speed and writes Markdown tables: one row for each clip, model, preset, backend, number of threads
 and number of frames in flight.
 
-    speed.py --build build [--models standard] [--presets medium] [--backends onednn,avx2,openblas] [--threads 1,2] [--frames 1] [--rounds 3]
+    speed.py --build build [--models standard] [--presets medium] [--backends vnni,onednn,avx2,openblas] [--threads 1,2] [--frames 1] [--rounds 3]
         [--out speed.json] CLIP...
 
 Clips may be of any kind that ffmpeg reads; CLIP@1920x1080 is the clip scaled to that size. At most 60 frames are taken, fewer of large pictures, so that
@@ -193,7 +193,7 @@ def main():
     parser = parser_of(__doc__)
     parser.add_argument("clips", nargs="+", metavar="CLIP[@WIDTHxHEIGHT]", help="of any kind that ffmpeg reads, scaled if a size is given")
     parser.add_argument("--presets", default="medium", help="speed presets of the encoder (default: %(default)s)")
-    parser.add_argument("--backends", default="onednn,avx2,openblas", help="(default: %(default)s)")
+    parser.add_argument("--backends", default="vnni,onednn,avx2,openblas", help="(default: %(default)s)")
     parser.add_argument("--threads", default="1,2", help="(default: %(default)s)")
     parser.add_argument("--frames", default="1", help="frames in flight (default: %(default)s)")
     parser.add_argument("--quantizer", type=float, default=32, help="(default: %(default)g)")

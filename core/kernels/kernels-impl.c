@@ -274,148 +274,25 @@ add_rows(const gint16 *restrict a, const gint32 *restrict b, gint16 *restrict in
 
 #define ABSENT (-(1 << 28)) /* below every logit */
 
-/* The pairs that products work on: sum[i] of the lanes = factor[0] row[2i] + factor[1] row[2i + 1], over all pairs of factors and their rows. @lanes is
- * a constant, so that the sums stay in registers. */
-#ifdef __AVX2__
-#define LANES_MOST 64
-
-static inline __attribute__((always_inline)) void
-multiply_lanes(const gint16 *factor, int pairs, const gint16 *row, gsize pitch, int lanes, gint32 *restrict sum)
-{
-    __m256i total[LANES_MOST / 8];
-
-    for (int v = 0; v < lanes / 8; v++)
-        total[v] = _mm256_setzero_si256();
-    for (int p = 0; p < pairs; p++, row += pitch) {
-        gint32 pair;
-        __m256i both;
-
-        memcpy(&pair, factor + 2 * p, sizeof pair);
-        both = _mm256_set1_epi32(pair);
-        for (int v = 0; v < lanes / 8; v++)
-            total[v] = _mm256_add_epi32(total[v], _mm256_madd_epi16(both, _mm256_loadu_si256((const __m256i *) (row + 16 * v))));
-    }
-    for (int v = 0; v < lanes / 8; v++)
-        _mm256_storeu_si256((__m256i *) (sum + 8 * v), total[v]);
-}
+/* Two ways to the same numbers: turn_cells() puts keys and values as the products want them, attend() is one head of one query. */
+#ifdef __AVX512VBMI__
+#include "attention-icl-impl.h"
 #else
-#define LANES_MOST 32
-
-static inline void
-multiply_lanes(const gint16 *factor, int pairs, const gint16 *row, gsize pitch, int lanes, gint32 *restrict sum)
-{
-    gint32 total[LANES_MOST] = {0};
-
-    for (int p = 0; p < pairs; p++, row += pitch)
-        for (int i = 0; i < lanes; i++)
-            total[i] += factor[2 * p] * row[2 * i] + factor[2 * p + 1] * row[2 * i + 1];
-    memcpy(sum, total, lanes * sizeof *sum);
-}
+#include "attention-impl.h"
 #endif
-
-/* @lanes: a multiple of 8. */
-static inline void
-multiply_pairs(const gint16 *factor, int pairs, const gint16 *row, gsize pitch, int lanes, gint32 *restrict sum)
-{
-    int done = 0;
-
-    for (; done + LANES_MOST <= lanes; done += LANES_MOST)
-        multiply_lanes(factor, pairs, row + 2 * done, pitch, LANES_MOST, sum + done);
-    for (; done + 32 <= lanes; done += 32)
-        multiply_lanes(factor, pairs, row + 2 * done, pitch, 32, sum + done);
-    for (; done + 16 <= lanes; done += 16)
-        multiply_lanes(factor, pairs, row + 2 * done, pitch, 16, sum + done);
-    for (; done < lanes; done += 8)
-        multiply_lanes(factor, pairs, row + 2 * done, pitch, 8, sum + done);
-}
-
-/* Keys in pairs of channels, [width / 2][M2T_KEYS][2], and values in pairs of keys, [M2T_KEYS / 2][width][2]. */
-static void
-turn_key(const gint8 *key, int width, int j, gint16 *restrict keys)
-{
-    for (int i = 0; i < width; i += 2)
-        for (int k = 0; k < 2; k++)
-            keys[i * M2T_KEYS + 2 * j + k] = key[i + k];
-}
-
-static void
-turn_value(const gint8 *value, int width, int j, gint16 *restrict values)
-{
-    values += (gsize) (j / 2) * 2 * width;
-    for (int i = 0; i < width; i++)
-        values[2 * i + j % 2] = value[i];
-}
-
-/* Cells @begin...@end - 1; a cell that is not there is zeros, and so is the one that stands beside an odd last one. */
-static void
-turn_cells(const gint8 *qkv, int width, const gint32 *slot, int begin, int end, gint16 *keys, gint16 *values)
-{
-    static const gint8 nothing[2 * CHANNELS_MAX];
-
-    for (int j = begin; j < end + (end & 1); j++) {
-        const gint8 *key = j < end && slot[j] >= 0 ? qkv + slot[j] * 3 * (gsize) width + width : nothing;
-
-        turn_key(key, width, j, keys);
-        turn_value(key + width, width, j, values);
-    }
-}
-
-/* From products to weights; returns their sum. @count is a multiple of 8, what is not seen is absent. */
-static inline gint32
-softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel, int seen, int count, gint32 *restrict product, gint16 *restrict weight)
-{
-    gint32 most = ABSENT, sum = 0;
-
-    for (int j = 0; j < count; j++)
-        product[j] = rnd((float) product[j] * a->logit[head]) + rel[j] + absent[j];
-    for (int j = seen; j < count; j++)
-        product[j] = ABSENT;
-    for (int j = 0; j < count; j++)
-        most = product[j] > most ? product[j] : most;
-    for (int j = 0; j < count; j++) {
-        gint32 distance = most - product[j];
-
-        product[j] = distance < M2T_EXP_SIZE ? distance : M2T_EXP_SIZE;
-    }
-    for (int j = 0; j < count; j++) {
-        weight[j] = a->exp[product[j]];
-        sum += weight[j];
-    }
-    return sum;
-}
-
-/* One head of one query. */
-static inline void
-attend(const M2tAttention *a, int head, const gint32 *absent, const gint16 *keys, const gint16 *values, const gint8 *query, const gint16 *rel,
-       int seen, gint8 *restrict out)
-{
-    gint16 factor[CHANNELS_MAX], weight[M2T_KEYS];
-    gint32 product[CHANNELS_MAX];
-    int size = a->width / a->heads, offset = head * size, count = (seen + 7) / 8 * 8;
-    float t;
-
-    for (int i = 0; i < size; i++)
-        factor[i] = query[offset + i];
-    multiply_pairs(factor, size / 2, keys + offset * M2T_KEYS, 2 * M2T_KEYS, count, product);
-    t = 1.0f / (float) softmax(a, head, absent, rel + head * M2T_KEYS, seen, count, product, weight);
-    multiply_pairs(weight, (seen + 1) / 2, values + 2 * offset, 2 * (gsize) a->width, size, product);
-    for (int i = 0; i < size; i++)
-        out[offset + i] = round8((float) product[i] * t * a->context[offset + i]);
-}
 
 static void
 attention(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, gint16 *cache, int begin, int end, gint8 *out)
 {
-    gint16 *keys = cache, *values = cache + (gsize) a->width * M2T_KEYS;
     gint32 absent[M2T_KEYS];
 
-    turn_cells(qkv, a->width, slot, begin, end, keys, values);
+    turn_cells(qkv, a->width, slot, begin, end, cache);
     for (int j = 0; j < M2T_KEYS; j++)
         absent[j] = j < end && slot[j] >= 0 ? 0 : ABSENT;
     for (int head = 0; head < a->heads; head++)
         for (int i = begin; i < end; i++)
             if (slot[i] >= 0)
-                attend(a, head, absent, keys, values, qkv + slot[i] * 3 * (gsize) a->width, a->rel + (gsize) i * a->heads * M2T_KEYS, a->seen[i],
+                attend(a, head, absent, cache, qkv + slot[i] * 3 * (gsize) a->width, a->rel + (gsize) i * a->heads * M2T_KEYS, a->seen[i],
                        out + slot[i] * (gsize) a->width);
 }
 

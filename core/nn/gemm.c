@@ -4,6 +4,9 @@
 
 #include <m2t/m2t-encoder.h>
 #include <string.h>
+#if M2T_ARCH_X86 && defined M2T_HAVE_ONEDNN
+#include <cpuid.h>
+#endif
 
 /* As long as the longest sums of a model, with a number of rows and columns that no vector divides. */
 #define CHECK_M 13u
@@ -11,17 +14,45 @@
 #define CHECK_K (4 * 512 + 8)    /* four patches of the widest transform */
 #define CHECK_WIDE_K (512 + 8)   /* the latents of a token */
 
-static const M2tGemm *const built_in[] = {
-#ifdef M2T_HAVE_ONEDNN
-    &m2t_gemm_onednn,
+#if M2T_ARCH_X86 && defined M2T_HAVE_ONEDNN
+static gboolean
+has_amx(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & 1 << 25); /* AMX-INT8 */
+}
+
+static gboolean
+has_no_amx(void)
+{
+    return !has_amx();
+}
 #endif
-#if M2T_ARCH_X86
-    &m2t_gemm_avx2,
+
+typedef struct {
+    const M2tGemm *gemm;
+    gboolean (*belongs_here)(void); /* NULL: always */
+    GOnce once;                     /* whether it works, found out when somebody asks */
+} Entry;
+
+/* By speed. AMX is faster than VNNI, and oneDNN alone uses it. */
+static Entry built_in[] = {
+#if M2T_ARCH_X86 && defined M2T_HAVE_ONEDNN
+    {&m2t_gemm_onednn, has_amx, G_ONCE_INIT},
+    {&m2t_gemm_vnni, NULL, G_ONCE_INIT},
+    {&m2t_gemm_onednn, has_no_amx, G_ONCE_INIT},
+    {&m2t_gemm_avx2, NULL, G_ONCE_INIT},
+#elif M2T_ARCH_X86
+    {&m2t_gemm_vnni, NULL, G_ONCE_INIT},
+    {&m2t_gemm_avx2, NULL, G_ONCE_INIT},
+#elif defined M2T_HAVE_ONEDNN
+    {&m2t_gemm_onednn, NULL, G_ONCE_INIT},
 #endif
 #ifdef M2T_HAVE_OPENBLAS
-    &m2t_gemm_openblas,
+    {&m2t_gemm_openblas, NULL, G_ONCE_INIT},
 #endif
-    &m2t_gemm_c,
+    {&m2t_gemm_c, NULL, G_ONCE_INIT},
 };
 
 typedef struct {
@@ -78,15 +109,29 @@ check(const M2tGemm *gemm)
 }
 
 static gpointer
+try_backend(gpointer data)
+{
+    const Entry *entry = data;
+
+    return GINT_TO_POINTER((!entry->belongs_here || entry->belongs_here()) && entry->gemm->open() && check(entry->gemm));
+}
+
+static gboolean
+works(Entry *entry)
+{
+    return GPOINTER_TO_INT(g_once(&entry->once, try_backend, entry));
+}
+
+static gpointer
 find_backends(gpointer unused)
 {
     static BackendList list;
     int n = 0;
 
     for (gsize i = 0; i < G_N_ELEMENTS(built_in); i++)
-        if (built_in[i]->open() && check(built_in[i])) {
-            list.gemm[n] = built_in[i];
-            list.name[n++] = built_in[i]->name;
+        if (works(&built_in[i])) {
+            list.gemm[n] = built_in[i].gemm;
+            list.name[n++] = built_in[i].gemm->name;
         }
     return &list;
 }
@@ -105,14 +150,13 @@ m2t_gemm_list(void)
     return backends()->gemm;
 }
 
+/* Asks no slower one than it has to: opening oneDNN takes longer than a frame. */
 const M2tGemm *
 m2t_gemm_find(const char *name)
 {
-    const M2tGemm *const *list = m2t_gemm_list();
-
-    for (int i = 0; list[i]; i++)
-        if (!name || !strcmp(list[i]->name, name))
-            return list[i];
+    for (gsize i = 0; i < G_N_ELEMENTS(built_in); i++)
+        if ((!name || !strcmp(built_in[i].gemm->name, name)) && works(&built_in[i]))
+            return built_in[i].gemm;
     return NULL;
 }
 

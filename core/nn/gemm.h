@@ -38,16 +38,16 @@ extern const M2tGemm m2t_gemm_c;
 extern const M2tGemm m2t_gemm_onednn;
 #endif
 #if M2T_ARCH_X86
-extern const M2tGemm m2t_gemm_avx2;
+extern const M2tGemm m2t_gemm_vnni, m2t_gemm_avx2;
 #endif
 #ifdef M2T_HAVE_OPENBLAS
 extern const M2tGemm m2t_gemm_openblas;
 #endif
 
-#define M2T_GEMM_MAX 5 /* backends, with the NULL at the end of the list */
+#define M2T_GEMM_MAX 6 /* backends, with the NULL at the end of the list */
 
-/* The backends that work here, fastest first, NULL-terminated. The first call computes with each of them a product of extreme values that is known, and
- * leaves out any that gets a sum wrong. */
+/* The backends that work here, fastest first, NULL-terminated. Each has to compute a product of extreme values that is known, when it is asked for first,
+ * and is left out if it gets a sum wrong. */
 const M2tGemm *const *m2t_gemm_list(void);
 
 /* @name: NULL for the fastest. Returns NULL if there is none of this name. */
