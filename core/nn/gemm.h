@@ -18,7 +18,7 @@ typedef struct {
     void (*begin)(void);
     void (*end)(void);
 
-    /* @weight [n][k], which is not kept, in the form that run() likes. */
+    /* @weight [n][k], which is not kept, in the form that run() likes. k is a multiple of 8, as in all models. */
     gpointer (*pack)(const gint8 *weight, int n, int k);
     /* The same of 128 weight + low, values of 15 bits. NULL: the backend's factors have 8 bits, and two products are added up. */
     gpointer (*pack_wide)(const gint8 *weight, const gint8 *low, int n, int k);

@@ -49,7 +49,7 @@ test_products(void)
     g_assert_nonnull(gemm[0]);
     for (int i = 0; gemm[i]; i++)
         for (int turn = 0; turn < 60; turn++)
-            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 600) : 2048,
+            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? 8 * g_rand_int_range(rng, 1, 76) : 2048,
                           FALSE);
 }
 
@@ -61,7 +61,7 @@ test_wide_products(void)
 
     for (int i = 0; gemm[i]; i++)
         for (int turn = 0; gemm[i]->pack_wide && turn < 60; turn++) {
-            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? g_rand_int_range(rng, 1, 512) : 512, TRUE);
+            check_product(gemm[i], g_rand_int_range(rng, 1, 40), g_rand_int_range(rng, 1, 80), turn ? 8 * g_rand_int_range(rng, 1, 65) : 512, TRUE);
             any = TRUE;
         }
     if (!any)
