@@ -95,12 +95,12 @@ look_up(const guint8 *exp, __m512i distance)
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(distance), near, far);
 }
 
-/* From products to weights of M2T_KEYS keys; returns their sum. */
-static inline __attribute__((always_inline)) gint32
+/* From products to weights of M2T_KEYS keys. */
+static inline __attribute__((always_inline)) void
 softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel, int seen, int vectors, __m512i *product, guint8 *weight)
 {
     const __m512i none = _mm512_set1_epi32(ABSENT);
-    __m512i most = none, distance = _mm512_setzero_si512(), weights;
+    __m512i most = none, distance = _mm512_setzero_si512();
     __mmask64 counts = 0;
 
     for (int v = 0; v < vectors; v++) {
@@ -118,27 +118,28 @@ softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel
         counts |= (__mmask64) _mm512_cmplt_epi32_mask(away, _mm512_set1_epi32(M2T_EXP_SIZE)) << 16 * v;
         distance = _mm512_mask_broadcast_i32x4(distance, (__mmask16) (0xf << 4 * v), _mm512_cvtepi32_epi8(away));
     }
-    weights = _mm512_maskz_mov_epi8(counts, look_up(a->exp, distance));
-    _mm512_storeu_si512(weight, weights);
-    return _mm512_reduce_add_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), weights, _mm512_set1_epi8(1)));
+    _mm512_storeu_si512(weight, _mm512_maskz_mov_epi8(counts, look_up(a->exp, distance)));
 }
 
-/* Values weighted, for 32 channels or what is left of them. */
+/* Values weighted, for 32 channels or what is left of them, divided by the sum of the weights. */
 static inline void
-multiply_values(const guint8 *weight, int quads, const gint8 *values, int width, float t, const float *context, int channels, gint8 *out)
+multiply_values(const guint8 *weight, int quads, const gint8 *values, int width, const float *context, int channels, gint8 *out)
 {
     __mmask16 inside[2] = {(__mmask16) (channels < 16 ? 0x00ff : 0xffff), (__mmask16) (channels <= 16 ? 0 : channels < 32 ? 0x00ff : 0xffff)};
-    __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, all = _mm512_setzero_si512();
+    __m512 t;
 
     for (int i = 0; i < quads; i++, values += QUAD * (gsize) width) {
         __m512i quad = broadcast_quad(weight + QUAD * i);
 
+        all = _mm512_dpbusd_epi32(all, quad, _mm512_set1_epi8(1));
 #pragma GCC unroll 2
         for (int v = 0; v < 2; v++)
             sum[v] = _mm512_dpbusd_epi32(sum[v], quad, _mm512_maskz_loadu_epi32(inside[v], values + 64 * v));
     }
+    t = _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_cvtepi32_ps(all));
     for (int v = 0; v < 2; v++) {
-        __m512 scaled = _mm512_mul_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum[v]), _mm512_set1_ps(t)), _mm512_maskz_loadu_ps(inside[v], context + 16 * v));
+        __m512 scaled = _mm512_mul_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum[v]), t), _mm512_maskz_loadu_ps(inside[v], context + 16 * v));
 
         scaled = _mm512_min_ps(_mm512_max_ps(scaled, _mm512_set1_ps(-127.0f)), _mm512_set1_ps(127.0f));
         _mm512_mask_cvtepi32_storeu_epi8(out + 16 * v, inside[v], _mm512_cvtps_epi32(scaled));
@@ -155,12 +156,11 @@ attend_vectors(const M2tAttention *a, int head, const gint32 *absent, const gint
     int size = a->width / a->heads, offset = head * size;
     __m512i product[VECTORS];
     guint8 weight[M2T_KEYS];
-    float t;
 
     multiply_keys(query + offset, size, keys + (gsize) offset * M2T_KEYS, vectors, product);
-    t = 1.0f / (float) softmax(a, head, absent, rel + head * M2T_KEYS, seen, vectors, product, weight);
+    softmax(a, head, absent, rel + head * M2T_KEYS, seen, vectors, product, weight);
     for (int i = 0; i < size; i += 32)
-        multiply_values(weight, (seen + QUAD - 1) / QUAD, values + QUAD * (offset + i), a->width, t, a->context + offset + i, size - i, out + offset + i);
+        multiply_values(weight, (seen + QUAD - 1) / QUAD, values + QUAD * (offset + i), a->width, a->context + offset + i, size - i, out + offset + i);
 }
 
 static inline void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Products for x86 CPUs with AVX-512 VNNI. vpdpbusd multiplies unsigned by signed bytes and adds four products at a time to an exact 32-bit sum. Weights
- * are the unsigned side, 128 added, so that the input is read as it is; what that adds to a row's sums, 128 times the sum of the row, is taken off where
- * the sums begin. Weights lie in panels of 32 outputs, four inputs beside each other, so that a tile reads them in order. */
+/* Products for x86 CPUs with AVX-512 VNNI. vpdpbusd multiplies unsigned by signed bytes and adds four products at a time to an exact 32-bit sum. The input
+ * becomes the unsigned side, 128 added; what that adds to a sum, 128 times the weights of the output, is known beforehand and taken off where the sum
+ * begins. Weights lie in panels of 32 outputs, four inputs beside each other, so that a tile reads them in order. */
 #include "nn/gemm.h"
 
 #if M2T_ARCH_X86
@@ -26,60 +26,53 @@ nothing(void)
 {
 }
 
-/* [panel][k / 4][PANEL][4]; outputs behind the last one are whatever they are. */
+typedef struct {
+    gint32 begin[PANEL];           /* of the sums of an output */
+    gint8 weight[][PANEL][QUAD];   /* [k / 4] */
+} Panel;
+
+static gsize
+panel_size(int k)
+{
+    return sizeof(Panel) + (gsize) k * PANEL;
+}
+
+static Panel *
+panel_at(gconstpointer packed, int k, int output)
+{
+    return (Panel *) ((guint8 *) packed + output / PANEL * panel_size(k));
+}
+
+/* Outputs behind the last one are zeros. */
 static gpointer
 pack(const gint8 *weight, int n, int k)
 {
-    int panels = (n + PANEL - 1) / PANEL, quads = k / QUAD;
-    guint8 *packed = g_aligned_alloc0((gsize) panels * quads, PANEL * QUAD, 64);
+    gpointer packed = g_aligned_alloc0((n + PANEL - 1) / PANEL, panel_size(k), 64);
 
     g_assert(k % QUAD == 0);
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < k; j++) {
-            gsize place = ((gsize) (i / PANEL) * quads + j / QUAD) * PANEL + i % PANEL;
+    for (int i = 0; i < n; i++) {
+        Panel *panel = panel_at(packed, k, i);
 
-            packed[place * QUAD + j % QUAD] = (guint8) (weight[(gsize) i * k + j] + OFFSET);
+        for (int j = 0; j < k; j++) {
+            panel->weight[j / QUAD][i % PANEL][j % QUAD] = weight[(gsize) i * k + j];
+            panel->begin[i % PANEL] -= OFFSET * weight[(gsize) i * k + j];
         }
+    }
     return packed;
 }
 
-/* What a product of m rows needs beside its arguments. */
-typedef struct {
-    gint32 *begin; /* [m]: of the sums of a row */
-    gint8 *tail;   /* [TILE_ROWS][k]: the last rows, since nobody promises that there is anything to read behind them */
-} Scratch;
-
+/* The input of m rows, unsigned; those of the last tile that there are not are whatever they are. */
 static gpointer
 scratch_new(int m, int n, int k)
 {
-    Scratch *scratch = g_new(Scratch, 1);
-
-    scratch->begin = g_new(gint32, m + TILE_ROWS);
-    scratch->tail = g_new0(gint8, (gsize) TILE_ROWS * k);
-    return scratch;
+    return g_aligned_alloc0((gsize) m + TILE_ROWS, k, 64);
 }
 
 static void
-scratch_free(gpointer data)
+make_unsigned(const gint8 *restrict in, gsize count, guint8 *restrict out)
 {
-    Scratch *scratch = data;
-
-    g_free(scratch->begin);
-    g_free(scratch->tail);
-    g_free(scratch);
-}
-
-INLINE VNNI gint32
-sum_of_row(const gint8 *in, int k)
-{
-    __m512i sum = _mm512_setzero_si512();
-
-    for (int j = 0; j < k; j += 64) {
-        __mmask64 inside = k - j < 64 ? ((guint64) 1 << (k - j)) - 1 : ~(guint64) 0;
-
-        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), _mm512_maskz_loadu_epi8(inside, in + j));
-    }
-    return _mm512_reduce_add_epi32(sum);
+    for (gsize i = 0; i < count; i++)
+        out[i] = (guint8) (in[i] + OFFSET);
 }
 
 /* Two vectors of sums for each row. */
@@ -99,25 +92,27 @@ store_row(gint32 *sum, __m512i low, __m512i high, int columns)
 }
 
 VNNI static void
-multiply_tile(const gint8 *in, int k, const guint8 *panel, const gint32 *begin, gint32 *sum, int n, int columns)
+multiply_tile(const guint8 *in, int k, const Panel *panel, gint32 *sum, int n, int columns)
 {
     __m512i low[TILE_ROWS], high[TILE_ROWS];
 
 #pragma GCC unroll 8
-    for (int r = 0; r < TILE_ROWS; r++)
-        low[r] = high[r] = _mm512_set1_epi32(begin[r]);
-    for (int j = 0; j < k; j += QUAD, in += QUAD, panel += PANEL * QUAD) {
-        __m512i left = _mm512_load_si512(panel), right = _mm512_load_si512(panel + PANEL * QUAD / 2);
+    for (int r = 0; r < TILE_ROWS; r++) {
+        low[r] = _mm512_load_si512(panel->begin);
+        high[r] = _mm512_load_si512(panel->begin + 16);
+    }
+    for (int j = 0; j < k; j += QUAD) {
+        __m512i left = _mm512_load_si512(panel->weight[j / QUAD]), right = _mm512_load_si512(panel->weight[j / QUAD] + 16);
 
 #pragma GCC unroll 8
         for (int r = 0; r < TILE_ROWS; r++) {
             gint32 quad;
             __m512i value;
 
-            memcpy(&quad, in + (gsize) r * k, sizeof quad);
+            memcpy(&quad, in + (gsize) r * k + j, sizeof quad);
             value = _mm512_set1_epi32(quad);
-            low[r] = _mm512_dpbusd_epi32(low[r], left, value);
-            high[r] = _mm512_dpbusd_epi32(high[r], right, value);
+            low[r] = _mm512_dpbusd_epi32(low[r], value, left);
+            high[r] = _mm512_dpbusd_epi32(high[r], value, right);
         }
     }
 #pragma GCC unroll 8
@@ -125,29 +120,16 @@ multiply_tile(const gint8 *in, int k, const guint8 *panel, const gint32 *begin, 
         store_row(sum + (gsize) r * n, low[r], high[r], columns);
 }
 
-/* m rows, a multiple of TILE_ROWS. */
-VNNI static void
-multiply_tiles(const guint8 *packed, const gint8 *in, int m, int n, int k, gint32 *sum, gint32 *begin)
+static void
+run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch)
 {
-    for (int r = 0; r < m; r++)
-        begin[r] = -OFFSET * sum_of_row(in + (gsize) r * k, k);
+    const guint8 *rows = scratch;
+
+    make_unsigned(in, (gsize) m * k, scratch);
     for (int i = 0; i < n; i += PANEL)
         for (int r = 0; r < m; r += TILE_ROWS)
-            multiply_tile(in + (gsize) r * k, k, packed + (gsize) i * k, begin + r, sum + (gsize) r * n + i, n, MIN(PANEL, n - i));
+            multiply_tile(rows + (gsize) r * k, k, panel_at(packed, k, i), sum + (gsize) r * n + i, n, MIN(PANEL, n - i));
 }
 
-static void
-run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer memory)
-{
-    const Scratch *scratch = memory;
-    int whole = m - m % TILE_ROWS;
-
-    multiply_tiles(packed, in, whole, n, k, sum, scratch->begin);
-    if (whole < m) {
-        memcpy(scratch->tail, in + (gsize) whole * k, (gsize) (m - whole) * k);
-        multiply_tiles(packed, scratch->tail, TILE_ROWS, n, k, sum + (gsize) whole * n, scratch->begin);
-    }
-}
-
-const M2tGemm m2t_gemm_vnni = {"vnni", open_vnni, nothing, nothing, pack, NULL, g_aligned_free, scratch_new, scratch_free, run};
+const M2tGemm m2t_gemm_vnni = {"vnni", open_vnni, nothing, nothing, pack, NULL, g_aligned_free, scratch_new, g_aligned_free, run};
 #endif
