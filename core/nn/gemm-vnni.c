@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Products for x86 CPUs with AVX-512 VNNI. vpdpbusd multiplies unsigned by signed bytes and adds four products at a time to an exact 32-bit sum. The input
- * becomes the unsigned side, 128 added; what that adds to a sum, 128 times the weights of the output, is known beforehand and taken off where the sum
- * begins. Weights lie in panels of 32 outputs, four inputs beside each other, so that a tile reads them in order. */
+/* Products for x86 CPUs with AVX-512 VNNI. vpdpbusd multiplies unsigned by signed bytes and adds four products at a time to an exact 32-bit sum. Weights
+ * are the unsigned side, 128 added, and lie in panels of 32 outputs, four inputs beside each other, so that a tile reads them in order. What the 128 add to
+ * the sums of a row, 128 times the sum of the row, is taken off where they begin. Input that is zero adds nothing, then, and where it is zero in all rows of
+ * a tile it is left out: most latents are zero, and what is made from them. */
 #include "nn/gemm.h"
 
 #if M2T_ARCH_X86
@@ -26,53 +27,91 @@ nothing(void)
 {
 }
 
-typedef struct {
-    gint32 begin[PANEL];           /* of the sums of an output */
-    gint8 weight[][PANEL][QUAD];   /* [k / 4] */
-} Panel;
-
-static gsize
-panel_size(int k)
-{
-    return sizeof(Panel) + (gsize) k * PANEL;
-}
-
-static Panel *
-panel_at(gconstpointer packed, int k, int output)
-{
-    return (Panel *) ((guint8 *) packed + output / PANEL * panel_size(k));
-}
-
-/* Outputs behind the last one are zeros. */
+/* [panel][k / 4][PANEL][4]; outputs behind the last one are whatever they are. */
 static gpointer
 pack(const gint8 *weight, int n, int k)
 {
-    gpointer packed = g_aligned_alloc0((n + PANEL - 1) / PANEL, panel_size(k), 64);
+    int panels = (n + PANEL - 1) / PANEL, quads = k / QUAD;
+    guint8 *packed = g_aligned_alloc0((gsize) panels * quads, PANEL * QUAD, 64);
 
     g_assert(k % QUAD == 0);
-    for (int i = 0; i < n; i++) {
-        Panel *panel = panel_at(packed, k, i);
-
+    for (int i = 0; i < n; i++)
         for (int j = 0; j < k; j++) {
-            panel->weight[j / QUAD][i % PANEL][j % QUAD] = weight[(gsize) i * k + j];
-            panel->begin[i % PANEL] -= OFFSET * weight[(gsize) i * k + j];
+            gsize place = ((gsize) (i / PANEL) * quads + j / QUAD) * PANEL + i % PANEL;
+
+            packed[place * QUAD + j % QUAD] = (guint8) (weight[(gsize) i * k + j] + OFFSET);
         }
-    }
     return packed;
 }
 
-/* The input of m rows, unsigned; those of the last tile that there are not are whatever they are. */
+/* Rows that are multiplied together. */
+typedef struct {
+    const gint8 *in;            /* [TILE_ROWS][k] */
+    gint32 begin[TILE_ROWS];    /* of the sums of a row */
+    gint32 *quad;               /* where the input is not zero, in order; room for 16 more than there can be */
+    int quads;
+} Tile;
+
+typedef struct {
+    Tile *tile;
+    gint8 *tail; /* [TILE_ROWS][k]: the last rows, since nobody promises that there is anything to read behind them */
+    gint32 *quad;
+} Scratch;
+
 static gpointer
 scratch_new(int m, int n, int k)
 {
-    return g_aligned_alloc0((gsize) m + TILE_ROWS, k, 64);
+    Scratch *scratch = g_new(Scratch, 1);
+    int tiles = (m + TILE_ROWS - 1) / TILE_ROWS, room = k / QUAD + 16;
+
+    scratch->tile = g_new0(Tile, tiles);
+    scratch->tail = g_new0(gint8, (gsize) TILE_ROWS * k);
+    scratch->quad = g_new(gint32, (gsize) tiles * room);
+    for (int i = 0; i < tiles; i++)
+        scratch->tile[i].quad = scratch->quad + (gsize) i * room;
+    return scratch;
 }
 
 static void
-make_unsigned(const gint8 *restrict in, gsize count, guint8 *restrict out)
+scratch_free(gpointer data)
 {
-    for (gsize i = 0; i < count; i++)
-        out[i] = (guint8) (in[i] + OFFSET);
+    Scratch *scratch = data;
+
+    g_free(scratch->tile);
+    g_free(scratch->tail);
+    g_free(scratch->quad);
+    g_free(scratch);
+}
+
+/* Takes stock of the rows at @in. */
+VNNI static void
+enter_tile(Tile *tile, const gint8 *in, int k)
+{
+    const __m512i lanes = _mm512_set_epi32(60, 56, 52, 48, 44, 40, 36, 32, 28, 24, 20, 16, 12, 8, 4, 0);
+    __m512i sum[TILE_ROWS];
+
+    tile->in = in;
+    tile->quads = 0;
+    for (int r = 0; r < TILE_ROWS; r++)
+        sum[r] = _mm512_setzero_si512();
+    for (int j = 0; j < k; j += 64) {
+        __mmask64 inside = k - j < 64 ? ((guint64) 1 << (k - j)) - 1 : ~(guint64) 0;
+        __m512i any = _mm512_setzero_si512();
+        __mmask16 set;
+
+#pragma GCC unroll 8
+        for (int r = 0; r < TILE_ROWS; r++) {
+            __m512i row = _mm512_maskz_loadu_epi8(inside, in + (gsize) r * k + j);
+
+            any = _mm512_or_si512(any, row);
+            sum[r] = _mm512_dpbusd_epi32(sum[r], _mm512_set1_epi8(1), row);
+        }
+        set = _mm512_test_epi32_mask(any, any);
+        _mm512_storeu_si512(tile->quad + tile->quads, _mm512_maskz_compress_epi32(set, _mm512_add_epi32(lanes, _mm512_set1_epi32(j))));
+        tile->quads += __builtin_popcount(set);
+    }
+    for (int r = 0; r < TILE_ROWS; r++)
+        tile->begin[r] = -OFFSET * _mm512_reduce_add_epi32(sum[r]);
 }
 
 /* Two vectors of sums for each row. */
@@ -92,27 +131,27 @@ store_row(gint32 *sum, __m512i low, __m512i high, int columns)
 }
 
 VNNI static void
-multiply_tile(const guint8 *in, int k, const Panel *panel, gint32 *sum, int n, int columns)
+multiply_tile(const Tile *tile, int k, const guint8 *panel, gint32 *sum, int n, int columns)
 {
     __m512i low[TILE_ROWS], high[TILE_ROWS];
 
 #pragma GCC unroll 8
-    for (int r = 0; r < TILE_ROWS; r++) {
-        low[r] = _mm512_load_si512(panel->begin);
-        high[r] = _mm512_load_si512(panel->begin + 16);
-    }
-    for (int j = 0; j < k; j += QUAD) {
-        __m512i left = _mm512_load_si512(panel->weight[j / QUAD]), right = _mm512_load_si512(panel->weight[j / QUAD] + 16);
+    for (int r = 0; r < TILE_ROWS; r++)
+        low[r] = high[r] = _mm512_set1_epi32(tile->begin[r]);
+    for (int i = 0; i < tile->quads; i++) {
+        const gint8 *in = tile->in + tile->quad[i];
+        const guint8 *weight = panel + PANEL * (gsize) tile->quad[i];
+        __m512i left = _mm512_load_si512(weight), right = _mm512_load_si512(weight + PANEL * QUAD / 2);
 
 #pragma GCC unroll 8
         for (int r = 0; r < TILE_ROWS; r++) {
             gint32 quad;
             __m512i value;
 
-            memcpy(&quad, in + (gsize) r * k + j, sizeof quad);
+            memcpy(&quad, in + (gsize) r * k, sizeof quad);
             value = _mm512_set1_epi32(quad);
-            low[r] = _mm512_dpbusd_epi32(low[r], value, left);
-            high[r] = _mm512_dpbusd_epi32(high[r], value, right);
+            low[r] = _mm512_dpbusd_epi32(low[r], left, value);
+            high[r] = _mm512_dpbusd_epi32(high[r], right, value);
         }
     }
 #pragma GCC unroll 8
@@ -121,15 +160,21 @@ multiply_tile(const guint8 *in, int k, const Panel *panel, gint32 *sum, int n, i
 }
 
 static void
-run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch)
+run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer memory)
 {
-    const guint8 *rows = scratch;
+    const Scratch *scratch = memory;
+    int tiles = (m + TILE_ROWS - 1) / TILE_ROWS, whole = m / TILE_ROWS;
 
-    make_unsigned(in, (gsize) m * k, scratch);
-    for (int i = 0; i < n; i += PANEL)
-        for (int r = 0; r < m; r += TILE_ROWS)
-            multiply_tile(rows + (gsize) r * k, k, panel_at(packed, k, i), sum + (gsize) r * n + i, n, MIN(PANEL, n - i));
+    for (int i = 0; i < whole; i++)
+        enter_tile(&scratch->tile[i], in + (gsize) i * TILE_ROWS * k, k);
+    if (whole < tiles) {
+        memcpy(scratch->tail, in + (gsize) whole * TILE_ROWS * k, (gsize) (m % TILE_ROWS) * k);
+        enter_tile(&scratch->tile[whole], scratch->tail, k);
+    }
+    for (int j = 0; j < n; j += PANEL)
+        for (int i = 0; i < tiles; i++)
+            multiply_tile(&scratch->tile[i], k, (const guint8 *) packed + (gsize) j * k, sum + (gsize) i * TILE_ROWS * n + j, n, MIN(PANEL, n - j));
 }
 
-const M2tGemm m2t_gemm_vnni = {"vnni", open_vnni, nothing, nothing, pack, NULL, g_aligned_free, scratch_new, g_aligned_free, run};
+const M2tGemm m2t_gemm_vnni = {"vnni", open_vnni, nothing, nothing, pack, NULL, g_aligned_free, scratch_new, scratch_free, run};
 #endif
