@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Products for x86 CPUs without VNNI: pairs of 16-bit values multiplied and added by vpmaddwd, which does twice as many products an instruction as float
  * arithmetic, and moves half the bytes. Weights lie in panels of 16 outputs, pair by pair, so that a tile reads them in order; the rows of the input are
- * widened once and stay in the second-level cache while the panels pass. */
+ * widened once and stay in the second-level cache while the panels pass. Zeros at the end of the rows of a tile are left out: most latents are zero, and the
+ * rarest come last. */
 #include "nn/gemm.h"
 
 #if M2T_ARCH_X86
@@ -46,10 +47,29 @@ pack(const gint8 *weight, int n, int k)
     return pack_wide(weight, NULL, n, k);
 }
 
+typedef struct {
+    gint16 *wide;   /* the input, [m][pairs][2] */
+    gint32 *used;   /* [m] */
+} Scratch;
+
 static gpointer
 scratch_new(int m, int n, int k)
 {
-    return g_aligned_alloc((gsize) m * ((k + 1) / 2), 2 * sizeof(gint16), 64);
+    Scratch *scratch = g_new(Scratch, 1);
+
+    scratch->wide = g_aligned_alloc((gsize) m * ((k + 1) / 2), 2 * sizeof *scratch->wide, 64);
+    scratch->used = g_new(gint32, m);
+    return scratch;
+}
+
+static void
+scratch_free(gpointer data)
+{
+    Scratch *scratch = data;
+
+    g_aligned_free(scratch->wide);
+    g_free(scratch->used);
+    g_free(scratch);
 }
 
 /* [m][pairs][2]; an odd k ends in a zero. */
@@ -80,16 +100,16 @@ store_columns(gint32 *sum, __m256i low, __m256i high, int columns)
     memcpy(sum, whole, columns * sizeof *sum);
 }
 
-/* @rows is a constant, so that the sums stay in registers. */
+/* @used of the pairs count. @rows is a constant, so that the sums stay in registers. */
 INLINE AVX2 void
-multiply_rows(const gint16 *in, const gint16 *panel, int pairs, int rows, gint32 *sum, int n, int columns)
+multiply_rows(const gint16 *in, const gint16 *panel, int pairs, int used, int rows, gint32 *sum, int n, int columns)
 {
     __m256i low[TILE_ROWS], high[TILE_ROWS];
 
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
         low[r] = high[r] = _mm256_setzero_si256();
-    for (int p = 0; p < pairs; p++, in += 2, panel += 2 * PANEL) {
+    for (int p = 0; p < used; p++, in += 2, panel += 2 * PANEL) {
         __m256i left = _mm256_load_si256((const __m256i *) panel), right = _mm256_load_si256((const __m256i *) (panel + PANEL));
 
 #pragma GCC unroll 6
@@ -108,28 +128,58 @@ multiply_rows(const gint16 *in, const gint16 *panel, int pairs, int rows, gint32
         store_columns(sum + (gsize) r * n, low[r], high[r], columns);
 }
 
+/* How many pairs there are before the zeros at the end of some rows. */
+AVX2 static int
+pairs_before_zeros(const gint16 *in, int rows, int pairs)
+{
+    int last = pairs;
+
+    for (; last >= 8; last -= 8) {
+        __m256i any = _mm256_setzero_si256();
+
+        for (int r = 0; r < rows; r++)
+            any = _mm256_or_si256(any, _mm256_loadu_si256((const __m256i *) (in + 2 * ((gsize) r * pairs + last - 8))));
+        if (!_mm256_testz_si256(any, any))
+            break;
+    }
+    return last;
+}
+
+/* Rows of a tile that has m of them left: TILE_ROWS, then two, then one. */
+static int
+tile_rows(int m)
+{
+    return m >= TILE_ROWS ? TILE_ROWS : m >= 2 ? 2 : 1;
+}
+
+/* @used: of the pairs, by row, for the first of each tile. */
 AVX2 static void
-multiply_panel(const gint16 *in, const gint16 *panel, int pairs, int m, gint32 *sum, int n, int columns)
+multiply_panel(const gint16 *in, const gint16 *panel, int pairs, const gint32 *used, int m, gint32 *sum, int n, int columns)
 {
     gsize pitch = (gsize) 2 * pairs;
 
-    for (; m >= TILE_ROWS; m -= TILE_ROWS, in += TILE_ROWS * pitch, sum += (gsize) TILE_ROWS * n)
-        multiply_rows(in, panel, pairs, TILE_ROWS, sum, n, columns);
-    for (; m >= 2; m -= 2, in += 2 * pitch, sum += (gsize) 2 * n)
-        multiply_rows(in, panel, pairs, 2, sum, n, columns);
+    for (; m >= TILE_ROWS; m -= TILE_ROWS, in += TILE_ROWS * pitch, used += TILE_ROWS, sum += (gsize) TILE_ROWS * n)
+        multiply_rows(in, panel, pairs, *used, TILE_ROWS, sum, n, columns);
+    for (; m >= 2; m -= 2, in += 2 * pitch, used += 2, sum += (gsize) 2 * n)
+        multiply_rows(in, panel, pairs, *used, 2, sum, n, columns);
     if (m)
-        multiply_rows(in, panel, pairs, 1, sum, n, columns);
+        multiply_rows(in, panel, pairs, *used, 1, sum, n, columns);
 }
 
 static void
-run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch)
+run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer memory)
 {
+    const Scratch *scratch = memory;
     int pairs = (k + 1) / 2;
 
-    widen(in, m, k, scratch);
+    widen(in, m, k, scratch->wide);
+    for (int row = 0, rows; row < m; row += rows) {
+        rows = tile_rows(m - row);
+        scratch->used[row] = pairs_before_zeros(scratch->wide + (gsize) 2 * row * pairs, rows, pairs);
+    }
     for (int i = 0; i < n; i += PANEL)
-        multiply_panel(scratch, (const gint16 *) packed + (gsize) i * 2 * pairs, pairs, m, sum + i, n, MIN(PANEL, n - i));
+        multiply_panel(scratch->wide, (const gint16 *) packed + (gsize) i * 2 * pairs, pairs, scratch->used, m, sum + i, n, MIN(PANEL, n - i));
 }
 
-const M2tGemm m2t_gemm_avx2 = {"avx2", open_avx2, nothing, nothing, pack, pack_wide, g_aligned_free, scratch_new, g_aligned_free, run};
+const M2tGemm m2t_gemm_avx2 = {"avx2", open_avx2, nothing, nothing, pack, pack_wide, g_aligned_free, scratch_new, scratch_free, run};
 #endif
