@@ -138,10 +138,14 @@ combine(gint32 *restrict sum, const gint32 *restrict low, gsize count)
 static void
 narrow(const gint16 *restrict in, int shift, gint8 *restrict out, gsize count)
 {
-    gint32 half = 1 << shift >> 1;
+    gint16 factor = (gint16) (1 << (15 - shift)); /* a shift that rounds is a product in 16 bits */
 
-    for (gsize i = 0; i < count; i++)
-        out[i] = clamp8((in[i] + half) >> shift);
+    if (shift == 0)
+        for (gsize i = 0; i < count; i++)
+            out[i] = clamp8(in[i]);
+    else
+        for (gsize i = 0; i < count; i++)
+            out[i] = clamp8((gint16) (((in[i] * factor >> 14) + 1) >> 1));
 }
 
 static void
@@ -423,15 +427,15 @@ static void
 levels(const M2tLevels *l, const gint32 *restrict sum, const gint32 *restrict bias, const float *restrict mean_scale,
        const float *restrict level_scale, const gint32 *restrict size, gint32 *restrict mean, guint8 *restrict level, int n)
 {
-    float step = (float) l->step, limit = (float) l->limit;
+    float per_step = 1.0f / (float) l->step, limit = (float) l->limit;
 
     for (int i = 0; i < n; i++)
         mean[i] = round_within((float) (sum[i] + bias[i]) * mean_scale[i], -262128.0f, 262128.0f);
     for (int i = 0; i < n; i++) {
         gint32 v = round_within((float) (sum[n + i] + bias[n + i]) * level_scale[i], -limit, limit) + size[i] - l->base;
 
-        /* Numerator below 2^17: the rounded quotient has the same floor as the exact one. */
-        level[i] = (guint8) MIN((gint32) ((float) MAX(v, 0) / step), l->levels - 1);
+        /* v / step rounded down: v is below 2^17, and half a unit more keeps it farther from the next integer than two roundings can take it. */
+        level[i] = (guint8) MIN((gint32) (((float) MAX(v, 0) + 0.5f) * per_step), l->levels - 1);
     }
 }
 

@@ -312,12 +312,35 @@ test_definitions(void)
     }
 }
 
+/* The level is a quotient rounded down: at its multiples and just below, up to the largest numerators a model can ask for. */
+static void
+test_level_steps(void)
+{
+    static const gint32 step[] = {1, 3, 7, 192, 199, 1023, 1024, 4097, 30011, 65535, 65536};
+    gint32 sum[16] = {0}, bias[16] = {0}, size[8], mean[8];
+    float scale[8] = {0};
+    guint8 level[8];
+
+    for (const M2tKernels *const *k = m2t_kernels_all(); *k; k++)
+        for (gsize s = 0; s < G_N_ELEMENTS(step); s++)
+            for (gint32 v = 0; v < 1 << 17; v += MAX(step[s], 509) / step[s] * step[s]) {
+                M2tLevels l = {0, -30000, step[s], 255};
+
+                for (int i = 0; i < 8; i++)
+                    size[i] = v + i - 6 - 30000;
+                (*k)->levels(&l, sum, bias, scale, scale, size, mean, level, 8);
+                for (int i = 0; i < 8; i++)
+                    g_assert_cmpint(level[i], ==, MIN(MAX(v + i - 6, 0) / step[s], 254));
+            }
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     rng = g_rand_new_with_seed(20231);
     g_test_add_func("/kernels/definitions", test_definitions);
+    g_test_add_func("/kernels/level-steps", test_level_steps);
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *path = g_strdup_printf("/kernels/%s", cases[i].name);
 
