@@ -72,7 +72,7 @@ same_as_reference() { # PREFIX
 # compare NAME COMMAND BACKEND THREADS TYPE: TYPE is an instruction set of the kernels, a CPU type of OpenBLAS or a limit of oneDNN.
 compare() {
     local name=$1 command=$2 backend=$3 threads=$4 type=$5 prefix=$work/$1-$3-$5-$4 status used
-    local description="$name, backend $backend, type $type, threads $threads"
+    local description="$name, backend $backend, type $type, threads $threads" flag=${type/avx512vnni/avx512_vnni}
 
     rm -f "$prefix"*
     case $backend in
@@ -82,7 +82,7 @@ compare() {
     esac
     status=$?
     used=$(sed -n 's/^Core: *//p' "$prefix.log" | head -1)
-    if [ "$backend" = c ] && [ "$type" != c ] && ! grep -qw "${type/avx512/avx512bw}" /proc/cpuinfo; then
+    if [ "$backend" = c ] && [ "$type" != c ] && ! grep -qw "${flag/%avx512/avx512bw}" /proc/cpuinfo; then
         result ok "$description # SKIP this CPU lacks it"
     elif [ "$backend" = openblas ] && { [ $status = 132 ] || grep -q "Core not found" "$prefix.log"; }; then
         result ok "$description # SKIP this CPU or this OpenBLAS lacks it"
@@ -122,8 +122,8 @@ for build in "$@"; do
     fi
     case $name in
     aarch64*) kernel_types=c blas_types="ARMV8 NEOVERSEN1" thread_counts=2 ;; # an emulator is slow
-    "${1%%=*}") kernel_types="c avx2 avx512" blas_types="Prescott Nehalem Sandybridge Haswell Zen SkylakeX Cooperlake" thread_counts="1 2 4" ;;
-    *) kernel_types="c avx2 avx512" blas_types="Prescott Haswell SkylakeX" thread_counts="1 3" ;;
+    "${1%%=*}") kernel_types="c avx2 avx512 avx512vnni" blas_types="Prescott Nehalem Sandybridge Haswell Zen SkylakeX Cooperlake" thread_counts="1 2 4" ;;
+    *) kernel_types="c avx2 avx512 avx512vnni" blas_types="Prescott Haswell SkylakeX" thread_counts="1 3" ;;
     esac
     for backend in $(backends "$command"); do
         case $backend in

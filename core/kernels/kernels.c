@@ -6,11 +6,11 @@
 
 extern const M2tKernels m2t_kernels_c;
 #if M2T_ARCH_X86
-extern const M2tKernels m2t_kernels_avx2, m2t_kernels_avx512;
+extern const M2tKernels m2t_kernels_avx2, m2t_kernels_avx512, m2t_kernels_avx512vnni;
 #endif
 
 typedef struct {
-    const M2tKernels *table[4];
+    const M2tKernels *table[5];
 } KernelList;
 
 static gpointer
@@ -21,8 +21,11 @@ find_kernels(gpointer unused)
 
 #if M2T_ARCH_X86
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
+        __builtin_cpu_supports("avx512vl")) {
+        if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi"))
+            list.table[n++] = &m2t_kernels_avx512vnni;
         list.table[n++] = &m2t_kernels_avx512;
+    }
     if (__builtin_cpu_supports("avx2"))
         list.table[n++] = &m2t_kernels_avx2;
 #endif

@@ -77,7 +77,7 @@ typedef struct {
                    const gint32 *size, gint32 *mean, guint8 *level, int n);
 } M2tKernels;
 
-/* The best table for this CPU. M2T_CPU in the environment ("c", "avx2", "avx512") asks for a lesser one, for tests. Any thread. */
+/* The best table for this CPU. M2T_CPU in the environment ("c", "avx2", "avx512", "avx512vnni") asks for a lesser one, for tests. Any thread. */
 const M2tKernels *m2t_kernels_get(void);
 
 /* All tables that run here, best first, NULL-terminated. */
