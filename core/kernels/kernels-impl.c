@@ -260,13 +260,30 @@ dequantise(const gint16 *restrict in, const gint8 *restrict centroid, const floa
         out[i] = (gint16) round_within((float) (M2T_LATENT_ONE * in[i] + centroid[i]) * gain[i], -WIDE_MAX, WIDE_MAX);
 }
 
+/* @table: 128 numbers; @index: from -127, by its amount. @n: a multiple of 8. */
+static void
+look_up(const gint8 *restrict table, const gint8 *restrict index, gint8 *restrict out, int n)
+{
+#ifdef __AVX512VBMI__
+    __m512i low = _mm512_loadu_si512(table), high = _mm512_loadu_si512(table + 64);
+
+    for (int i = 0; i < n; i += 64) {
+        __mmask64 inside = ~(guint64) 0 >> MAX(i + 64 - n, 0);
+
+        _mm512_mask_storeu_epi8(out + i, inside, _mm512_permutex2var_epi8(low, _mm512_abs_epi8(_mm512_maskz_loadu_epi8(inside, index + i)), high));
+    }
+#else
+    for (int i = 0; i < n; i++)
+        out[i] = table[index[i] < 0 ? -index[i] : index[i]];
+#endif
+}
+
 static void
 features(const gint16 *restrict latent, const float *restrict feature, const gint8 *restrict log, gint8 *restrict t, gint8 *restrict out_log, int n)
 {
     for (int i = 0; i < n; i++)
         t[i] = round8((float) latent[i] * feature[i]);
-    for (int i = 0; i < n; i++)
-        out_log[i] = log[t[i] < 0 ? -t[i] : t[i]];
+    look_up(log, t, out_log, n);
 }
 
 static void
