@@ -159,11 +159,130 @@ split(const gint16 *restrict in, gint8 *restrict hi, gint8 *restrict lo, gsize c
     }
 }
 
+#ifdef __AVX512VNNI__
+/* Of 64 channels, four bytes of each side by side, which products work on: part[q] has channels 16 l + 4 q ... 16 l + 4 q + 3 in lane l, for that is how
+ * bytes are interleaved, and what packs sums again undoes it. */
+typedef struct {
+    __m512i part[4];
+} Quads;
+
+typedef struct {
+    __m512i low, high;
+} Pairs;
+
+static inline Pairs
+pairs_of(__m512i a, __m512i b)
+{
+    return (Pairs) {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
+}
+
+static inline Quads
+quads_of(Pairs a, Pairs b)
+{
+    return (Quads) {{_mm512_unpacklo_epi16(a.low, b.low), _mm512_unpackhi_epi16(a.low, b.low), _mm512_unpacklo_epi16(a.high, b.high),
+                     _mm512_unpackhi_epi16(a.high, b.high)}};
+}
+
+/* What 64 channels of depthwise() have in common; channels behind the last one are zeros. */
+typedef struct {
+    Quads weight[2][3];      /* of the first and of the second of two columns side by side, whose quads are the same; by row */
+    __m512i bias[4];         /* and what takes away what the 128 more of inputs add */
+    __m512 scale[4];
+    __mmask64 inside;
+} Depthwise;
+
+#define NOTHING _mm512_set1_epi8(-128) /* products want factors of 0...255 on one side, so inputs get 128 more */
+
+static void
+depthwise_prepare(Depthwise *d, const gint8 *weight, const gint32 *bias, const float *scale, int channels, int first)
+{
+    gint32 turned_bias[64] = {0};
+    float turned_scale[64] = {0};
+
+    d->inside = ~(guint64) 0 >> MAX(first + 64 - channels, 0);
+    for (int i = 0; i < MIN(64, channels - first); i++) {
+        int at = i / 4 % 4 * 16 + i / 16 * 4 + i % 4;
+
+        turned_bias[at] = bias[first + i];
+        turned_scale[at] = scale[first + i];
+    }
+    for (int q = 0; q < 4; q++) {
+        d->bias[q] = _mm512_loadu_si512(turned_bias + 16 * q);
+        d->scale[q] = _mm512_loadu_ps(turned_scale + 16 * q);
+    }
+    for (int r = 0; r < 3; r++) {
+        __m512i w[3], none = _mm512_setzero_si512();
+
+        for (int k = 0; k < 3; k++)
+            w[k] = _mm512_maskz_loadu_epi8(d->inside, weight + (3 * r + k) * channels + first);
+        d->weight[0][r] = quads_of(pairs_of(w[0], w[1]), pairs_of(w[2], none));
+        d->weight[1][r] = quads_of(pairs_of(none, w[0]), pairs_of(w[1], w[2]));
+        for (int q = 0; q < 4; q++)
+            d->bias[q] = _mm512_sub_epi32(d->bias[q], _mm512_dpbusd_epi32(none, NOTHING, d->weight[0][r].part[q]));
+    }
+}
+
+/* Of column x and the next. */
+static inline Pairs
+depthwise_load(const Depthwise *d, const gint8 *row, int x, int width, int channels)
+{
+    __m512i column[2] = {NOTHING, NOTHING};
+
+    for (int k = 0; k < 2; k++)
+        if (row && x + k >= 0 && x + k < width)
+            column[k] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(d->inside, row + (gsize) (x + k) * channels), NOTHING);
+    return pairs_of(column[0], column[1]);
+}
+
+static inline void
+depthwise_store(const Depthwise *d, const Quads *factor, int place, gint8 *out)
+{
+    __m512i value[4];
+
+    for (int q = 0; q < 4; q++) {
+        __m512i sum = d->bias[q];
+
+        for (int r = 0; r < 3; r++)
+            sum = _mm512_dpbusd_epi32(sum, factor[r].part[q], d->weight[place][r].part[q]);
+        value[q] = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), d->scale[q]), _mm512_set1_ps(127.0f)));
+    }
+    value[0] = _mm512_packs_epi16(_mm512_packs_epi32(value[0], value[1]), _mm512_packs_epi32(value[2], value[3]));
+    _mm512_mask_storeu_epi8(out, d->inside, _mm512_max_epi8(value[0], _mm512_set1_epi8(-127)));
+}
+
+/* Two columns at a time: with their neighbours they are four, and two of those stand in the next two columns' four. */
+static void
+depthwise(const gint8 *above, const gint8 *here, const gint8 *below, int width, int channels, const gint8 *weight, const gint32 *bias,
+          const float *scale, gint8 *out)
+{
+    for (int first = 0; first < channels; first += 64) {
+        const gint8 *row[3] = {above ? above + first : NULL, here + first, below ? below + first : NULL};
+        Depthwise d;
+        Pairs left[3];
+
+        depthwise_prepare(&d, weight, bias, scale, channels, first);
+        for (int r = 0; r < 3; r++)
+            left[r] = depthwise_load(&d, row[r], -1, width, channels);
+        for (int x = 0; x < width; x += 2) {
+            Quads factor[3];
+
+            for (int r = 0; r < 3; r++) {
+                Pairs right = depthwise_load(&d, row[r], x + 1, width, channels);
+
+                factor[r] = quads_of(left[r], right);
+                left[r] = right;
+            }
+            for (int place = 0; place < MIN(2, width - x); place++)
+                depthwise_store(&d, factor, place, out + (gsize) (x + place) * channels + first);
+        }
+    }
+}
+#else
 /* Two products of int8 fit int16, so taps go in pairs. */
 #define PAIR(a, b) ((gint32) (gint16) (tap[a][i] * weight[(a) * channels + i] + tap[b][i] * weight[(b) * channels + i]))
 
 static void
-depthwise_column(const gint8 *const *tap, int channels, const gint8 *restrict weight, const gint32 *restrict bias, const float *restrict scale,
+depthwise_column(const gint8 *const *tap, int channels, const gint16 *restrict weight, const gint32 *restrict bias, const float *restrict scale,
                  gint8 *restrict out)
 {
     for (int i = 0; i < channels; i++) {
@@ -179,7 +298,10 @@ depthwise(const gint8 *above, const gint8 *here, const gint8 *below, int width, 
 {
     static const gint8 outside[CHANNELS_MAX];
     const gint8 *row[3] = {above, here, below}, *tap[9];
+    gint16 wide[9 * CHANNELS_MAX];
 
+    for (int i = 0; i < 9 * channels; i++)
+        wide[i] = weight[i];
     for (int x = 0; x < width; x++, out += channels) {
         for (int k = 0; k < 9; k++) {
             int column = x + k % 3 - 1;
@@ -187,9 +309,10 @@ depthwise(const gint8 *above, const gint8 *here, const gint8 *below, int width, 
 
             tap[k] = inside ? row[k / 3] + (gsize) column * channels : outside;
         }
-        depthwise_column(tap, channels, weight, bias, scale, out);
+        depthwise_column(tap, channels, wide, bias, scale, out);
     }
 }
+#endif
 
 static void
 gate(const gint8 *restrict in, gint8 *restrict out, int rows, int channels)

@@ -155,6 +155,7 @@ call_depthwise(const M2tKernels *k, const Input *in, int width, Output *out)
     k->depthwise(row, row + columns * width, row + 2 * columns * width, columns, width, in->weight, in->bias, in->scale,
                  (gint8 *) out->bytes + columns * width);
     k->depthwise(row, row + width, NULL, 1, width, in->weight, in->bias, in->scale, (gint8 *) out->bytes + 2 * columns * width);
+    k->depthwise(row, row + 4 * width, row + 8 * width, 4, width, in->weight, in->bias, in->scale, (gint8 *) out->bytes + 7 * width);
 }
 
 static void
@@ -254,6 +255,11 @@ fill_input(Input *in)
     fill8(in->narrow, sizeof in->narrow);
     fill8(in->weight, sizeof in->weight);
     fill8(in->log, sizeof in->log);
+    if (g_rand_int_range(rng, 0, 8) == 0) { /* sums as large as they get */
+        memset(in->narrow, g_rand_boolean(rng) ? 127 : -127, sizeof in->narrow);
+        memset(in->weight, g_rand_boolean(rng) ? 127 : -127, sizeof in->weight);
+        memset(in->stream, g_rand_boolean(rng) ? 127 : 128, sizeof in->stream);
+    }
     fill(in->rel, sizeof in->rel);
     fill(in->exp, sizeof in->exp);
     in->exp[0] = 255;
