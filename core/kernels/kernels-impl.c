@@ -416,6 +416,35 @@ add_rows(const gint16 *restrict a, const gint32 *restrict b, gint16 *restrict in
         inout[i] = sat16(inout[i] + a[i] + b[i]);
 }
 
+static void
+unshuffle(const gint8 *restrict above, const gint8 *restrict below, gint8 *restrict out, int channels)
+{
+    for (int i = 0; i < channels; i++) {
+        out[4 * i] = above[i];
+        out[4 * i + 1] = above[channels + i];
+        out[4 * i + 2] = below[i];
+        out[4 * i + 3] = below[channels + i];
+    }
+}
+
+static void
+shuffle(const gint16 *restrict in, gint16 *restrict above, gint16 *restrict below, int channels)
+{
+    for (int i = 0; i < channels; i++) {
+        above[i] = in[4 * i];
+        above[channels + i] = in[4 * i + 1];
+        below[i] = in[4 * i + 2];
+        below[channels + i] = in[4 * i + 3];
+    }
+}
+
+static void
+samples(const gint32 *restrict shortcut, const gint32 *restrict network, guint8 *restrict out, gsize count)
+{
+    for (gsize i = 0; i < count; i++)
+        out[i] = (guint8) clamp32((shortcut[4 * i] + network[i] + 128 * 64 + 32) >> 6, 0, 255);
+}
+
 #define ABSENT (-(1 << 28)) /* below every logit */
 
 /* The pairs that products work on: sum[i] of the lanes = factor[0] row[2i] + factor[1] row[2i + 1], over all pairs of factors and their rows. @lanes is
@@ -587,5 +616,5 @@ levels(const M2tLevels *l, const gint32 *restrict sum, const gint32 *restrict bi
 const M2tKernels TABLE(M2T_ISA);
 const M2tKernels TABLE(M2T_ISA) = {
     NAME(M2T_ISA), to8, relu8, to16, add16, to32, to_float, from_float, add_float, combine, narrow, split, depthwise, gate, norm8, norm16,
-    quantise, dequantise, features, add_rows, attention, levels,
+    quantise, dequantise, features, add_rows, unshuffle, shuffle, samples, attention, levels,
 };

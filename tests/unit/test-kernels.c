@@ -204,6 +204,33 @@ call_add_rows(const M2tKernels *k, const Input *in, int width, Output *out)
 }
 
 static void
+call_unshuffle(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    k->unshuffle(in->narrow, in->narrow + 3 * width, (gint8 *) out->bytes, width);
+}
+
+static void
+call_shuffle(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    gint16 *above = (gint16 *) out->bytes;
+
+    k->shuffle(in->stream, above, above + 3 * width, width);
+}
+
+static void
+call_samples(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    gint32 a[4 * CHANNELS], b[CHANNELS];
+
+    for (int i = 0; i < 4 * width; i++)
+        a[i] = in->sum[i] >> 9;
+    for (int i = 0; i < width; i++)
+        b[i] = in->bias[i];
+    for (int place = 0; place < 4; place++)
+        k->samples(a + place, b, out->bytes + place * width, width);
+}
+
+static void
 call_attention(const M2tKernels *k, const Input *in, int width, Output *out)
 {
     static const guint8 seen[M2T_KEYS] = {
@@ -238,7 +265,7 @@ static const struct {
     {"to8", call_to8}, {"relu8", call_relu8}, {"to16", call_to16}, {"to32", call_to32}, {"add16", call_add16}, {"to_float", call_to_float}, {"floats", call_floats}, {"combine", call_combine},
     {"narrow", call_narrow}, {"split", call_split}, {"depthwise", call_depthwise}, {"gate", call_gate}, {"norm8", call_norm8},
     {"norm16", call_norm16}, {"quantise", call_quantise}, {"dequantise", call_dequantise}, {"features", call_features},
-    {"add_rows", call_add_rows}, {"attention", call_attention}, {"levels", call_levels},
+    {"add_rows", call_add_rows}, {"unshuffle", call_unshuffle}, {"shuffle", call_shuffle}, {"samples", call_samples}, {"attention", call_attention}, {"levels", call_levels},
 };
 
 static void
