@@ -322,45 +322,60 @@ gate(const gint8 *restrict in, gint8 *restrict out, int rows, int channels)
             out[i] = clamp8((in[i] * (in[channels + i] + 127) + 64) >> 7);
 }
 
-/* 1 / sqrt(V) of a row, and its sum. */
-static float
-row_spread(const gint16 *restrict in, int width, gint32 *sum_out)
+typedef struct {
+    gint32 sum;
+    float t;                 /* 1 / sqrt(V) */
+} Spread;
+
+/* Of one row. Squares of 128 h + l are summed in parts, so that 32 bits and multiply-add instructions of 16 bits do. */
+static Spread
+row_spread(const gint16 *restrict in, int width)
 {
-    gint32 sum = 0;
-    gint64 squares = 0, spread;
+    gint32 sum = 0, hh = 0, hl = 0, ll = 0;
+    gint64 spread;
 
     for (int i = 0; i < width; i++) {
+        gint16 h = (gint16) (in[i] >> 7), l = in[i] & 127;
+
         sum += in[i];
-        squares += (gint64) ((gint32) in[i] * in[i]);
+        hh += h * h;
+        hl += h * l;
+        ll += l * l;
     }
-    *sum_out = sum;
-    spread = width * squares - (gint64) sum * sum;
-    return spread > 0 ? 1.0f / sqrtf((float) spread) : 0.0f;
+    spread = width * (16384 * (gint64) hh + 256 * (gint64) hl + ll) - (gint64) sum * sum;
+    return (Spread) {sum, spread > 0 ? 1.0f / sqrtf((float) spread) : 0.0f};
 }
 
-#define NORMED(i) ((float) (width * in[i] - sum) * t * scale[i])
+#define NORM_ROWS 8 /* at a time: roots take long, but not each one after the other */
+#define NORMED(i) ((float) (width * in[i] - spread[r].sum) * spread[r].t * scale[i])
 
 static void
 norm8(const gint16 *restrict in, const float *restrict scale, gint8 *restrict out, int rows, int width)
 {
-    for (int r = 0; r < rows; r++, in += width, out += width) {
-        gint32 sum;
-        float t = row_spread(in, width, &sum);
+    Spread spread[NORM_ROWS];
 
-        for (int i = 0; i < width; i++)
-            out[i] = round8(NORMED(i));
+    for (int m; rows > 0; rows -= m) {
+        m = MIN(rows, NORM_ROWS);
+        for (int r = 0; r < m; r++)
+            spread[r] = row_spread(in + r * width, width);
+        for (int r = 0; r < m; r++, in += width, out += width)
+            for (int i = 0; i < width; i++)
+                out[i] = round8(NORMED(i));
     }
 }
 
 static void
 norm16(const gint16 *restrict in, const float *restrict scale, gint16 *restrict out, int rows, int width)
 {
-    for (int r = 0; r < rows; r++, in += width, out += width) {
-        gint32 sum;
-        float t = row_spread(in, width, &sum);
+    Spread spread[NORM_ROWS];
 
-        for (int i = 0; i < width; i++)
-            out[i] = round16(NORMED(i));
+    for (int m; rows > 0; rows -= m) {
+        m = MIN(rows, NORM_ROWS);
+        for (int r = 0; r < m; r++)
+            spread[r] = row_spread(in + r * width, width);
+        for (int r = 0; r < m; r++, in += width, out += width)
+            for (int i = 0; i < width; i++)
+                out[i] = round16(NORMED(i));
     }
 }
 
