@@ -402,18 +402,30 @@ dequantise(const gint16 *restrict in, const gint8 *restrict centroid, const floa
 static void
 look_up(const gint8 *restrict table, const gint8 *restrict index, gint8 *restrict out, int n)
 {
+    int i = 0;
+
 #ifdef __AVX512VBMI__
-    __m512i low = _mm512_loadu_si512(table), high = _mm512_loadu_si512(table + 64);
-
-    for (int i = 0; i < n; i += 64) {
+    for (__m512i low = _mm512_loadu_si512(table), high = _mm512_loadu_si512(table + 64); i < n; i += 64) {
         __mmask64 inside = ~(guint64) 0 >> MAX(i + 64 - n, 0);
+        __m512i at = _mm512_abs_epi8(_mm512_maskz_loadu_epi8(inside, index + i));
 
-        _mm512_mask_storeu_epi8(out + i, inside, _mm512_permutex2var_epi8(low, _mm512_abs_epi8(_mm512_maskz_loadu_epi8(inside, index + i)), high));
+        _mm512_mask_storeu_epi8(out + i, inside, _mm512_permutex2var_epi8(low, at, high));
     }
-#else
-    for (int i = 0; i < n; i++)
-        out[i] = table[index[i] < 0 ? -index[i] : index[i]];
+#elif defined(__AVX2__)
+    for (; i + 32 <= n; i += 32) {
+        __m256i at = _mm256_abs_epi8(_mm256_loadu_si256((const __m256i *) (index + i))), found = _mm256_setzero_si256();
+
+        for (int part = 0; part < 128; part += 16) { /* found where 0x70 more does not reach the highest bit */
+            __m256i entries = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *) (table + part)));
+            __m256i key = _mm256_adds_epu8(_mm256_sub_epi8(at, _mm256_set1_epi8((gint8) part)), _mm256_set1_epi8(0x70));
+
+            found = _mm256_or_si256(found, _mm256_shuffle_epi8(entries, key));
+        }
+        _mm256_storeu_si256((__m256i *) (out + i), found);
+    }
 #endif
+    for (; i < n; i++)
+        out[i] = table[index[i] < 0 ? -index[i] : index[i]];
 }
 
 static void
