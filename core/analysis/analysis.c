@@ -67,19 +67,17 @@ enter(void *data, int begin, int end, int worker)
         }
 }
 
-/* unshuffle: the four patches of tokens first...first + m - 1, channels interleaved by place. */
+/* The four patches of tokens first...first + m - 1, channels interleaved by place. */
 static void
-gather_tokens(const M2tGeometry *g, const gint8 *patches, int channels, int first, int m, gint8 *out)
+gather_tokens(const M2tAnalysis *a, const gint8 *patches, int channels, int first, int m, gint8 *out)
 {
-    for (int i = 0; i < m; i++, out += 4 * channels) {
-        gsize row = 2 * ((first + i) / g->token_columns), column = 2 * ((first + i) % g->token_columns);
+    const M2tGeometry *g = &a->geometry;
+    gsize pitch = (gsize) g->patch_columns * channels;
 
-        for (int place = 0; place < 4; place++) {
-            const gint8 *in = patches + ((row + place / 2) * g->patch_columns + column + place % 2) * channels;
+    for (int token = first; token < first + m; token++, out += 4 * channels) {
+        const gint8 *above = patches + 2 * (token / g->token_columns) * pitch + 2 * (token % g->token_columns) * (gsize) channels;
 
-            for (int c = 0; c < channels; c++)
-                out[4 * c + place] = in[c];
-        }
+        a->context->kernels->unshuffle(above, above + pitch, out, channels);
     }
 }
 
@@ -95,7 +93,7 @@ go_down(void *data, int begin, int end, int worker)
     int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, 0);
     M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m);
 
-    gather_tokens(&a->geometry, m2t_stage_narrow(&a->stage8, 0), a->stage8.channels, begin, m, scratch->a);
+    gather_tokens(a, m2t_stage_narrow(&a->stage8, 0), a->stage8.channels, begin, m, scratch->a);
     m2t_linear_sums(context, scratch, &net->between, scratch->a, m);
     m2t_stage_enter(&a->stage16, context, &store, begin, shift);
 }
@@ -117,7 +115,7 @@ leave(void *data, int begin, int end, int worker)
     m2t_linear_sums_wide(context, scratch, &net->out, m);
     context->kernels->to32(&store, network);
 
-    gather_tokens(&a->geometry, a->patches, M2T_PATCH_CHANNELS, begin, m, scratch->a);
+    gather_tokens(a, a->patches, M2T_PATCH_CHANNELS, begin, m, scratch->a);
     m2t_linear_sums_wide_weights(context, scratch, &net->shortcut, scratch->a, m);
     store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m);
     context->kernels->to32(&store, scratch->low);

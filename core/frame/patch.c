@@ -4,6 +4,8 @@
 
 #include "model/model.h"
 
+#include <string.h>
+
 typedef struct {
     int width, height, side, channel; /* of the plane; side of its square in a patch; its first channel */
 } PlaneLayout;
@@ -31,16 +33,31 @@ plane_layout(const M2tGeometry *g, int plane)
 static gint8
 centred(guint8 sample)
 {
-    return (gint8) MAX(sample - 128, -127);
+    return (gint8) (MAX(sample, 1) ^ 128);
 }
 
-/* The rows of one plane that make up the channels of a row of patches. */
+/* @side: a constant where it counts, so that a square's line is one load and one store. */
+static inline void
+load_line(const guint8 *line, int columns, int side, gint8 *patches)
+{
+    for (int column = 0; column < columns; column++, line += side, patches += M2T_PATCH_CHANNELS)
+        for (int x = 0; x < side; x++)
+            patches[x] = centred(line[x]);
+}
+
+/* The lines of one plane that make up the channels of a row of patches; its last sample goes on to the right. */
 static void
 load_plane_row(const PlaneLayout *p, const guint8 *line, int columns, int channel, gint8 *patches)
 {
-    for (int column = 0; column < columns; column++, patches += M2T_PATCH_CHANNELS)
-        for (int x = 0; x < p->side; x++)
-            patches[channel + x] = centred(line[MIN(column * p->side + x, p->width - 1)]);
+    int inside = p->width / p->side;
+
+    patches += channel;
+    if (p->side == 8)
+        load_line(line, inside, 8, patches);
+    else
+        load_line(line, inside, 4, patches);
+    for (int x = inside * p->side; x < columns * p->side; x++)
+        patches[x / p->side * M2T_PATCH_CHANNELS + x % p->side] = centred(line[MIN(x, p->width - 1)]);
 }
 
 void
@@ -58,21 +75,25 @@ m2t_patch_load_row(const M2tGeometry *g, const M2tPicture *picture, int row, gin
 }
 
 static void
-store_plane(const PlaneLayout *p, guint8 *data, gint stride, int row, int column, const gint32 *samples)
+store_plane(const PlaneLayout *p, guint8 *data, gint stride, int row, int column, const guint8 *samples)
 {
     int top = row * p->side, left = column * p->side;
     int rows = MIN(p->side, p->height - top), columns = MIN(p->side, p->width - left);
 
-    for (int y = 0; y < rows; y++) {
-        guint8 *line = data + (gssize) (top + y) * stride + left;
-
-        for (int x = 0; x < columns; x++)
-            line[x] = (guint8) CLAMP(samples[p->channel + y * p->side + x], 0, 255);
-    }
+    data += (gssize) top * stride + left;
+    samples += p->channel;
+    for (int y = 0; y < rows; y++, data += stride, samples += p->side)
+        if (columns == 8)
+            memcpy(data, samples, 8);
+        else if (columns == 4)
+            memcpy(data, samples, 4);
+        else
+            for (int x = 0; x < columns; x++)
+                data[x] = samples[x];
 }
 
 void
-m2t_patch_store(const M2tGeometry *g, M2tPicture *picture, int row, int column, const gint32 *samples)
+m2t_patch_store(const M2tGeometry *g, M2tPicture *picture, int row, int column, const guint8 *samples)
 {
     for (int plane = 0; plane < 3; plane++) {
         PlaneLayout p = plane_layout(g, plane);

@@ -138,10 +138,14 @@ combine(gint32 *restrict sum, const gint32 *restrict low, gsize count)
 static void
 narrow(const gint16 *restrict in, int shift, gint8 *restrict out, gsize count)
 {
-    gint32 half = 1 << shift >> 1;
+    gint16 factor = (gint16) (1 << (15 - shift)); /* a shift that rounds is a product in 16 bits */
 
-    for (gsize i = 0; i < count; i++)
-        out[i] = clamp8((in[i] + half) >> shift);
+    if (shift == 0)
+        for (gsize i = 0; i < count; i++)
+            out[i] = clamp8(in[i]);
+    else
+        for (gsize i = 0; i < count; i++)
+            out[i] = clamp8((gint16) (((in[i] * factor >> 14) + 1) >> 1));
 }
 
 static void
@@ -155,11 +159,130 @@ split(const gint16 *restrict in, gint8 *restrict hi, gint8 *restrict lo, gsize c
     }
 }
 
+#ifdef __AVX512VNNI__
+/* Of 64 channels, four bytes of each side by side, which products work on: part[q] has channels 16 l + 4 q ... 16 l + 4 q + 3 in lane l, for that is how
+ * bytes are interleaved, and what packs sums again undoes it. */
+typedef struct {
+    __m512i part[4];
+} Quads;
+
+typedef struct {
+    __m512i low, high;
+} Pairs;
+
+static inline Pairs
+pairs_of(__m512i a, __m512i b)
+{
+    return (Pairs) {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
+}
+
+static inline Quads
+quads_of(Pairs a, Pairs b)
+{
+    return (Quads) {{_mm512_unpacklo_epi16(a.low, b.low), _mm512_unpackhi_epi16(a.low, b.low), _mm512_unpacklo_epi16(a.high, b.high),
+                     _mm512_unpackhi_epi16(a.high, b.high)}};
+}
+
+/* What 64 channels of depthwise() have in common; channels behind the last one are zeros. */
+typedef struct {
+    Quads weight[2][3];      /* of the first and of the second of two columns side by side, whose quads are the same; by row */
+    __m512i bias[4];         /* and what takes away what the 128 more of inputs add */
+    __m512 scale[4];
+    __mmask64 inside;
+} Depthwise;
+
+#define NOTHING _mm512_set1_epi8(-128) /* products want factors of 0...255 on one side, so inputs get 128 more */
+
+static void
+depthwise_prepare(Depthwise *d, const gint8 *weight, const gint32 *bias, const float *scale, int channels, int first)
+{
+    gint32 turned_bias[64] = {0};
+    float turned_scale[64] = {0};
+
+    d->inside = ~(guint64) 0 >> MAX(first + 64 - channels, 0);
+    for (int i = 0; i < MIN(64, channels - first); i++) {
+        int at = i / 4 % 4 * 16 + i / 16 * 4 + i % 4;
+
+        turned_bias[at] = bias[first + i];
+        turned_scale[at] = scale[first + i];
+    }
+    for (int q = 0; q < 4; q++) {
+        d->bias[q] = _mm512_loadu_si512(turned_bias + 16 * q);
+        d->scale[q] = _mm512_loadu_ps(turned_scale + 16 * q);
+    }
+    for (int r = 0; r < 3; r++) {
+        __m512i w[3], none = _mm512_setzero_si512();
+
+        for (int k = 0; k < 3; k++)
+            w[k] = _mm512_maskz_loadu_epi8(d->inside, weight + (3 * r + k) * channels + first);
+        d->weight[0][r] = quads_of(pairs_of(w[0], w[1]), pairs_of(w[2], none));
+        d->weight[1][r] = quads_of(pairs_of(none, w[0]), pairs_of(w[1], w[2]));
+        for (int q = 0; q < 4; q++)
+            d->bias[q] = _mm512_sub_epi32(d->bias[q], _mm512_dpbusd_epi32(none, NOTHING, d->weight[0][r].part[q]));
+    }
+}
+
+/* Of column x and the next. */
+static inline Pairs
+depthwise_load(const Depthwise *d, const gint8 *row, int x, int width, int channels)
+{
+    __m512i column[2] = {NOTHING, NOTHING};
+
+    for (int k = 0; k < 2; k++)
+        if (row && x + k >= 0 && x + k < width)
+            column[k] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(d->inside, row + (gsize) (x + k) * channels), NOTHING);
+    return pairs_of(column[0], column[1]);
+}
+
+static inline void
+depthwise_store(const Depthwise *d, const Quads *factor, int place, gint8 *out)
+{
+    __m512i value[4];
+
+    for (int q = 0; q < 4; q++) {
+        __m512i sum = d->bias[q];
+
+        for (int r = 0; r < 3; r++)
+            sum = _mm512_dpbusd_epi32(sum, factor[r].part[q], d->weight[place][r].part[q]);
+        value[q] = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), d->scale[q]), _mm512_set1_ps(127.0f)));
+    }
+    value[0] = _mm512_packs_epi16(_mm512_packs_epi32(value[0], value[1]), _mm512_packs_epi32(value[2], value[3]));
+    _mm512_mask_storeu_epi8(out, d->inside, _mm512_max_epi8(value[0], _mm512_set1_epi8(-127)));
+}
+
+/* Two columns at a time: with their neighbours they are four, and two of those stand in the next two columns' four. */
+static void
+depthwise(const gint8 *above, const gint8 *here, const gint8 *below, int width, int channels, const gint8 *weight, const gint32 *bias,
+          const float *scale, gint8 *out)
+{
+    for (int first = 0; first < channels; first += 64) {
+        const gint8 *row[3] = {above ? above + first : NULL, here + first, below ? below + first : NULL};
+        Depthwise d;
+        Pairs left[3];
+
+        depthwise_prepare(&d, weight, bias, scale, channels, first);
+        for (int r = 0; r < 3; r++)
+            left[r] = depthwise_load(&d, row[r], -1, width, channels);
+        for (int x = 0; x < width; x += 2) {
+            Quads factor[3];
+
+            for (int r = 0; r < 3; r++) {
+                Pairs right = depthwise_load(&d, row[r], x + 1, width, channels);
+
+                factor[r] = quads_of(left[r], right);
+                left[r] = right;
+            }
+            for (int place = 0; place < MIN(2, width - x); place++)
+                depthwise_store(&d, factor, place, out + (gsize) (x + place) * channels + first);
+        }
+    }
+}
+#else
 /* Two products of int8 fit int16, so taps go in pairs. */
 #define PAIR(a, b) ((gint32) (gint16) (tap[a][i] * weight[(a) * channels + i] + tap[b][i] * weight[(b) * channels + i]))
 
 static void
-depthwise_column(const gint8 *const *tap, int channels, const gint8 *restrict weight, const gint32 *restrict bias, const float *restrict scale,
+depthwise_column(const gint8 *const *tap, int channels, const gint16 *restrict weight, const gint32 *restrict bias, const float *restrict scale,
                  gint8 *restrict out)
 {
     for (int i = 0; i < channels; i++) {
@@ -175,7 +298,10 @@ depthwise(const gint8 *above, const gint8 *here, const gint8 *below, int width, 
 {
     static const gint8 outside[CHANNELS_MAX];
     const gint8 *row[3] = {above, here, below}, *tap[9];
+    gint16 wide[9 * CHANNELS_MAX];
 
+    for (int i = 0; i < 9 * channels; i++)
+        wide[i] = weight[i];
     for (int x = 0; x < width; x++, out += channels) {
         for (int k = 0; k < 9; k++) {
             int column = x + k % 3 - 1;
@@ -183,9 +309,10 @@ depthwise(const gint8 *above, const gint8 *here, const gint8 *below, int width, 
 
             tap[k] = inside ? row[k / 3] + (gsize) column * channels : outside;
         }
-        depthwise_column(tap, channels, weight, bias, scale, out);
+        depthwise_column(tap, channels, wide, bias, scale, out);
     }
 }
+#endif
 
 static void
 gate(const gint8 *restrict in, gint8 *restrict out, int rows, int channels)
@@ -195,45 +322,60 @@ gate(const gint8 *restrict in, gint8 *restrict out, int rows, int channels)
             out[i] = clamp8((in[i] * (in[channels + i] + 127) + 64) >> 7);
 }
 
-/* 1 / sqrt(V) of a row, and its sum. */
-static float
-row_spread(const gint16 *restrict in, int width, gint32 *sum_out)
+typedef struct {
+    gint32 sum;
+    float t;                 /* 1 / sqrt(V) */
+} Spread;
+
+/* Of one row. Squares of 128 h + l are summed in parts, so that 32 bits and multiply-add instructions of 16 bits do. */
+static Spread
+row_spread(const gint16 *restrict in, int width)
 {
-    gint32 sum = 0;
-    gint64 squares = 0, spread;
+    gint32 sum = 0, hh = 0, hl = 0, ll = 0;
+    gint64 spread;
 
     for (int i = 0; i < width; i++) {
+        gint16 h = (gint16) (in[i] >> 7), l = in[i] & 127;
+
         sum += in[i];
-        squares += (gint64) ((gint32) in[i] * in[i]);
+        hh += h * h;
+        hl += h * l;
+        ll += l * l;
     }
-    *sum_out = sum;
-    spread = width * squares - (gint64) sum * sum;
-    return spread > 0 ? 1.0f / sqrtf((float) spread) : 0.0f;
+    spread = width * (16384 * (gint64) hh + 256 * (gint64) hl + ll) - (gint64) sum * sum;
+    return (Spread) {sum, spread > 0 ? 1.0f / sqrtf((float) spread) : 0.0f};
 }
 
-#define NORMED(i) ((float) (width * in[i] - sum) * t * scale[i])
+#define NORM_ROWS 8 /* at a time: roots take long, but not each one after the other */
+#define NORMED(i) ((float) (width * in[i] - spread[r].sum) * spread[r].t * scale[i])
 
 static void
 norm8(const gint16 *restrict in, const float *restrict scale, gint8 *restrict out, int rows, int width)
 {
-    for (int r = 0; r < rows; r++, in += width, out += width) {
-        gint32 sum;
-        float t = row_spread(in, width, &sum);
+    Spread spread[NORM_ROWS];
 
-        for (int i = 0; i < width; i++)
-            out[i] = round8(NORMED(i));
+    for (int m; rows > 0; rows -= m) {
+        m = MIN(rows, NORM_ROWS);
+        for (int r = 0; r < m; r++)
+            spread[r] = row_spread(in + r * width, width);
+        for (int r = 0; r < m; r++, in += width, out += width)
+            for (int i = 0; i < width; i++)
+                out[i] = round8(NORMED(i));
     }
 }
 
 static void
 norm16(const gint16 *restrict in, const float *restrict scale, gint16 *restrict out, int rows, int width)
 {
-    for (int r = 0; r < rows; r++, in += width, out += width) {
-        gint32 sum;
-        float t = row_spread(in, width, &sum);
+    Spread spread[NORM_ROWS];
 
-        for (int i = 0; i < width; i++)
-            out[i] = round16(NORMED(i));
+    for (int m; rows > 0; rows -= m) {
+        m = MIN(rows, NORM_ROWS);
+        for (int r = 0; r < m; r++)
+            spread[r] = row_spread(in + r * width, width);
+        for (int r = 0; r < m; r++, in += width, out += width)
+            for (int i = 0; i < width; i++)
+                out[i] = round16(NORMED(i));
     }
 }
 
@@ -256,13 +398,42 @@ dequantise(const gint16 *restrict in, const gint8 *restrict centroid, const floa
         out[i] = (gint16) round_within((float) (M2T_LATENT_ONE * in[i] + centroid[i]) * gain[i], -WIDE_MAX, WIDE_MAX);
 }
 
+/* @table: 128 numbers; @index: from -127, by its amount. @n: a multiple of 8. */
+static void
+look_up(const gint8 *restrict table, const gint8 *restrict index, gint8 *restrict out, int n)
+{
+    int i = 0;
+
+#ifdef __AVX512VBMI__
+    for (__m512i low = _mm512_loadu_si512(table), high = _mm512_loadu_si512(table + 64); i < n; i += 64) {
+        __mmask64 inside = ~(guint64) 0 >> MAX(i + 64 - n, 0);
+        __m512i at = _mm512_abs_epi8(_mm512_maskz_loadu_epi8(inside, index + i));
+
+        _mm512_mask_storeu_epi8(out + i, inside, _mm512_permutex2var_epi8(low, at, high));
+    }
+#elif defined(__AVX2__)
+    for (; i + 32 <= n; i += 32) {
+        __m256i at = _mm256_abs_epi8(_mm256_loadu_si256((const __m256i *) (index + i))), found = _mm256_setzero_si256();
+
+        for (int part = 0; part < 128; part += 16) { /* found where 0x70 more does not reach the highest bit */
+            __m256i entries = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *) (table + part)));
+            __m256i key = _mm256_adds_epu8(_mm256_sub_epi8(at, _mm256_set1_epi8((gint8) part)), _mm256_set1_epi8(0x70));
+
+            found = _mm256_or_si256(found, _mm256_shuffle_epi8(entries, key));
+        }
+        _mm256_storeu_si256((__m256i *) (out + i), found);
+    }
+#endif
+    for (; i < n; i++)
+        out[i] = table[index[i] < 0 ? -index[i] : index[i]];
+}
+
 static void
 features(const gint16 *restrict latent, const float *restrict feature, const gint8 *restrict log, gint8 *restrict t, gint8 *restrict out_log, int n)
 {
     for (int i = 0; i < n; i++)
         t[i] = round8((float) latent[i] * feature[i]);
-    for (int i = 0; i < n; i++)
-        out_log[i] = log[t[i] < 0 ? -t[i] : t[i]];
+    look_up(log, t, out_log, n);
 }
 
 static void
@@ -270,6 +441,35 @@ add_rows(const gint16 *restrict a, const gint32 *restrict b, gint16 *restrict in
 {
     for (int i = 0; i < n; i++)
         inout[i] = sat16(inout[i] + a[i] + b[i]);
+}
+
+static void
+unshuffle(const gint8 *restrict above, const gint8 *restrict below, gint8 *restrict out, int channels)
+{
+    for (int i = 0; i < channels; i++) {
+        out[4 * i] = above[i];
+        out[4 * i + 1] = above[channels + i];
+        out[4 * i + 2] = below[i];
+        out[4 * i + 3] = below[channels + i];
+    }
+}
+
+static void
+shuffle(const gint16 *restrict in, gint16 *restrict above, gint16 *restrict below, int channels)
+{
+    for (int i = 0; i < channels; i++) {
+        above[i] = in[4 * i];
+        above[channels + i] = in[4 * i + 1];
+        below[i] = in[4 * i + 2];
+        below[channels + i] = in[4 * i + 3];
+    }
+}
+
+static void
+samples(const gint32 *restrict shortcut, const gint32 *restrict network, guint8 *restrict out, gsize count)
+{
+    for (gsize i = 0; i < count; i++)
+        out[i] = (guint8) clamp32((shortcut[4 * i] + network[i] + 128 * 64 + 32) >> 6, 0, 255);
 }
 
 #define ABSENT (-(1 << 28)) /* below every logit */
@@ -300,15 +500,15 @@ static void
 levels(const M2tLevels *l, const gint32 *restrict sum, const gint32 *restrict bias, const float *restrict mean_scale,
        const float *restrict level_scale, const gint32 *restrict size, gint32 *restrict mean, guint8 *restrict level, int n)
 {
-    float step = (float) l->step, limit = (float) l->limit;
+    float per_step = 1.0f / (float) l->step, limit = (float) l->limit;
 
     for (int i = 0; i < n; i++)
         mean[i] = round_within((float) (sum[i] + bias[i]) * mean_scale[i], -262128.0f, 262128.0f);
     for (int i = 0; i < n; i++) {
         gint32 v = round_within((float) (sum[n + i] + bias[n + i]) * level_scale[i], -limit, limit) + size[i] - l->base;
 
-        /* Numerator below 2^17: the rounded quotient has the same floor as the exact one. */
-        level[i] = (guint8) MIN((gint32) ((float) MAX(v, 0) / step), l->levels - 1);
+        /* v / step rounded down: v is below 2^17, and half a unit more keeps it farther from the next integer than two roundings can take it. */
+        level[i] = (guint8) MIN((gint32) (((float) MAX(v, 0) + 0.5f) * per_step), l->levels - 1);
     }
 }
 
@@ -320,5 +520,5 @@ levels(const M2tLevels *l, const gint32 *restrict sum, const gint32 *restrict bi
 const M2tKernels TABLE(M2T_ISA);
 const M2tKernels TABLE(M2T_ISA) = {
     NAME(M2T_ISA), to8, relu8, to16, add16, to32, to_float, from_float, add_float, combine, narrow, split, depthwise, gate, norm8, norm16,
-    quantise, dequantise, features, add_rows, attention, levels,
+    quantise, dequantise, features, add_rows, unshuffle, shuffle, samples, attention, levels,
 };

@@ -67,6 +67,12 @@ typedef struct {
     void (*features)(const gint16 *latent, const float *feature, const gint8 *log, gint8 *t, gint8 *out_log, int n);
     void (*add_rows)(const gint16 *a, const gint32 *b, gint16 *inout, int n);       /* inout = sat16(inout + a + b) */
 
+    /* Between the four patches of a token, two above and two below, and their channels interleaved, [channels][4]. */
+    void (*unshuffle)(const gint8 *above, const gint8 *below, gint8 *out, int channels);
+    void (*shuffle)(const gint16 *in, gint16 *above, gint16 *below, int channels);
+    /* Of the patches at one place of their tokens: a short-cut's part, with those of the other three between, and the network's; both in 1/64 from grey. */
+    void (*samples)(const gint32 *shortcut, const gint32 *network, guint8 *out, gsize count);
+
     /* Queries @begin...@end - 1 of one window. @slot: where each cell is in @qkv ([slots][3 width]: query, key, value) and in @out ([slots][width]);
      * negative: not there, at the edge of the grid. @cache: M2T_CACHE(width) numbers, the window's keys and values as the products want them; those of
      * @begin...@end - 1 are put there, those before must be there. */

@@ -77,19 +77,17 @@ go_up(void *data, int begin, int end, int worker)
     int m = end - begin, c = s->stage8.channels;
     int shift = m2t_stage_first_shift(net->block8, net->weights->blocks8, net->weights->between_shift);
     M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m);
-    gint32 *up = scratch->value;
+    gint16 *up = (gint16 *) scratch->value;
 
     m2t_linear_sums(context, scratch, &net->between, m2t_stage_narrow(&s->stage16, begin), m);
-    context->kernels->to32(&store, up);
-    for (int i = 0; i < m; i++)
-        for (int place = 0; place < 4; place++) {
-            gsize at = patch_of_token(&s->geometry, begin + i, place);
-            gint16 *stream = s->stage8.stream + at * c;
+    context->kernels->to16(&store, up);
+    for (int i = 0; i < m; i++, up += 4 * c) {
+        gsize above = patch_of_token(&s->geometry, begin + i, 0), below = patch_of_token(&s->geometry, begin + i, 2);
 
-            for (int j = 0; j < c; j++)
-                stream[j] = (gint16) CLAMP(up[(gsize) i * 4 * c + 4 * j + place], -32768, 32767);
-            context->kernels->narrow(stream, shift, m2t_stage_narrow(&s->stage8, at), c);
-        }
+        context->kernels->shuffle(up, s->stage8.stream + above * c, s->stage8.stream + below * c, c);
+        context->kernels->narrow(s->stage8.stream + above * c, shift, m2t_stage_narrow(&s->stage8, above), 2 * c);
+        context->kernels->narrow(s->stage8.stream + below * c, shift, m2t_stage_narrow(&s->stage8, below), 2 * c);
+    }
 }
 
 /* Last layer for the m patches at one place of tokens, into scratch->low. */
@@ -108,20 +106,17 @@ last_layer(const SynthesisRun *run, M2tScratch *scratch, int first, int m, int p
     context->kernels->to32(&store, scratch->low);
 }
 
-/* Adds the short-cut's part to the network's (in scratch->low) and stores samples. */
+/* Adds the short-cut's part (in scratch->value) to the network's and stores samples. */
 static void
-store_patches(const SynthesisRun *run, const M2tScratch *scratch, const gint32 *shortcut, int first, int m, int place)
+store_patches(const SynthesisRun *run, const M2tScratch *scratch, int first, int m, int place)
 {
-    const M2tGeometry *g = &run->synthesis->geometry;
+    const M2tSynthesis *s = run->synthesis;
+    guint8 *samples = (guint8 *) scratch->a;
 
-    for (int i = 0; i < m; i++) {
-        gint32 samples[M2T_PATCH_CHANNELS];
-        int token = first + i;
-
-        for (int c = 0; c < M2T_PATCH_CHANNELS; c++)
-            samples[c] = (shortcut[i * M2T_TOKEN_CHANNELS + 4 * c + place] + scratch->low[i * M2T_PATCH_CHANNELS + c] + 128 * 64 + 32) >> 6;
-        m2t_patch_store(g, run->picture, 2 * (token / g->token_columns) + place / 2, 2 * (token % g->token_columns) + place % 2, samples);
-    }
+    s->context->kernels->samples(scratch->value + place, scratch->low, samples, (gsize) m * M2T_PATCH_CHANNELS);
+    for (int token = first; token < first + m; token++, samples += M2T_PATCH_CHANNELS)
+        m2t_patch_store(&s->geometry, run->picture, 2 * (token / s->geometry.token_columns) + place / 2,
+                        2 * (token % s->geometry.token_columns) + place % 2, samples);
 }
 
 static void
@@ -141,7 +136,7 @@ leave(void *data, int begin, int end, int worker)
     context->kernels->to32(&store, scratch->value);
     for (int place = 0; place < 4; place++) {
         last_layer(run, scratch, begin, m, place);
-        store_patches(run, scratch, scratch->value, begin, m, place);
+        store_patches(run, scratch, begin, m, place);
     }
 }
 

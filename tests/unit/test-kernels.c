@@ -155,6 +155,7 @@ call_depthwise(const M2tKernels *k, const Input *in, int width, Output *out)
     k->depthwise(row, row + columns * width, row + 2 * columns * width, columns, width, in->weight, in->bias, in->scale,
                  (gint8 *) out->bytes + columns * width);
     k->depthwise(row, row + width, NULL, 1, width, in->weight, in->bias, in->scale, (gint8 *) out->bytes + 2 * columns * width);
+    k->depthwise(row, row + 4 * width, row + 8 * width, 4, width, in->weight, in->bias, in->scale, (gint8 *) out->bytes + 7 * width);
 }
 
 static void
@@ -203,6 +204,33 @@ call_add_rows(const M2tKernels *k, const Input *in, int width, Output *out)
 }
 
 static void
+call_unshuffle(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    k->unshuffle(in->narrow, in->narrow + 3 * width, (gint8 *) out->bytes, width);
+}
+
+static void
+call_shuffle(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    gint16 *above = (gint16 *) out->bytes;
+
+    k->shuffle(in->stream, above, above + 3 * width, width);
+}
+
+static void
+call_samples(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    gint32 a[4 * CHANNELS], b[CHANNELS];
+
+    for (int i = 0; i < 4 * width; i++)
+        a[i] = in->sum[i] >> 9;
+    for (int i = 0; i < width; i++)
+        b[i] = in->bias[i];
+    for (int place = 0; place < 4; place++)
+        k->samples(a + place, b, out->bytes + place * width, width);
+}
+
+static void
 call_attention(const M2tKernels *k, const Input *in, int width, Output *out)
 {
     static const guint8 seen[M2T_KEYS] = {
@@ -237,7 +265,7 @@ static const struct {
     {"to8", call_to8}, {"relu8", call_relu8}, {"to16", call_to16}, {"to32", call_to32}, {"add16", call_add16}, {"to_float", call_to_float}, {"floats", call_floats}, {"combine", call_combine},
     {"narrow", call_narrow}, {"split", call_split}, {"depthwise", call_depthwise}, {"gate", call_gate}, {"norm8", call_norm8},
     {"norm16", call_norm16}, {"quantise", call_quantise}, {"dequantise", call_dequantise}, {"features", call_features},
-    {"add_rows", call_add_rows}, {"attention", call_attention}, {"levels", call_levels},
+    {"add_rows", call_add_rows}, {"unshuffle", call_unshuffle}, {"shuffle", call_shuffle}, {"samples", call_samples}, {"attention", call_attention}, {"levels", call_levels},
 };
 
 static void
@@ -254,6 +282,11 @@ fill_input(Input *in)
     fill8(in->narrow, sizeof in->narrow);
     fill8(in->weight, sizeof in->weight);
     fill8(in->log, sizeof in->log);
+    if (g_rand_int_range(rng, 0, 8) == 0) { /* sums as large as they get */
+        memset(in->narrow, g_rand_boolean(rng) ? 127 : -127, sizeof in->narrow);
+        memset(in->weight, g_rand_boolean(rng) ? 127 : -127, sizeof in->weight);
+        memset(in->stream, g_rand_boolean(rng) ? 127 : 128, sizeof in->stream);
+    }
     fill(in->rel, sizeof in->rel);
     fill(in->exp, sizeof in->exp);
     in->exp[0] = 255;
@@ -312,12 +345,35 @@ test_definitions(void)
     }
 }
 
+/* The level is a quotient rounded down: at its multiples and just below, up to the largest numerators a model can ask for. */
+static void
+test_level_steps(void)
+{
+    static const gint32 step[] = {1, 3, 7, 192, 199, 1023, 1024, 4097, 30011, 65535, 65536};
+    gint32 sum[16] = {0}, bias[16] = {0}, size[8], mean[8];
+    float scale[8] = {0};
+    guint8 level[8];
+
+    for (const M2tKernels *const *k = m2t_kernels_all(); *k; k++)
+        for (gsize s = 0; s < G_N_ELEMENTS(step); s++)
+            for (gint32 v = 0; v < 1 << 17; v += MAX(step[s], 509) / step[s] * step[s]) {
+                M2tLevels l = {0, -30000, step[s], 255};
+
+                for (int i = 0; i < 8; i++)
+                    size[i] = v + i - 6 - 30000;
+                (*k)->levels(&l, sum, bias, scale, scale, size, mean, level, 8);
+                for (int i = 0; i < 8; i++)
+                    g_assert_cmpint(level[i], ==, MIN(MAX(v + i - 6, 0) / step[s], 254));
+            }
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     rng = g_rand_new_with_seed(20231);
     g_test_add_func("/kernels/definitions", test_definitions);
+    g_test_add_func("/kernels/level-steps", test_level_steps);
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *path = g_strdup_printf("/kernels/%s", cases[i].name);
 
