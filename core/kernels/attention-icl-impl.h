@@ -87,7 +87,7 @@ multiply_keys(const gint8 *query, int size, const guint8 *keys, int vectors, __m
 
 /* exp[distance] of 64 distances below 256. */
 static inline __m512i
-look_up(const guint8 *exp, __m512i distance)
+exponential(const guint8 *exp, __m512i distance)
 {
     __m512i near = _mm512_permutex2var_epi8(_mm512_loadu_si512(exp), distance, _mm512_loadu_si512(exp + 64));
     __m512i far = _mm512_permutex2var_epi8(_mm512_loadu_si512(exp + 128), distance, _mm512_loadu_si512(exp + 192));
@@ -118,7 +118,7 @@ softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel
         counts |= (__mmask64) _mm512_cmplt_epi32_mask(away, _mm512_set1_epi32(M2T_EXP_SIZE)) << 16 * v;
         distance = _mm512_mask_broadcast_i32x4(distance, (__mmask16) (0xf << 4 * v), _mm512_cvtepi32_epi8(away));
     }
-    _mm512_storeu_si512(weight, _mm512_maskz_mov_epi8(counts, look_up(a->exp, distance)));
+    _mm512_storeu_si512(weight, _mm512_maskz_mov_epi8(counts, exponential(a->exp, distance)));
 }
 
 /* Values weighted, for 32 channels or what is left of them, divided by the sum of the weights. */
