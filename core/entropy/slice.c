@@ -113,12 +113,14 @@ make_symbol(const M2tEntropyTables *tables, int mean, int level, int latent)
 {
     int raw = tables->level[level].raw;
     M2tEntropyPlace place = m2t_entropy_place(tables, mean, level, latent);
-    const guint16 *start = tables->start + place.entry;
+    M2tEntropyRange range = tables->range[place.entry];
 
-    g_assert(place.escape < 1 << ESCAPE_BITS_MAX);
+    if (!(place.escape | raw))
+        return (Symbol) {.start = range.start, .frequency = range.frequency};
+    g_assert(ABS(place.escape) < 1 << ESCAPE_BITS_MAX);
     return (Symbol) {
-        .start = start[0], .frequency = start[1] - start[0],
-        .escape = place.escape, .negative = (latent >> raw) < m2t_entropy_center(tables, mean, level).center,
+        .start = range.start, .frequency = range.frequency,
+        .escape = ABS(place.escape), .negative = place.escape < 0,
         .raw_bits = raw, .raw = latent & ((1 << raw) - 1),
     };
 }
@@ -397,8 +399,8 @@ pop_latent(M2tSliceReader *reader, Words *words, int mean, int level, gboolean e
     int raw = tables->level[level].raw, radius = tables->level[level].radius;
     M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
     guint32 state = reader->state[reader->lane], slot = state & ((1u << M2T_PROBABILITY_BITS) - 1);
-    int entry = m2t_entropy_find(tables, at.table, slot), v = entry - radius, low = 0;
-    const guint16 *place = tables->start + tables->first[at.table] + entry;
+    int entry = m2t_entropy_find(tables, at, slot), v = entry - radius, low = 0;
+    const guint16 *place = m2t_entropy_starts(tables, at) + entry;
     guint32 start = place[0], frequency = place[1] - start;
 
     state = refill(words, frequency * (state >> M2T_PROBABILITY_BITS) + slot - start, enough);
