@@ -13,7 +13,7 @@ m2t_entropy_centroid(const M2tEntropyTables *tables, gint32 mean, guint8 level, 
     return tables->centroid[m2t_entropy_place(tables, mean, level, latent).entry];
 }
 
-/* The same for n latents. */
+/* The same for n latents, at most M2T_LATENTS_MAX. */
 void m2t_entropy_centroids(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, const gint16 *latent, gint8 *out, int n);
 
 #endif

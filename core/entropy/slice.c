@@ -3,9 +3,10 @@
  *
  * rANS is a stack: what is decoded first is coded last. A writer therefore only queues the symbols as they come, and codes them from
  * the last to the first when it knows how many there are, which also decides the number of lanes. A reader decodes as it is
- * asked. Most latents are not coded at all, so both look at the levels of eight latents at a time. */
+ * asked. Most latents are not coded at all. */
 #include "entropy/slice.h"
 #include "base/latent.h"
+#include "base/marked.h"
 #include "base/varint.h"
 #include "entropy/tables.h"
 
@@ -47,23 +48,6 @@ struct _M2tSliceReader {
     int lanes, lane;            /* lane: of the next symbol */
     gboolean damaged;
 };
-
-/* The top bit of byte i is set if latent i of the next @left (eight of them count) is coded. Levels are below 64, so that
- * no byte carries into the next. */
-static inline guint64
-coded_set(const guint8 *level, int left, int skip)
-{
-    const guint64 ones = G_GUINT64_CONSTANT(0x0101010101010101);
-    guint64 levels = 0;
-
-    if (left >= 8) {
-        memcpy(&levels, level, 8);
-        return (GUINT64_FROM_LE(levels) + (128 - skip) * ones) & 128 * ones;
-    }
-    for (int i = 0; i < left; i++)
-        levels |= (guint64) level[i] << 8 * i;
-    return (levels + (128 - skip) * ones) & 128 * ones & (((guint64) 1 << 8 * left) - 1);
-}
 
 /* ---- writer ---- */
 
@@ -126,25 +110,11 @@ make_symbol(const M2tEntropyTables *tables, int mean, int level, int latent)
 }
 
 static void
-add_exceptions(M2tSliceWriter *writer, guint32 position, guint64 coded, const gint16 *latent, int n)
+add_exception(M2tSliceWriter *writer, guint32 position, gint16 latent)
 {
-    for (int i = 0; i < n; i++) {
-        if (latent[i] == 0 || (coded >> (8 * i + 7) & 1))
-            continue;
-        writer->exceptions[position + i] = latent[i];
-        writer->exception_set[(position + i) / 64] |= (guint64) 1 << (position + i) % 64;
-        writer->exception_count++;
-    }
-}
-
-static inline gboolean
-any_nonzero(const gint16 *latent, int n)
-{
-    int any = 0;
-
-    for (int i = 0; i < n; i++)
-        any |= latent[i];
-    return any != 0;
+    writer->exceptions[position] = latent;
+    writer->exception_set[position / 64] |= (guint64) 1 << position % 64;
+    writer->exception_count++;
 }
 
 void
@@ -152,20 +122,23 @@ m2t_slice_writer_put(M2tSliceWriter *writer, guint32 position, const gint32 *mea
                      int n)
 {
     const M2tEntropyTables *tables = writer->tables;
+    guint8 skip = (guint8) tables->skip, mark[M2T_LATENTS_MAX];
+    guint16 list[M2T_LATENTS_MAX];
+    int count;
     Symbol *symbol = writer->symbols + writer->count;
 
-    g_assert(position + (gsize) n <= writer->latents && writer->count + n <= writer->latents);
+    g_assert(n <= M2T_LATENTS_MAX && position + (gsize) n <= writer->latents && writer->count + n <= writer->latents);
 
-    for (int j = 0; j < n; j += 8) {
-        guint64 coded = coded_set(level + j, n - j, tables->skip);
+    for (int i = 0; i < n; i++)
+        mark[i] = (level[i] >= skip) | (latent[i] != 0);
+    count = m2t_marked_list(mark, n, list);
+    for (int k = 0; k < count; k++) {
+        int i = list[k];
 
-        if (any_nonzero(latent + j, MIN(n - j, 8)))
-            add_exceptions(writer, position + j, coded, latent + j, MIN(n - j, 8));
-        for (; coded; coded &= coded - 1) {
-            int i = j + __builtin_ctzll(coded) / 8;
-
+        if (level[i] >= skip)
             *symbol++ = make_symbol(tables, mean[i], level[i], latent[i]);
-        }
+        else
+            add_exception(writer, position + i, latent[i]);
     }
     writer->count = symbol - writer->symbols;
 }
@@ -276,6 +249,23 @@ m2t_slice_writer_end(M2tSliceWriter *writer, int code, GByteArray *out)
 }
 
 /* ---- reader ---- */
+
+/* The top bit of byte i is set if latent i of the next @left (eight of them count) is coded. Levels are below 64, so that
+ * no byte carries into the next. */
+static inline guint64
+coded_set(const guint8 *level, int left, int skip)
+{
+    const guint64 ones = G_GUINT64_CONSTANT(0x0101010101010101);
+    guint64 levels = 0;
+
+    if (left >= 8) {
+        memcpy(&levels, level, 8);
+        return (GUINT64_FROM_LE(levels) + (128 - skip) * ones) & 128 * ones;
+    }
+    for (int i = 0; i < left; i++)
+        levels |= (guint64) level[i] << 8 * i;
+    return (levels + (128 - skip) * ones) & 128 * ones & (((guint64) 1 << 8 * left) - 1);
+}
 
 M2tSliceReader *
 m2t_slice_reader_new(const M2tEntropyTables *tables)

@@ -6,6 +6,7 @@
 #ifndef M2T_ENTROPY_TABLES_H
 #define M2T_ENTROPY_TABLES_H
 
+#include "base/marked.h"
 #include "entropy/slice.h"
 
 #define M2T_PROBABILITY_BITS 15
@@ -95,6 +96,19 @@ m2t_entropy_place(const M2tEntropyTables *tables, int mean, int level, int laten
     if ((guint) number < (guint) escape)
         return (M2tEntropyPlace) {l.first + (guint32) number, 0};
     return (M2tEntropyPlace) {l.first + (guint32) (escape + (number & (M2T_FRACTIONS - 1))), i < 0 ? i : i - 2 * l.radius};
+}
+
+/* The places of those latents of a row that are coded. */
+static inline int
+m2t_entropy_coded(const M2tEntropyTables *tables, const guint8 *level, int n, guint16 *list)
+{
+    guint8 skip = (guint8) tables->skip; /* of the type of the levels: compared sixteen at a time */
+    guint8 coded[M2T_LATENTS_MAX];
+
+    g_assert(n >= 0 && n <= M2T_LATENTS_MAX);
+    for (int i = 0; i < n; i++)
+        coded[i] = level[i] >= skip;
+    return m2t_marked_list(coded, n, list);
 }
 
 #endif

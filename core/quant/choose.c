@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Rate-distortion optimised rounding. Errors are those that remain with the centroid of what is coded. */
 #include "quant/choose.h"
+#include "base/marked.h"
 
 static void
 replace(gint16 *latent, gint8 *rest, int other)
@@ -21,16 +22,19 @@ is_open(int mean, int level, int latent, int skip)
 void
 m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gint8 *rest, gint16 *latent, int n, int scanty)
 {
-    int skip = tables->skip, worth = m2t_quant_error_worth(scanty);
+    int skip = tables->skip, worth = m2t_quant_error_worth(scanty), count;
+    guint8 open[M2T_LATENTS_MAX];
+    guint16 list[M2T_LATENTS_MAX];
 
-    for (int i = 0; i < n; i++) {
-        int step = mean[i] < 16 * latent[i] ? -1 : 1, other = CLAMP(latent[i] + step, M2T_LATENT_MIN, M2T_LATENT_MAX);
-        M2tEntropyOutcome now, then;
+    g_assert(n <= M2T_LATENTS_MAX);
+    for (int i = 0; i < n; i++)
+        open[i] = is_open(mean[i], level[i], latent[i], skip);
+    count = m2t_marked_list(open, n, list);
+    for (int k = 0; k < count; k++) {
+        int i = list[k], step = mean[i] < 16 * latent[i] ? -1 : 1, other = CLAMP(latent[i] + step, M2T_LATENT_MIN, M2T_LATENT_MAX);
+        M2tEntropyOutcome now = m2t_entropy_outcome(tables, mean[i], level[i], latent[i]);
+        M2tEntropyOutcome then = m2t_entropy_outcome(tables, mean[i], level[i], (gint16) other);
 
-        if (!is_open(mean[i], level[i], latent[i], skip))
-            continue;
-        now = m2t_entropy_outcome(tables, mean[i], level[i], latent[i]);
-        then = m2t_entropy_outcome(tables, mean[i], level[i], (gint16) other);
         if (m2t_quant_gain(now, then, step, rest[i] - now.centroid, worth) > 0)
             replace(&latent[i], &rest[i], other);
     }

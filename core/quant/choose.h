@@ -30,7 +30,7 @@ m2t_quant_gain(M2tEntropyOutcome now, M2tEntropyOutcome then, int step, int off,
 }
 
 /* n latents as rounded to the nearest integer, and what rounding took away from them, @rest, in 1/128. Latents are changed where that pays, and @rest with them.
- * @scanty: 0 … M2T_QUANT_SCANTY_MAX. */
+ * n: at most M2T_LATENTS_MAX. @scanty: 0 … M2T_QUANT_SCANTY_MAX. */
 void m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gint8 *rest, gint16 *latent, int n, int scanty);
 
 /* The same for the n latents of a token before any cost is known: small ones become zero, the sooner the smaller they usually are. @feature: 16 divided by

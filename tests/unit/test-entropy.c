@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Slices: the reference's words for the same symbols, round trips over all that latents can be, and damage, which must be noticed or
  * harmless and never read or write where it should not. */
+#include "base/marked.h"
 #include "base/varint.h"
 #include "entropy/centroid.h"
 #include "entropy/slice.h"
@@ -248,6 +249,26 @@ test_tables(void)
 {
     check_tables(0);
     check_tables(20);
+}
+
+/* Against the plain way, for rows of all lengths. */
+static void
+test_marked(void)
+{
+    guint8 mark[50];
+    guint16 list[50];
+
+    for (int turn = 0; turn < 20000; turn++) {
+        int n = g_rand_int_range(rng, 0, 51), often = g_rand_int_range(rng, 1, 40), count = 0, found;
+
+        for (int i = 0; i < n; i++)
+            mark[i] = g_rand_int_range(rng, 0, often) == 0;
+        found = m2t_marked_list(mark, n, list);
+        for (int i = 0; i < n; i++)
+            if (mark[i])
+                g_assert_cmpint(list[count++], ==, i);
+        g_assert_cmpint(found, ==, count);
+    }
 }
 
 /* ---- round trips ---- */
@@ -646,6 +667,7 @@ main(int argc, char **argv)
     g_test_add_func("/entropy/golden-coder", test_golden_coder);
     g_test_add_func("/entropy/golden-exceptions", test_golden_exceptions);
     g_test_add_func("/entropy/tables", test_tables);
+    g_test_add_func("/entropy/marked", test_marked);
     g_test_add_func("/entropy/round-trips", test_round_trips);
     g_test_add_func("/entropy/longest-escapes", test_longest_escapes);
     g_test_add_func("/entropy/bad-starts", test_bad_starts);
