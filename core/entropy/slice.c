@@ -3,7 +3,7 @@
  *
  * rANS is a stack: what is decoded first is coded last. A writer therefore only queues the symbols as they come, and codes them from
  * the last to the first when it knows how many there are, which also decides the number of lanes. A reader decodes as it is
- * asked. Most latents are not coded at all. */
+ * asked. Most latents are not coded at all, so both first make a list of those of a row that are. */
 #include "entropy/slice.h"
 #include "base/latent.h"
 #include "base/marked.h"
@@ -250,23 +250,6 @@ m2t_slice_writer_end(M2tSliceWriter *writer, int code, GByteArray *out)
 
 /* ---- reader ---- */
 
-/* The top bit of byte i is set if latent i of the next @left (eight of them count) is coded. Levels are below 64, so that
- * no byte carries into the next. */
-static inline guint64
-coded_set(const guint8 *level, int left, int skip)
-{
-    const guint64 ones = G_GUINT64_CONSTANT(0x0101010101010101);
-    guint64 levels = 0;
-
-    if (left >= 8) {
-        memcpy(&levels, level, 8);
-        return (GUINT64_FROM_LE(levels) + (128 - skip) * ones) & 128 * ones;
-    }
-    for (int i = 0; i < left; i++)
-        levels |= (guint64) level[i] << 8 * i;
-    return (levels + (128 - skip) * ones) & 128 * ones & (((guint64) 1 << 8 * left) - 1);
-}
-
 M2tSliceReader *
 m2t_slice_reader_new(const M2tEntropyTables *tables)
 {
@@ -382,52 +365,70 @@ pop_escape(M2tSliceReader *reader, Words *words, guint32 *state, gboolean enough
     return prefix & 1 ? -n : n;
 }
 
+/* A latent that is coded, and what the prior knows about it. */
+typedef struct {
+    M2tEntropyCenter at;
+    guint16 channel;
+    guint8 raw, radius;
+} Expected;
+
 static inline int
-pop_latent(M2tSliceReader *reader, Words *words, int mean, int level, gboolean enough)
+pop_latent(M2tSliceReader *reader, Words *words, const Expected *e, gboolean enough)
 {
-    const M2tEntropyTables *tables = reader->tables;
-    int raw = tables->level[level].raw, radius = tables->level[level].radius;
-    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
     guint32 state = reader->state[reader->lane], slot = state & ((1u << M2T_PROBABILITY_BITS) - 1);
-    int entry = m2t_entropy_find(tables, at, slot), v = entry - radius, low = 0;
-    const guint16 *place = m2t_entropy_starts(tables, at) + entry;
+    int entry = m2t_entropy_find(reader->tables, e->at, slot), v = entry - e->radius, low = 0;
+    const guint16 *place = m2t_entropy_starts(reader->tables, e->at) + entry;
     guint32 start = place[0], frequency = place[1] - start;
 
     state = refill(words, frequency * (state >> M2T_PROBABILITY_BITS) + slot - start, enough);
-    if (v > radius) {
+    if (v > e->radius) {
         int n = pop_escape(reader, words, &state, enough);
 
-        v = n < 0 ? n - radius : n + radius;
+        v = n < 0 ? n - e->radius : n + e->radius;
     }
-    if (raw)
-        low = pop_bits(words, &state, raw, enough);
+    if (e->raw)
+        low = pop_bits(words, &state, e->raw, enough);
     reader->state[reader->lane] = state;
     reader->lane = (reader->lane + 1) & (reader->lanes - 1);
-    return CLAMP((v + at.center) * (1 << raw) + low, M2T_LATENT_MIN, M2T_LATENT_MAX);
+    return CLAMP((v + e->at.center) * (1 << e->raw) + low, M2T_LATENT_MIN, M2T_LATENT_MAX);
 }
 
 static inline void
-pop_row(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n, gboolean enough)
+pop_row(M2tSliceReader *reader, const Expected *expected, int count, gint16 *latent, gboolean enough)
 {
     Words words = reader->words;
 
-    for (int j = 0; j < n; j += 8) {
-        for (guint64 coded = coded_set(level + j, n - j, reader->tables->skip); coded; coded &= coded - 1) {
-            int i = j + __builtin_ctzll(coded) / 8;
-
-            latent[i] = pop_latent(reader, &words, mean[i], level[i], enough);
-        }
-    }
+    for (int k = 0; k < count; k++)
+        latent[expected[k].channel] = pop_latent(reader, &words, &expected[k], enough);
     reader->words = words;
+}
+
+/* All that can be known before the data: what waits for the state of a lane, and for a wrong guess, then is short. */
+static int
+expect_row(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, int n, Expected *expected)
+{
+    guint16 list[M2T_LATENTS_MAX];
+    int count = m2t_entropy_coded(tables, level, n, list);
+
+    for (int k = 0; k < count; k++) {
+        int i = list[k];
+        M2tEntropyLevel l = tables->level[level[i]];
+
+        expected[k] = (Expected) {m2t_entropy_center(tables, mean[i], level[i]), list[k], l.raw, l.radius};
+    }
+    return count;
 }
 
 void
 m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n)
 {
-    if (reader->words.end - reader->words.at >= SYMBOL_BYTES_MAX * (gssize) n + 2)
-        pop_row(reader, mean, level, latent, n, TRUE);
+    Expected expected[M2T_LATENTS_MAX];
+    int count = expect_row(reader->tables, mean, level, n, expected);
+
+    if (reader->words.end - reader->words.at >= SYMBOL_BYTES_MAX * (gssize) count + 2)
+        pop_row(reader, expected, count, latent, TRUE);
     else
-        pop_row(reader, mean, level, latent, n, FALSE);
+        pop_row(reader, expected, count, latent, FALSE);
 }
 
 gboolean
