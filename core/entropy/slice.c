@@ -3,9 +3,10 @@
  *
  * rANS is a stack: what is decoded first is coded last. A writer therefore only queues the symbols as they come, and codes them from
  * the last to the first when it knows how many there are, which also decides the number of lanes. A reader decodes as it is
- * asked. Most latents are not coded at all, so both look at the levels of eight latents at a time. */
+ * asked. Most latents are not coded at all, so both first make a list of those of a row that are. */
 #include "entropy/slice.h"
 #include "base/latent.h"
+#include "base/marked.h"
 #include "base/varint.h"
 #include "entropy/tables.h"
 
@@ -47,23 +48,6 @@ struct _M2tSliceReader {
     int lanes, lane;            /* lane: of the next symbol */
     gboolean damaged;
 };
-
-/* The top bit of byte i is set if latent i of the next @left (eight of them count) is coded. Levels are below 64, so that
- * no byte carries into the next. */
-static inline guint64
-coded_set(const guint8 *level, int left, int skip)
-{
-    const guint64 ones = G_GUINT64_CONSTANT(0x0101010101010101);
-    guint64 levels = 0;
-
-    if (left >= 8) {
-        memcpy(&levels, level, 8);
-        return (GUINT64_FROM_LE(levels) + (128 - skip) * ones) & 128 * ones;
-    }
-    for (int i = 0; i < left; i++)
-        levels |= (guint64) level[i] << 8 * i;
-    return (levels + (128 - skip) * ones) & 128 * ones & (((guint64) 1 << 8 * left) - 1);
-}
 
 /* ---- writer ---- */
 
@@ -113,36 +97,24 @@ make_symbol(const M2tEntropyTables *tables, int mean, int level, int latent)
 {
     int raw = tables->level[level].raw;
     M2tEntropyPlace place = m2t_entropy_place(tables, mean, level, latent);
-    const guint16 *start = tables->start + place.entry;
+    M2tEntropyRange range = tables->range[place.entry];
 
-    g_assert(place.escape < 1 << ESCAPE_BITS_MAX);
+    if (!(place.escape | raw))
+        return (Symbol) {.start = range.start, .frequency = range.frequency};
+    g_assert(ABS(place.escape) < 1 << ESCAPE_BITS_MAX);
     return (Symbol) {
-        .start = start[0], .frequency = start[1] - start[0],
-        .escape = place.escape, .negative = (latent >> raw) < m2t_entropy_center(tables, mean, level).center,
+        .start = range.start, .frequency = range.frequency,
+        .escape = ABS(place.escape), .negative = place.escape < 0,
         .raw_bits = raw, .raw = latent & ((1 << raw) - 1),
     };
 }
 
 static void
-add_exceptions(M2tSliceWriter *writer, guint32 position, guint64 coded, const gint16 *latent, int n)
+add_exception(M2tSliceWriter *writer, guint32 position, gint16 latent)
 {
-    for (int i = 0; i < n; i++) {
-        if (latent[i] == 0 || (coded >> (8 * i + 7) & 1))
-            continue;
-        writer->exceptions[position + i] = latent[i];
-        writer->exception_set[(position + i) / 64] |= (guint64) 1 << (position + i) % 64;
-        writer->exception_count++;
-    }
-}
-
-static inline gboolean
-any_nonzero(const gint16 *latent, int n)
-{
-    int any = 0;
-
-    for (int i = 0; i < n; i++)
-        any |= latent[i];
-    return any != 0;
+    writer->exceptions[position] = latent;
+    writer->exception_set[position / 64] |= (guint64) 1 << position % 64;
+    writer->exception_count++;
 }
 
 void
@@ -150,20 +122,23 @@ m2t_slice_writer_put(M2tSliceWriter *writer, guint32 position, const gint32 *mea
                      int n)
 {
     const M2tEntropyTables *tables = writer->tables;
+    guint8 skip = (guint8) tables->skip, mark[M2T_LATENTS_MAX];
+    guint16 list[M2T_LATENTS_MAX];
+    int count;
     Symbol *symbol = writer->symbols + writer->count;
 
-    g_assert(position + (gsize) n <= writer->latents && writer->count + n <= writer->latents);
+    g_assert(n <= M2T_LATENTS_MAX && position + (gsize) n <= writer->latents && writer->count + n <= writer->latents);
 
-    for (int j = 0; j < n; j += 8) {
-        guint64 coded = coded_set(level + j, n - j, tables->skip);
+    for (int i = 0; i < n; i++)
+        mark[i] = (level[i] >= skip) | (latent[i] != 0);
+    count = m2t_marked_list(mark, n, list);
+    for (int k = 0; k < count; k++) {
+        int i = list[k];
 
-        if (any_nonzero(latent + j, MIN(n - j, 8)))
-            add_exceptions(writer, position + j, coded, latent + j, MIN(n - j, 8));
-        for (; coded; coded &= coded - 1) {
-            int i = j + __builtin_ctzll(coded) / 8;
-
+        if (level[i] >= skip)
             *symbol++ = make_symbol(tables, mean[i], level[i], latent[i]);
-        }
+        else
+            add_exception(writer, position + i, latent[i]);
     }
     writer->count = symbol - writer->symbols;
 }
@@ -390,52 +365,70 @@ pop_escape(M2tSliceReader *reader, Words *words, guint32 *state, gboolean enough
     return prefix & 1 ? -n : n;
 }
 
+/* A latent that is coded, and what the prior knows about it. */
+typedef struct {
+    M2tEntropyCenter at;
+    guint16 channel;
+    guint8 raw, radius;
+} Expected;
+
 static inline int
-pop_latent(M2tSliceReader *reader, Words *words, int mean, int level, gboolean enough)
+pop_latent(M2tSliceReader *reader, Words *words, const Expected *e, gboolean enough)
 {
-    const M2tEntropyTables *tables = reader->tables;
-    int raw = tables->level[level].raw, radius = tables->level[level].radius;
-    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
     guint32 state = reader->state[reader->lane], slot = state & ((1u << M2T_PROBABILITY_BITS) - 1);
-    int entry = m2t_entropy_find(tables, at.table, slot), v = entry - radius, low = 0;
-    const guint16 *place = tables->start + tables->first[at.table] + entry;
+    int entry = m2t_entropy_find(reader->tables, e->at, slot), v = entry - e->radius, low = 0;
+    const guint16 *place = m2t_entropy_starts(reader->tables, e->at) + entry;
     guint32 start = place[0], frequency = place[1] - start;
 
     state = refill(words, frequency * (state >> M2T_PROBABILITY_BITS) + slot - start, enough);
-    if (v > radius) {
+    if (v > e->radius) {
         int n = pop_escape(reader, words, &state, enough);
 
-        v = n < 0 ? n - radius : n + radius;
+        v = n < 0 ? n - e->radius : n + e->radius;
     }
-    if (raw)
-        low = pop_bits(words, &state, raw, enough);
+    if (e->raw)
+        low = pop_bits(words, &state, e->raw, enough);
     reader->state[reader->lane] = state;
     reader->lane = (reader->lane + 1) & (reader->lanes - 1);
-    return CLAMP((v + at.center) * (1 << raw) + low, M2T_LATENT_MIN, M2T_LATENT_MAX);
+    return CLAMP((v + e->at.center) * (1 << e->raw) + low, M2T_LATENT_MIN, M2T_LATENT_MAX);
 }
 
 static inline void
-pop_row(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n, gboolean enough)
+pop_row(M2tSliceReader *reader, const Expected *expected, int count, gint16 *latent, gboolean enough)
 {
     Words words = reader->words;
 
-    for (int j = 0; j < n; j += 8) {
-        for (guint64 coded = coded_set(level + j, n - j, reader->tables->skip); coded; coded &= coded - 1) {
-            int i = j + __builtin_ctzll(coded) / 8;
-
-            latent[i] = pop_latent(reader, &words, mean[i], level[i], enough);
-        }
-    }
+    for (int k = 0; k < count; k++)
+        latent[expected[k].channel] = pop_latent(reader, &words, &expected[k], enough);
     reader->words = words;
+}
+
+/* All that can be known before the data: what waits for the state of a lane, and for a wrong guess, then is short. */
+static int
+expect_row(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, int n, Expected *expected)
+{
+    guint16 list[M2T_LATENTS_MAX];
+    int count = m2t_entropy_coded(tables, level, n, list);
+
+    for (int k = 0; k < count; k++) {
+        int i = list[k];
+        M2tEntropyLevel l = tables->level[level[i]];
+
+        expected[k] = (Expected) {m2t_entropy_center(tables, mean[i], level[i]), list[k], l.raw, l.radius};
+    }
+    return count;
 }
 
 void
 m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n)
 {
-    if (reader->words.end - reader->words.at >= SYMBOL_BYTES_MAX * (gssize) n + 2)
-        pop_row(reader, mean, level, latent, n, TRUE);
+    Expected expected[M2T_LATENTS_MAX];
+    int count = expect_row(reader->tables, mean, level, n, expected);
+
+    if (reader->words.end - reader->words.at >= SYMBOL_BYTES_MAX * (gssize) count + 2)
+        pop_row(reader, expected, count, latent, TRUE);
     else
-        pop_row(reader, mean, level, latent, n, FALSE);
+        pop_row(reader, expected, count, latent, FALSE);
 }
 
 gboolean

@@ -21,7 +21,7 @@ void m2t_slice_writer_free(M2tSliceWriter *writer);
 
 void m2t_slice_writer_begin(M2tSliceWriter *writer);
 
-/* One row of n channels. @position: of the first, as in "exceptions"; latents of a level below skip are not coded, those of
+/* One row of n channels, at most M2T_LATENTS_MAX. @position: of the first, as in "exceptions"; latents of a level below skip are not coded, those of
  * them that are not zero become exceptions. */
 void m2t_slice_writer_put(M2tSliceWriter *writer, guint32 position, const gint32 *mean, const guint8 *level,
                           const gint16 *latent, int n);
@@ -41,7 +41,7 @@ void m2t_slice_reader_free(M2tSliceReader *reader);
  * the end. FALSE: damaged. */
 gboolean m2t_slice_reader_begin(M2tSliceReader *reader, const guint8 *data, gsize size, int lanes, gint16 *latents, gsize count);
 
-/* One row of n channels: writes those of @latent whose level is coded, leaves the others. Reading past the end yields zeros and is remembered. */
+/* One row of n channels, at most M2T_LATENTS_MAX: writes those of @latent whose level is coded, leaves the others. Reading past the end yields zeros and is remembered. */
 void m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n);
 
 /* TRUE if every byte was used, none was missing and all states ended as they must. */

@@ -1,69 +1,114 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The model's frequencies made ready for coding. A table belongs to a (level, fraction) of the prior: 2R+1 values, then escape.
- * From value to slot it is one look-up of the cumulative frequencies. From slot to value, 64 buckets say where to start
- * looking, and few entries share a bucket: a search is one or two steps, and a table stays small enough for the caches. */
+ * From slot to value, 64 buckets say where to start looking, and few entries share a bucket: a search is one or two steps, and a
+ * table stays small enough for the caches. From value to slot, cost and centroid it is one look-up: there, the tables of a level
+ * are one, by the distance of value and mean. */
 #ifndef M2T_ENTROPY_TABLES_H
 #define M2T_ENTROPY_TABLES_H
 
+#include "base/marked.h"
 #include "entropy/slice.h"
 
 #define M2T_PROBABILITY_BITS 15
 #define M2T_BUCKET_BITS 6
+#define M2T_BUCKETS (1 << M2T_BUCKET_BITS)
 #define M2T_PREFIX_BITS 6 /* of an escape */
 
 typedef struct {
-    gint16 offset;      /* 8 (2^raw - 1): from a mean to that of the values without raw bits */
+    guint32 first;      /* where it begins in what is ordered by distance */
+    guint32 search;     /* where its tables begin in search */
+    gint16 offset;      /* from a mean to 16 center + fraction of the values without raw bits */
+    guint16 stride;     /* from one of its tables to the next, in search */
     guint8 raw, radius;
 } M2tEntropyLevel;
 
-/* Tables are numbered 16 level + fraction (0...15). */
+typedef struct {
+    guint16 start, frequency;
+} M2tEntropyRange;
+
 struct _M2tEntropyTables {
     int levels, skip;
     M2tEntropyLevel level[M2T_LEVELS_MAX];
-    guint32 first[M2T_LEVELS_MAX * M2T_FRACTIONS];                          /* where a table begins in start */
-    guint8 bucket[M2T_LEVELS_MAX * M2T_FRACTIONS][1 << M2T_BUCKET_BITS];    /* the entry that holds the bucket's first slot */
-    guint16 *start;     /* cumulative frequencies, [2R + 3] for each table, the last is 32768 */
-    gint8 *centroid;    /* as many; see centroid.h */
+    /* By level and fraction, for a latent that is to be found: the entry that holds the first slot of each bucket, and the cumulative frequencies as guint16,
+     * [2R + 3], the last is 32768. */
+    guint8 *search;
+    /* By level and distance from the mean, for a latent that is known: see m2t_entropy_place(). */
+    M2tEntropyRange *range;
+    guint16 *cost;      /* of the entry and the raw bits; see cost.h */
+    gint8 *centroid;    /* see centroid.h */
 };
 
-/* Where a latent's mean lies: the value that entry R stands for, and the table. */
+/* A mean among the values without raw bits, in 1/16: 16 center + fraction. */
+static inline int
+m2t_entropy_mean(M2tEntropyLevel level, int mean)
+{
+    return (mean - level.offset) >> level.raw;
+}
+
+/* Where a latent's mean lies: the value that entry R stands for, and where the table is in search. */
 typedef struct {
-    int center, table;
+    int center;
+    guint32 table;
 } M2tEntropyCenter;
 
 static inline M2tEntropyCenter
 m2t_entropy_center(const M2tEntropyTables *tables, int mean, int level)
 {
-    int place = ((mean - tables->level[level].offset) >> tables->level[level].raw) + M2T_FRACTIONS / 2;
+    M2tEntropyLevel l = tables->level[level];
+    int place = m2t_entropy_mean(l, mean);
 
-    return (M2tEntropyCenter) {place >> 4, level * M2T_FRACTIONS + (place & (M2T_FRACTIONS - 1))};
+    return (M2tEntropyCenter) {place >> 4, l.search + (guint32) (place & (M2T_FRACTIONS - 1)) * l.stride};
 }
 
-/* The entry of a value in start, and by how much it is beyond the table, which makes that the escape. */
+static inline const guint16 *
+m2t_entropy_starts(const M2tEntropyTables *tables, M2tEntropyCenter at)
+{
+    return (const guint16 *) (tables->search + at.table + M2T_BUCKETS);
+}
+
+/* The entry that @slot (0...32767) belongs to. */
+static inline int
+m2t_entropy_find(const M2tEntropyTables *tables, M2tEntropyCenter at, guint slot)
+{
+    const guint16 *start = m2t_entropy_starts(tables, at);
+    int entry = tables->search[at.table + (slot >> (M2T_PROBABILITY_BITS - M2T_BUCKET_BITS))];
+
+    while (start[entry + 1] <= slot)
+        entry++;
+    return entry;
+}
+
+/* Where a latent is found in range, cost and centroid, and by how much it is beyond the table, with its sign, which makes that the escape. */
 typedef struct {
     guint32 entry;
     int escape;
 } M2tEntropyPlace;
 
+/* Entry i of fraction f is number 16 i + 15 - f of its level. The mean being 16 center + f, and the value center + i - R, that depends on their distance
+ * alone; means a little apart are side by side, and the value beside this one is 16 numbers on. */
 static inline M2tEntropyPlace
 m2t_entropy_place(const M2tEntropyTables *tables, int mean, int level, int latent)
 {
-    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
-    int radius = tables->level[level].radius, v = (latent >> tables->level[level].raw) - at.center, escape = MAX(ABS(v) - radius, 0);
+    M2tEntropyLevel l = tables->level[level];
+    int number = M2T_FRACTIONS * ((latent >> l.raw) + l.radius + 1) - 1 - m2t_entropy_mean(l, mean), escape = M2T_FRACTIONS * (2 * l.radius + 1);
+    int i = number >> 4;
 
-    return (M2tEntropyPlace) {tables->first[at.table] + (guint32) (escape ? 2 * radius + 1 : v + radius), escape};
+    if ((guint) number < (guint) escape)
+        return (M2tEntropyPlace) {l.first + (guint32) number, 0};
+    return (M2tEntropyPlace) {l.first + (guint32) (escape + (number & (M2T_FRACTIONS - 1))), i < 0 ? i : i - 2 * l.radius};
 }
 
-/* The entry that @slot (0...32767) belongs to. */
+/* The places of those latents of a row that are coded. */
 static inline int
-m2t_entropy_find(const M2tEntropyTables *tables, int table, guint slot)
+m2t_entropy_coded(const M2tEntropyTables *tables, const guint8 *level, int n, guint16 *list)
 {
-    const guint16 *start = tables->start + tables->first[table];
-    int entry = tables->bucket[table][slot >> (M2T_PROBABILITY_BITS - M2T_BUCKET_BITS)];
+    guint8 skip = (guint8) tables->skip; /* of the type of the levels: compared sixteen at a time */
+    guint8 coded[M2T_LATENTS_MAX];
 
-    while (start[entry + 1] <= slot)
-        entry++;
-    return entry;
+    g_assert(n >= 0 && n <= M2T_LATENTS_MAX);
+    for (int i = 0; i < n; i++)
+        coded[i] = level[i] >= skip;
+    return m2t_marked_list(coded, n, list);
 }
 
 #endif

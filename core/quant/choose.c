@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Rate-distortion optimised rounding. Errors are those that remain with the centroid of what is coded. */
 #include "quant/choose.h"
-#include "base/latent.h"
-#include "entropy/centroid.h"
+#include "base/marked.h"
 
 static void
 replace(gint16 *latent, gint8 *rest, int other)
@@ -11,29 +10,32 @@ replace(gint16 *latent, gint8 *rest, int other)
     *latent = (gint16) other;
 }
 
-int
-m2t_quant_gain(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16 latent, int step, int off, int worth)
+/* Whether the integer beside it may be better: nearer to the mean, or, of what would be an exception, zero. All others are dearer. */
+static inline guint8
+is_open(int mean, int level, int latent, int skip)
 {
-    gint16 other = (gint16) CLAMP(latent + step, M2T_LATENT_MIN, M2T_LATENT_MAX);
-    int saved = m2t_entropy_cost(tables, mean, level, latent) - m2t_entropy_cost(tables, mean, level, other);
-    int now = m2t_entropy_centroid(tables, mean, level, latent);
-    int moved = M2T_LATENT_ONE * step + m2t_entropy_centroid(tables, mean, level, other) - now;
+    int above = 16 * latent - mean;
 
-    return saved + worth * (moved * (2 * off - moved) / M2T_LATENT_ONE) / M2T_LATENT_ONE;
+    return level < skip ? latent == (above > 0 ? 1 : -1) : ABS(above) > 8;
 }
 
 void
 m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gint8 *rest, gint16 *latent, int n, int scanty)
 {
-    int skip = m2t_entropy_skip(tables), worth = m2t_quant_error_worth(scanty);
+    int skip = tables->skip, worth = m2t_quant_error_worth(scanty), count;
+    guint8 open[M2T_LATENTS_MAX];
+    guint16 list[M2T_LATENTS_MAX];
 
-    for (int i = 0; i < n; i++) {
-        int step = mean[i] < 16 * latent[i] ? -1 : 1, other = latent[i] + step, off;
+    g_assert(n <= M2T_LATENTS_MAX);
+    for (int i = 0; i < n; i++)
+        open[i] = is_open(mean[i], level[i], latent[i], skip);
+    count = m2t_marked_list(open, n, list);
+    for (int k = 0; k < count; k++) {
+        int i = list[k], step = mean[i] < 16 * latent[i] ? -1 : 1, other = CLAMP(latent[i] + step, M2T_LATENT_MIN, M2T_LATENT_MAX);
+        M2tEntropyOutcome now = m2t_entropy_outcome(tables, mean[i], level[i], latent[i]);
+        M2tEntropyOutcome then = m2t_entropy_outcome(tables, mean[i], level[i], (gint16) other);
 
-        if (level[i] < skip ? !latent[i] || other : ABS(16 * latent[i] - mean[i]) <= 8)
-            continue; /* dearer: still an exception, or farther from the mean */
-        off = rest[i] - m2t_entropy_centroid(tables, mean[i], level[i], latent[i]);
-        if (m2t_quant_gain(tables, mean[i], level[i], latent[i], step, off, worth) > 0)
+        if (m2t_quant_gain(now, then, step, rest[i] - now.centroid, worth) > 0)
             replace(&latent[i], &rest[i], other);
     }
 }

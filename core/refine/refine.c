@@ -75,17 +75,19 @@ m2t_refine_choose(const M2tRefine *r, const M2tEntropyTables *tables, const gint
     for (int i = (token / columns + token % columns + channel + round) & 1; i < n; i += 2) {
         int difference = M2T_LATENT_ONE * (r->wanted[at + i] - r->seen[at + i]) + r->wanted_rest[at + i] - r->seen_rest[at + i];
         int off = CLAMP(difference, -OFF_MAX, OFF_MAX);
-        int best = 0, move = 0;
+        M2tEntropyOutcome now = m2t_entropy_outcome(tables, mean[i], level[i], latents[i]);
+        int best = 0, chosen = latents[i];
 
         for (int step = -1; step <= 1; step += 2) {
-            int gain = m2t_quant_gain(tables, mean[i], level[i], latents[i], step, off, worth);
+            int other = CLAMP(latents[i] + step, M2T_LATENT_MIN, M2T_LATENT_MAX);
+            int gain = m2t_quant_gain(now, m2t_entropy_outcome(tables, mean[i], level[i], (gint16) other), step, off, worth);
 
             if (gain > best) {
                 best = gain;
-                move = step;
+                chosen = other;
             }
         }
-        latents[i] = (gint16) CLAMP(latents[i] + move, M2T_LATENT_MIN, M2T_LATENT_MAX);
+        latents[i] = (gint16) chosen;
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Slices: the reference's words for the same symbols, round trips over all that latents can be, and damage, which must be noticed or
  * harmless and never read or write where it should not. */
+#include "base/marked.h"
 #include "base/varint.h"
 #include "entropy/centroid.h"
 #include "entropy/slice.h"
@@ -8,6 +9,8 @@
 #include "quant/choose.h"
 #include "vectors.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ROW 40
@@ -88,13 +91,15 @@ check_golden_exceptions(const M2tEntropyTables *tables, const char *name)
 
     count /= 2;
     m2t_slice_writer_begin(writer);
-    m2t_slice_writer_put(writer, 0, mean, level, values, count);
+    for (gsize i = 0; i < count; i += ROW)
+        m2t_slice_writer_put(writer, i, mean + i, level + i, values + i, MIN(ROW, count - i));
     g_assert_cmpint(m2t_slice_writer_lanes(writer), ==, 0);
     m2t_slice_writer_end(writer, 0, out);
     g_assert_cmpmem(out->data, out->len - 4, data, size);
     g_assert_cmpmem(out->data + size, 4, "\0\0\1\0", 4);
     g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, latents, count));
-    m2t_slice_reader_get(reader, mean, level, latents, count);
+    for (gsize i = 0; i < count; i += ROW)
+        m2t_slice_reader_get(reader, mean + i, level + i, latents + i, MIN(ROW, count - i));
     g_assert_true(m2t_slice_reader_end(reader));
     g_assert_cmpmem(latents, count * 2, values, count * 2);
     m2t_slice_reader_free(reader);
@@ -166,33 +171,104 @@ random_weights(RandomWeights *r, int levels, int skip)
     }
 }
 
+/* Of a latent that may be none. */
 static void
-test_tables(void)
+check_entry(const M2tEntropyTables *tables, const RandomWeights *random, int mean, int level, int latent, const guint16 *start, int centroid)
+{
+    M2tEntropyPlace place = m2t_entropy_place(tables, mean, level, latent);
+    M2tEntropyOutcome outcome;
+    int frequency = start[1] - start[0], radius = random->radius[level];
+    int beyond = abs((latent >> random->raw[level]) - m2t_entropy_center(tables, mean, level).center) - radius;
+    double bits = 15 - log2(frequency) + random->raw[level];
+
+    if (latent < M2T_LATENT_MIN || latent > M2T_LATENT_MAX)
+        return;
+    outcome = m2t_entropy_outcome(tables, mean, (guint8) level, (gint16) latent);
+    if (level < random->weights.skip) {
+        g_assert_cmpint(outcome.cost, ==, latent ? M2T_COST_EXCEPTION : 0);
+        g_assert_cmpint(outcome.centroid, ==, 0);
+        g_assert_cmpint(m2t_entropy_centroid(tables, mean, (guint8) level, (gint16) latent), ==, 0);
+        return;
+    }
+    g_assert_cmpint(tables->range[place.entry].start, ==, start[0]);
+    g_assert_cmpint(tables->range[place.entry].frequency, ==, frequency);
+    g_assert_cmpint(abs(place.escape), ==, MAX(beyond, 0));
+    if (beyond > 0)
+        bits += M2T_PREFIX_BITS + (int) log2(beyond);
+    g_assert_cmpfloat_with_epsilon(outcome.cost, M2T_COST_BIT * bits, 2);
+    g_assert_cmpint(outcome.centroid, ==, centroid);
+    g_assert_cmpint(m2t_entropy_centroid(tables, mean, (guint8) level, (gint16) latent), ==, centroid);
+}
+
+/* One table: each entry is found from its slots, and from its latents. */
+static void
+check_table(const M2tEntropyTables *tables, const RandomWeights *random, int level, int fraction, const gint8 *centroid)
+{
+    int radius = random->radius[level], last = 2 * radius + 1, one = 1 << random->raw[level];
+    int center = g_rand_int_range(rng, -20, 21), mean = (16 * center + fraction - 8) * one + 8 * (one - 1);
+    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
+    const guint16 *start = m2t_entropy_starts(tables, at);
+
+    g_assert_cmpint(at.center, ==, center);
+    g_assert_cmpint(start[0], ==, 0);
+    g_assert_cmpint(start[last + 1], ==, 32768);
+    for (int i = 0; i <= last; i++) {
+        g_assert_cmpint(m2t_entropy_find(tables, at, start[i]), ==, i);
+        g_assert_cmpint(m2t_entropy_find(tables, at, start[i + 1] - 1), ==, i);
+    }
+    for (int i = 0; i < last; i++)
+        check_entry(tables, random, mean, level, (center + i - radius) * one + g_rand_int_range(rng, 0, one), start + i, centroid[i]);
+    for (int beyond = 1; beyond < 20000; beyond *= 3) {
+        check_entry(tables, random, mean, level, (center + radius + beyond) * one, start + last, centroid[last]);
+        check_entry(tables, random, mean, level, (center - radius - beyond) * one, start + last, centroid[last]);
+    }
+}
+
+static void
+check_tables(int skip)
 {
     RandomWeights random;
     M2tEntropyTables *tables;
     const gint8 *centroid;
 
-    random_weights(&random, M2T_LEVELS_MAX, 0);
+    random_weights(&random, M2T_LEVELS_MAX, skip);
     tables = m2t_entropy_tables_new(&random.weights);
     centroid = random.centroid;
     for (int level = 0; level < M2T_LEVELS_MAX; level++) {
         for (int fraction = 0; fraction < 16; fraction++) {
-            int table = 16 * level + fraction, last = 2 * random.radius[level] + 1, one = 1 << random.raw[level];
-            int mean = (fraction - 8) * one + 8 * (one - 1);
-            const guint16 *start = tables->start + tables->first[table];
-
-            g_assert_cmpint(start[0], ==, 0);
-            g_assert_cmpint(start[last + 1], ==, 32768);
-            for (int i = 0; i <= last; i++) {
-                g_assert_cmpint(m2t_entropy_find(tables, table, start[i]), ==, i);
-                g_assert_cmpint(m2t_entropy_find(tables, table, start[i + 1] - 1), ==, i);
-                g_assert_cmpint(m2t_entropy_centroid(tables, mean, (guint8) level, (gint16) ((i - random.radius[level]) * one)), ==, *centroid++);
-            }
+            check_table(tables, &random, level, fraction, centroid);
+            centroid += 2 * random.radius[level] + 2;
         }
     }
     m2t_entropy_tables_free(tables);
     random_clear(&random);
+}
+
+static void
+test_tables(void)
+{
+    check_tables(0);
+    check_tables(20);
+}
+
+/* Against the plain way, for rows of all lengths. */
+static void
+test_marked(void)
+{
+    guint8 mark[50];
+    guint16 list[50];
+
+    for (int turn = 0; turn < 20000; turn++) {
+        int n = g_rand_int_range(rng, 0, 51), often = g_rand_int_range(rng, 1, 40), count = 0, found;
+
+        for (int i = 0; i < n; i++)
+            mark[i] = g_rand_int_range(rng, 0, often) == 0;
+        found = m2t_marked_list(mark, n, list);
+        for (int i = 0; i < n; i++)
+            if (mark[i])
+                g_assert_cmpint(list[count++], ==, i);
+        g_assert_cmpint(found, ==, count);
+    }
 }
 
 /* ---- round trips ---- */
@@ -458,9 +534,10 @@ test_damage(void)
 static double
 price(const M2tEntropyTables *tables, int mean, int level, int nearest, int rest, int value)
 {
-    double error = nearest - value + (rest - m2t_entropy_centroid(tables, mean, (guint8) level, (gint16) value)) / 128.0;
+    M2tEntropyOutcome outcome = m2t_entropy_outcome(tables, mean, (guint8) level, (gint16) value);
+    double error = nearest - value + (rest - outcome.centroid) / 128.0;
 
-    return m2t_entropy_cost(tables, mean, (guint8) level, (gint16) value) + m2t_quant_error_worth(0) * error * error;
+    return outcome.cost + m2t_quant_error_worth(0) * error * error;
 }
 
 #define ROUNDED 6 /* of costs: what the choice loses by working in integers */
@@ -529,7 +606,7 @@ likely_latents(Slice *s, const M2tEntropyTables *tables)
         int a = g_rand_int_range(rng, 0, 45), b = g_rand_int_range(rng, 0, 45);
         int level = s->level[i] = MIN(MIN(a, b), tables->levels - 1), mean = s->mean[i] = g_rand_int_range(rng, -24, 25);
         M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
-        int v = m2t_entropy_find(tables, at.table, g_rand_int_range(rng, 0, 32768)) - tables->level[level].radius;
+        int v = m2t_entropy_find(tables, at, g_rand_int_range(rng, 0, 32768)) - tables->level[level].radius;
 
         s->latents[i] = level < tables->skip ? 0 : (v + at.center) * (1 << tables->level[level].raw);
     }
@@ -590,6 +667,7 @@ main(int argc, char **argv)
     g_test_add_func("/entropy/golden-coder", test_golden_coder);
     g_test_add_func("/entropy/golden-exceptions", test_golden_exceptions);
     g_test_add_func("/entropy/tables", test_tables);
+    g_test_add_func("/entropy/marked", test_marked);
     g_test_add_func("/entropy/round-trips", test_round_trips);
     g_test_add_func("/entropy/longest-escapes", test_longest_escapes);
     g_test_add_func("/entropy/bad-starts", test_bad_starts);
