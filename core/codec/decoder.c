@@ -21,6 +21,14 @@ typedef struct {
     gboolean damaged;          /* something is missing in it, or in what it leans on */
 } SliceState;
 
+/* How far a slice is read, in the part of the group that runs: coded slots, counted from the first of the group. */
+typedef struct {
+    gint busy;                 /* atomic: a thread is at it */
+    gint next;                 /* atomic: slot; changed by that thread */
+    int end;
+    gint64 time;               /* microseconds that all of this took */
+} SliceTurn;
+
 /* One frame in flight. */
 typedef struct _FrameDecoder FrameDecoder;
 struct _FrameDecoder {
@@ -28,6 +36,8 @@ struct _FrameDecoder {
     M2tCodec codec;            /* for the model and size of the sequence; zeros before the first */
     M2tSynthesis synthesis;
     M2tSliceReader *reader[M2T_SLICES_MAX];
+    SliceTurn turn[M2T_SLICES_MAX];
+    gint *predicted;           /* atomic, of M2T_PRIOR_PIECE slots each: they can be read */
     M2tFrameHeader header;
     M2tSliceBytes slice[M2T_SLICES_MAX]; /* behind their heads; without data where all tokens are kept */
     M2tKeptHead head[M2T_SLICES_MAX];
@@ -117,9 +127,12 @@ m2t_decoder_free(M2tDecoder *d)
 }
 
 static void
-layout_synthesis(M2tCodec *codec, gpointer stage)
+layout_decoder(M2tCodec *codec, gpointer data)
 {
-    m2t_synthesis_layout(stage, &codec->arena, &codec->context, &codec->geometry);
+    FrameDecoder *f = data;
+
+    m2t_synthesis_layout(&f->synthesis, &codec->arena, &codec->context, &codec->geometry);
+    f->predicted = m2t_arena_take(&codec->arena, codec->prior.plan.slots / M2T_PRIOR_PIECE + 1, sizeof *f->predicted);
 }
 
 static gboolean
@@ -129,7 +142,7 @@ open_codecs(M2tDecoder *d, M2tModel *model, const M2tVideoInfo *video, guint sli
         FrameDecoder *f = &d->frame[i];
 
         if (!m2t_codec_init(&f->codec, model, d->settings.gemm, m2t_codec_share(&d->settings, i), (int) video->width, (int) video->height,
-                            (int) slices, layout_synthesis, &f->synthesis, error)) {
+                            (int) slices, layout_decoder, f, error)) {
             close_codecs(d);
             return FALSE;
         }
@@ -284,12 +297,6 @@ m2t_decoder_open_frame(M2tDecoder *d, const void *data, gsize size, M2tFrameInfo
     return d->open;
 }
 
-/* A worker's share of one step: the latents of a part of a group, or the beginning, in some slices. */
-typedef struct {
-    FrameDecoder *frame;
-    int group, part;
-} SliceStep;
-
 /* What is kept has no latents of its own; that goes for exceptions as well. */
 static gboolean
 nothing_in_kept(const M2tCodec *codec, int slice)
@@ -307,8 +314,7 @@ nothing_in_kept(const M2tCodec *codec, int slice)
 static void
 begin_slices(void *data, int begin, int end, int worker)
 {
-    const SliceStep *step = data;
-    FrameDecoder *f = step->frame;
+    FrameDecoder *f = data;
     M2tCodec *codec = &f->codec;
 
     for (int i = begin; i < end; i++) {
@@ -323,24 +329,94 @@ begin_slices(void *data, int begin, int end, int worker)
     }
 }
 
+/* The latents of a part of a group. What is predicted is read while the rest is being predicted, each slice by one thread at a time. */
+typedef struct {
+    FrameDecoder *frame;
+    int group, part;
+} PartRun;
+
 static void
-read_slices(void *data, int begin, int end, int worker)
+read_slot(const PartRun *run, int slice, int slot)
 {
-    const SliceStep *step = data;
-    const FrameDecoder *f = step->frame;
+    const FrameDecoder *f = run->frame;
     const M2tCodec *codec = &f->codec;
-    const M2tPrior *prior = &codec->prior;
     const M2tPriorWeights *w = &codec->model->prior;
-    int channel = w->part_start[step->part];
+    int channel = w->part_start[run->part];
+    gint64 position = m2t_codec_position(codec, slot);
+    gsize at = (gsize) slot * codec->prior.latents + channel;
 
-    for (int i = begin; i < end; i++)
-        for (int slot = m2t_plan_slot(&prior->plan, step->group, i); f->slice[i].data && slot < m2t_plan_slot(&prior->plan, step->group, i + 1); slot++) {
-            gint64 position = m2t_codec_position(codec, slot);
-            gsize at = (gsize) slot * prior->latents + channel;
+    m2t_slice_reader_get(f->reader[slice], codec->prior.mean + at, codec->prior.level + at, codec->latents + position + channel, w->part_size[run->part]);
+}
 
-            if (position >= 0)
-                m2t_slice_reader_get(f->reader[i], prior->mean + at, prior->level + at, codec->latents + position + channel, w->part_size[step->part]);
-        }
+static gboolean
+can_be_read(const FrameDecoder *f, const SliceTurn *turn)
+{
+    int next = g_atomic_int_get(&turn->next);
+
+    return next < turn->end && g_atomic_int_get(&f->predicted[next / M2T_PRIOR_PIECE]);
+}
+
+/* Whoever leaves a slice looks again, for what was predicted by one who found it busy. */
+static void
+read_slice(const PartRun *run, int slice)
+{
+    FrameDecoder *f = run->frame;
+    SliceTurn *turn = &f->turn[slice];
+    const gint32 *coded = f->codec.prior.plan.coded + f->codec.prior.plan.coded_start[run->group];
+
+    while (can_be_read(f, turn) && g_atomic_int_compare_and_exchange(&turn->busy, FALSE, TRUE)) {
+        gint64 begin = g_get_monotonic_time();
+
+        for (; can_be_read(f, turn); g_atomic_int_inc(&turn->next))
+            read_slot(run, slice, coded[g_atomic_int_get(&turn->next)]);
+        turn->time += g_get_monotonic_time() - begin;
+        g_atomic_int_set(&turn->busy, FALSE);
+    }
+}
+
+static void
+read_predicted(gpointer data, int begin, int end)
+{
+    const PartRun *run = data;
+    FrameDecoder *f = run->frame;
+
+    for (int slot = begin; slot < end; slot += M2T_PRIOR_PIECE)
+        g_atomic_int_set(&f->predicted[slot / M2T_PRIOR_PIECE], TRUE);
+    for (guint i = 0; i < f->header.slices; i++)
+        read_slice(run, (int) i);
+}
+
+/* Nothing is predicted. Slices without data have no slots. */
+static void
+begin_part(const PartRun *run)
+{
+    FrameDecoder *f = run->frame;
+    const M2tPlan *plan = &f->codec.prior.plan;
+    const gint32 *coded = plan->coded + plan->coded_start[run->group];
+    int slots = plan->coded_start[run->group + 1] - plan->coded_start[run->group], next = 0;
+
+    memset(f->predicted, 0, (slots + M2T_PRIOR_PIECE - 1) / M2T_PRIOR_PIECE * sizeof *f->predicted);
+    for (guint i = 0; i < f->header.slices; i++) {
+        SliceTurn *turn = &f->turn[i];
+
+        turn->next = next;
+        while (next < slots && coded[next] < m2t_plan_slot(plan, run->group, (int) i + 1))
+            next++;
+        turn->end = f->slice[i].data ? next : turn->next;
+    }
+}
+
+/* Threads read beside those that predict: what counts is a thread's share. */
+static void
+count_reading(FrameDecoder *f)
+{
+    gint64 time = 0;
+
+    for (guint i = 0; i < f->header.slices; i++) {
+        time += f->turn[i].time;
+        f->turn[i].time = 0;
+    }
+    m2t_profile_move(&f->codec.profile, M2T_STAGE_PRIOR, M2T_STAGE_ENTROPY, time / m2t_threads_count(f->codec.context.threads));
 }
 
 static gboolean
@@ -359,24 +435,24 @@ decode_latents(FrameDecoder *f)
 {
     M2tCodec *codec = &f->codec;
     const M2tPriorWeights *w = &codec->model->prior;
-    SliceStep step = {f, 0, 0};
+    PartRun run = {f, 0, 0};
 
-    m2t_threads_run(codec->context.threads, codec->geometry.slices, 1, begin_slices, &step);
+    m2t_threads_run(codec->context.threads, codec->geometry.slices, 1, begin_slices, f);
     m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
     if (f->broken)
         return FALSE;
     if (m2t_kept_all(codec->kept, m2t_geometry_tokens(&codec->geometry)))
         return TRUE;
     m2t_plan_select(&codec->prior.plan, codec->kept);
-    for (step.group = 0; step.group < w->groups; step.group++) {
-        m2t_prior_run(&codec->prior, &codec->quant, codec->latents, step.group, step.group);
-        for (step.part = 0; step.part < w->parts; step.part++) {
-            m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, step.group, step.group, step.part);
-            m2t_profile_end(&codec->profile, M2T_STAGE_PRIOR);
-            m2t_threads_run(codec->context.threads, codec->geometry.slices, 1, read_slices, &step);
-            m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
+    for (run.group = 0; run.group < w->groups; run.group++) {
+        m2t_prior_run(&codec->prior, &codec->quant, codec->latents, run.group, run.group);
+        for (run.part = 0; run.part < w->parts; run.part++) {
+            begin_part(&run);
+            m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, run.group, run.group, run.part, read_predicted, &run);
         }
     }
+    m2t_profile_end(&codec->profile, M2T_STAGE_PRIOR);
+    count_reading(f);
     return end_slices(f);
 }
 

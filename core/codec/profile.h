@@ -29,6 +29,14 @@ m2t_profile_end(M2tProfile *profile, M2tStageName stage)
     profile->last = now;
 }
 
+/* @time of what counted as @from was @to. */
+static inline void
+m2t_profile_move(M2tProfile *profile, M2tStageName from, M2tStageName to, gint64 time)
+{
+    profile->time[from] -= time;
+    profile->time[to] += time;
+}
+
 /* @sum: over frames, whichever thread coded them. */
 static inline void
 m2t_profile_add(M2tProfile *sum, const M2tProfile *frame)

@@ -4,7 +4,10 @@
 
 #include <string.h>
 
-#define WINDOWS 2 /* that a worker takes at a time */
+#define WINDOWS 2 /* that a worker takes at a time, */
+#define HEADS 64  /* and slots, of whose latents the first can be read while the last are predicted */
+
+G_STATIC_ASSERT(HEADS % M2T_PRIOR_PIECE == 0);
 
 typedef struct {
     M2tPrior *prior;
@@ -15,7 +18,8 @@ typedef struct {
     int known;            /* groups whose latents may enter */
     int layer, part;
     M2tPriorChoose choose;
-    gpointer choose_data;
+    M2tPriorPredicted predicted;
+    gpointer data;        /* theirs */
 } PriorRun;
 
 void
@@ -321,14 +325,16 @@ run_heads(void *data, int begin, int end, int worker)
     if (run->part)
         take_step(run, scratch, first, m);
     predict(run, scratch, first, m);
+    if (run->predicted)
+        run->predicted(run->data, begin, end);
 }
 
 void
-m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, int part)
+m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, int part, M2tPriorPredicted predicted, gpointer data)
 {
-    PriorRun run = {p, quant, latents, first, last, p->plan.coded_start[first], .part = part};
+    PriorRun run = {p, quant, latents, first, last, p->plan.coded_start[first], .part = part, .predicted = predicted, .data = data};
 
-    m2t_threads_run(p->context->threads, p->plan.coded_start[last + 1] - run.start, M2T_CHUNK, run_heads, &run);
+    m2t_threads_run(p->context->threads, p->plan.coded_start[last + 1] - run.start, HEADS, run_heads, &run);
 }
 
 /* All parts of some coded slots, which know nothing of each other by now. */
@@ -346,7 +352,7 @@ run_parts(void *data, int begin, int end, int worker)
             take_step(&run, scratch, first, m);
         predict(&run, scratch, first, m);
         for (int i = 0; i < m && run.choose; i++)
-            run.choose(run.choose_data, p->plan.coded[first + i], w->part_start[run.part], w->part_size[run.part]);
+            run.choose(run.data, p->plan.coded[first + i], w->part_start[run.part], w->part_size[run.part]);
     }
 }
 
@@ -358,7 +364,7 @@ m2t_prior_predict(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, M2t
     int at_once = prior->masking == M2T_MASKING_INPUT || choose ? 1 : prior->groups;
 
     for (int first = 0; first < prior->groups; first += at_once) {
-        PriorRun run = {p, quant, latents, first, first + at_once - 1, start[first], .choose = choose, .choose_data = data};
+        PriorRun run = {p, quant, latents, first, first + at_once - 1, start[first], .choose = choose, .data = data};
 
         m2t_prior_run(p, quant, latents, run.first, run.last);
         m2t_threads_run(p->context->threads, start[run.last + 1] - run.start, M2T_CHUNK, run_parts, &run);

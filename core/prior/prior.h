@@ -32,8 +32,16 @@ void m2t_prior_layout(M2tPrior *prior, M2tArena *arena, const M2tContext *contex
  * masked, @first is @last and all groups before it are read. Kept tokens take part as they are, with latents of zero. */
 void m2t_prior_run(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last);
 
-/* Then, part after part: fills in mean and level of the channels of @part for these groups. Reads from @latents the part before, of the same tokens. */
-void m2t_prior_heads(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last, int part);
+/* Coded slots @begin...@end - 1 of the groups that run, counted from the first, have their means and levels now. By the thread that did it, while others are at
+ * other slots; @begin is a multiple of M2T_PRIOR_PIECE. */
+typedef void (*M2tPriorPredicted)(gpointer data, int begin, int end);
+
+#define M2T_PRIOR_PIECE 16
+
+/* Then, part after part: fills in mean and level of the channels of @part for these groups. Reads from @latents the part before, of the same tokens.
+ * @predicted: NULL, or is called with @data. */
+void m2t_prior_heads(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last, int part, M2tPriorPredicted predicted,
+                     gpointer data);
 
 /* The latents of n channels from @channel on of a coded slot have mean and level now; they may still change. Any thread. */
 typedef void (*M2tPriorChoose)(gpointer data, int slot, int channel, int n);

@@ -92,7 +92,7 @@ predict(M2tCodec *codec, int first, int last)
 {
     m2t_prior_run(&codec->prior, &codec->quant, codec->latents, first, last);
     for (int part = 0; part < codec->model->prior.parts; part++)
-        m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, first, last, part);
+        m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, first, last, part, NULL, NULL);
 }
 
 static void
