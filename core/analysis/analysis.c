@@ -60,10 +60,10 @@ enter(void *data, int begin, int end, int worker)
         for (int column = 0; column < columns; column += M2T_CHUNK) {
             gsize at = (gsize) row * columns + column;
             int m = MIN(M2T_CHUNK, columns - column);
-            M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->analysis_bias, m);
 
-            m2t_linear_sums(context, scratch, &net->in, a->patches + at * M2T_PATCH_CHANNELS, m);
-            m2t_stage_enter(&a->stage8, context, &store, at, shift);
+            m2t_linear_run(context, scratch, &net->in, run->quant->analysis_bias, a->patches + at * M2T_PATCH_CHANNELS, m, M2T_STORE_TO16,
+                           m2t_stage_stream(&a->stage8, at));
+            m2t_stage_enter(&a->stage8, context, at, m, shift);
         }
 }
 
@@ -91,11 +91,10 @@ go_down(void *data, int begin, int end, int worker)
     M2tScratch *scratch = &context->scratch[worker];
     int m = end - begin;
     int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, 0);
-    M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m);
 
     gather_tokens(a, m2t_stage_narrow(&a->stage8, 0), a->stage8.channels, begin, m, scratch->a);
-    m2t_linear_sums(context, scratch, &net->between, scratch->a, m);
-    m2t_stage_enter(&a->stage16, context, &store, begin, shift);
+    m2t_linear_run(context, scratch, &net->between, net->weights->between.bias, scratch->a, m, M2T_STORE_TO16, m2t_stage_stream(&a->stage16, begin));
+    m2t_stage_enter(&a->stage16, context, begin, m, shift);
 }
 
 /* Last layer and short-cut, added and rounded. */

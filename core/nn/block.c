@@ -50,13 +50,16 @@ m2t_stage_narrow(const M2tStage *stage, gsize position)
     return stage->narrow[stage->current] + position * stage->channels;
 }
 
-void
-m2t_stage_enter(M2tStage *stage, const M2tContext *context, const M2tStore *store, gsize first, int shift)
+gint16 *
+m2t_stage_stream(const M2tStage *stage, gsize position)
 {
-    gint16 *stream = stage->stream + first * stage->channels;
+    return stage->stream + position * stage->channels;
+}
 
-    context->kernels->to16(store, stream);
-    context->kernels->narrow(stream, shift, m2t_stage_narrow(stage, first), (gsize) store->m * stage->channels);
+void
+m2t_stage_enter(M2tStage *stage, const M2tContext *context, gsize first, int m, int shift)
+{
+    context->kernels->narrow(m2t_stage_stream(stage, first), shift, m2t_stage_narrow(stage, first), (gsize) m * stage->channels);
 }
 
 int
@@ -86,17 +89,12 @@ mix_channels(const BlockPass *pass, M2tScratch *scratch, gsize first, const gint
     const M2tBlock *block = pass->block;
     M2tStage *stage = pass->stage;
     int c = stage->channels;
-    gsize at = first * c;
-    M2tStore store;
+    gint16 *stream = m2t_stage_stream(stage, first);
 
-    m2t_linear_sums(context, scratch, &block->expand, in, m);
-    store = m2t_linear_store(scratch, &block->expand, block->weights->expand.bias, m);
-    context->kernels->to8(&store, scratch->b);
+    m2t_linear_run(context, scratch, &block->expand, block->weights->expand.bias, in, m, M2T_STORE_TO8, scratch->b);
     context->kernels->gate(scratch->b, scratch->a, m, c);
-    m2t_linear_sums(context, scratch, &block->project, scratch->a, m);
-    store = m2t_linear_store(scratch, &block->project, block->weights->project.bias, m);
-    context->kernels->add16(&store, stage->stream + at);
-    context->kernels->narrow(stage->stream + at, pass->next_shift, pass->out + at, (gsize) m * c);
+    m2t_linear_run(context, scratch, &block->project, block->weights->project.bias, scratch->a, m, M2T_STORE_ADD16, stream);
+    context->kernels->narrow(stream, pass->next_shift, pass->out + first * c, (gsize) m * c);
 }
 
 /* As many rows as fit a chunk, at least one. */

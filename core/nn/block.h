@@ -19,8 +19,11 @@ void m2t_stage_layout(M2tStage *stage, M2tArena *arena, int rows, int columns, i
 /* The narrow form that is read next, at a position. */
 gint8 *m2t_stage_narrow(const M2tStage *stage, gsize position);
 
-/* Stores sums: what a layer makes of store->m positions from @first on is the stream there, and its narrow form that is read next. */
-void m2t_stage_enter(M2tStage *stage, const M2tContext *context, const M2tStore *store, gsize first, int shift);
+/* The stream at a position. */
+gint16 *m2t_stage_stream(const M2tStage *stage, gsize position);
+
+/* The stream of m positions from @first on is there: makes its narrow form that is read next. */
+void m2t_stage_enter(M2tStage *stage, const M2tContext *context, gsize first, int m, int shift);
 
 /* Runs @count blocks. narrow[current] must hold the stream by the first one's shift; afterwards it does by @last_shift. */
 void m2t_stage_run(M2tStage *stage, const M2tContext *context, const M2tBlock *blocks, int count, int last_shift);

@@ -12,7 +12,7 @@
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vnni")))
 #define INLINE static inline __attribute__((always_inline))
 #define TILE_ROWS 8 /* with two vectors of sums each: more than the latency of the instruction asks for, and M2T_GEMM_ROWS are whole tiles */
-#define PANEL 32
+#define PANEL M2T_GEMM_PANEL
 #define QUAD 4      /* divides k: lengths in models are multiples of 8 */
 #define OFFSET 128
 
@@ -114,9 +114,48 @@ enter_tile(Tile *tile, const gint8 *in, int k)
         tile->begin[r] = -OFFSET * _mm512_reduce_add_epi32(sum[r]);
 }
 
-/* Two vectors of sums for each row. */
+/* What becomes of sums. Without a store they are kept. */
+typedef struct {
+    const M2tStore *store;
+    M2tStoreKind kind;
+    gpointer out;    /* [rows][n] */
+    int n;
+} Target;
+
+INLINE VNNI __m512i
+round_within(__m512 x, float low, float high)
+{
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(low)), _mm512_set1_ps(high)));
+}
+
+/* 16 sums that belong to column @column, into place @at. As the kernels do it (kernels-impl.c). */
 INLINE VNNI void
-store_row(gint32 *sum, __m512i low, __m512i high, int columns)
+store_vector(const Target *target, __m512i sum, int column, gsize at)
+{
+    const M2tStore *s = target->store;
+    __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_loadu_si512(s->bias + column))), _mm512_loadu_ps(s->scale + column));
+    gint8 *bytes = (gint8 *) target->out + at;
+    __m256i *words = (__m256i *) ((gint16 *) target->out + at);
+
+    switch (target->kind) {
+    case M2T_STORE_TO8:
+        _mm_storeu_si128((__m128i *) bytes, _mm512_cvtepi32_epi8(round_within(x, -127.0f, 127.0f)));
+        break;
+    case M2T_STORE_RELU8:
+        _mm_storeu_si128((__m128i *) bytes, _mm512_cvtepi32_epi8(_mm512_sub_epi32(round_within(x, 0.0f, 254.0f), _mm512_set1_epi32(127))));
+        break;
+    case M2T_STORE_TO16:
+        _mm256_storeu_si256(words, _mm512_cvtepi32_epi16(round_within(x, -32768.0f, 32767.0f)));
+        break;
+    case M2T_STORE_ADD16:
+        sum = _mm512_add_epi32(_mm512_cvtepi16_epi32(_mm256_loadu_si256(words)), round_within(x, -32768.0f, 32767.0f));
+        _mm256_storeu_si256(words, _mm512_cvtsepi32_epi16(sum));
+        break;
+    }
+}
+
+INLINE VNNI void
+keep_row(gint32 *sum, __m512i low, __m512i high, int columns)
 {
     gint32 whole[PANEL];
 
@@ -130,10 +169,12 @@ store_row(gint32 *sum, __m512i low, __m512i high, int columns)
     memcpy(sum, whole, columns * sizeof *sum);
 }
 
-VNNI static void
-multiply_tile(const Tile *tile, int k, const guint8 *panel, gint32 *sum, int n, int columns)
+/* The outputs of a panel, from @column on, for the rows of a tile; @row: where those go. @rows of them are there. */
+INLINE VNNI void
+multiply_tile(const Tile *tile, int k, const guint8 *panel, const Target *target, int row, int rows, int column)
 {
     __m512i low[TILE_ROWS], high[TILE_ROWS];
+    gsize at = (gsize) row * target->n + column;
 
 #pragma GCC unroll 8
     for (int r = 0; r < TILE_ROWS; r++)
@@ -155,26 +196,67 @@ multiply_tile(const Tile *tile, int k, const guint8 *panel, gint32 *sum, int n, 
         }
     }
 #pragma GCC unroll 8
-    for (int r = 0; r < TILE_ROWS; r++)
-        store_row(sum + (gsize) r * n, low[r], high[r], columns);
+    for (int r = 0; r < TILE_ROWS; r++, at += target->n) {
+        if (!target->store) {
+            keep_row((gint32 *) target->out + at, low[r], high[r], MIN(PANEL, target->n - column));
+        } else if (r < rows) {
+            store_vector(target, low[r], column, at);
+            store_vector(target, high[r], column + 16, at + 16);
+        }
+    }
 }
 
-static void
-run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer memory)
+/* Returns the number of tiles. */
+static int
+enter_tiles(const Scratch *scratch, const gint8 *in, int m, int k)
 {
-    const Scratch *scratch = memory;
-    int tiles = (m + TILE_ROWS - 1) / TILE_ROWS, whole = m / TILE_ROWS;
+    int whole = m / TILE_ROWS;
 
     for (int i = 0; i < whole; i++)
         enter_tile(&scratch->tile[i], in + (gsize) i * TILE_ROWS * k, k);
-    if (whole < tiles) {
-        memcpy(scratch->tail, in + (gsize) whole * TILE_ROWS * k, (gsize) (m % TILE_ROWS) * k);
-        enter_tile(&scratch->tile[whole], scratch->tail, k);
-    }
-    for (int j = 0; j < n; j += PANEL)
-        for (int i = 0; i < tiles; i++)
-            multiply_tile(&scratch->tile[i], k, (const guint8 *) packed + (gsize) j * k, sum + (gsize) i * TILE_ROWS * n + j, n, MIN(PANEL, n - j));
+    if (m % TILE_ROWS == 0)
+        return whole;
+    memcpy(scratch->tail, in + (gsize) whole * TILE_ROWS * k, (gsize) (m % TILE_ROWS) * k);
+    enter_tile(&scratch->tile[whole], scratch->tail, k);
+    return whole + 1;
 }
 
-const M2tGemm m2t_gemm_vnni = {"vnni", open_vnni, nothing, nothing, pack, NULL, g_aligned_free, scratch_new, scratch_free, run};
+/* What @target says is constant, so that nothing is decided for each sum. */
+INLINE VNNI void
+multiply(gconstpointer packed, const gint8 *in, int m, int k, const Target *target, const Scratch *scratch)
+{
+    int tiles = enter_tiles(scratch, in, m, k);
+
+    for (int column = 0; column < target->n; column += PANEL)
+        for (int i = 0; i < tiles; i++)
+            multiply_tile(&scratch->tile[i], k, (const guint8 *) packed + (gsize) column * k, target, i * TILE_ROWS, MIN(TILE_ROWS, m - i * TILE_ROWS), column);
+}
+
+VNNI static void
+run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch)
+{
+    multiply(packed, in, m, k, &(Target) {NULL, M2T_STORE_TO8, sum, n}, scratch);
+}
+
+VNNI static void
+run_and_store(gconstpointer packed, const gint8 *in, int m, int n, int k, const M2tStore *store, M2tStoreKind kind, gpointer out, gpointer scratch)
+{
+    switch (kind) {
+    case M2T_STORE_TO8:
+        multiply(packed, in, m, k, &(Target) {store, M2T_STORE_TO8, out, n}, scratch);
+        break;
+    case M2T_STORE_RELU8:
+        multiply(packed, in, m, k, &(Target) {store, M2T_STORE_RELU8, out, n}, scratch);
+        break;
+    case M2T_STORE_TO16:
+        multiply(packed, in, m, k, &(Target) {store, M2T_STORE_TO16, out, n}, scratch);
+        break;
+    case M2T_STORE_ADD16:
+        multiply(packed, in, m, k, &(Target) {store, M2T_STORE_ADD16, out, n}, scratch);
+        break;
+    }
+}
+
+const M2tGemm m2t_gemm_vnni = {"vnni",          open_vnni,   nothing,      nothing, pack,         NULL,
+                               g_aligned_free,  scratch_new, scratch_free, run,     run_and_store};
 #endif

@@ -4,9 +4,10 @@
 #ifndef M2T_NN_GEMM_H
 #define M2T_NN_GEMM_H
 
-#include <glib.h>
+#include "kernels/kernels.h"
 
 #define M2T_GEMM_ROWS 16
+#define M2T_GEMM_PANEL 32
 
 typedef struct {
     const char *name;
@@ -31,6 +32,10 @@ typedef struct {
     /* sum[m][n] = in[m][k] times weight, transposed. @sum has room for m rounded up to a multiple of M2T_GEMM_ROWS, what
      * is written behind row m does not count. Any thread, one scratch each. */
     void (*run)(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer scratch);
+    /* The same, and what kernels do with the sums, before they leave the registers: bias and scale of @store ([n]) count, @out is [m][n] of the type that
+     * @kind says. n is a multiple of M2T_GEMM_PANEL. NULL: it cannot. */
+    void (*run_and_store)(gconstpointer packed, const gint8 *in, int m, int n, int k, const M2tStore *store, M2tStoreKind kind, gpointer out,
+                          gpointer scratch);
 } M2tGemm;
 
 extern const M2tGemm m2t_gemm_c;

@@ -124,3 +124,38 @@ m2t_linear_store(const M2tScratch *scratch, const M2tLinear *linear, const gint3
 
     return (M2tStore) {scratch->sum, bias ? bias : none, linear->weights->scale, m, linear->weights->n};
 }
+
+static void
+store_sums(const M2tKernels *kernels, const M2tStore *store, M2tStoreKind kind, gpointer out)
+{
+    switch (kind) {
+    case M2T_STORE_TO8:
+        kernels->to8(store, out);
+        break;
+    case M2T_STORE_RELU8:
+        kernels->relu8(store, out);
+        break;
+    case M2T_STORE_TO16:
+        kernels->to16(store, out);
+        break;
+    case M2T_STORE_ADD16:
+        kernels->add16(store, out);
+        break;
+    }
+}
+
+void
+m2t_linear_run(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, const gint8 *in, int m, M2tStoreKind kind,
+               gpointer out)
+{
+    const M2tGemm *gemm = context->net->gemm;
+    int n = linear->weights->n, k = linear->weights->k;
+    M2tStore store = m2t_linear_store(scratch, linear, bias, m);
+
+    if (gemm->run_and_store && n % M2T_GEMM_PANEL == 0) {
+        gemm->run_and_store(linear->packed, in, m, n, k, &store, kind, out, scratch->gemm);
+        return;
+    }
+    m2t_linear_sums(context, scratch, linear, in, m);
+    store_sums(context->kernels, &store, kind, out);
+}

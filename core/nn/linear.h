@@ -32,6 +32,11 @@ typedef struct {
 void m2t_context_init(M2tContext *context, const M2tNet *net, int threads, int columns);
 void m2t_context_clear(M2tContext *context);
 
+/* out = in ([m][k]) times the weights, m <= M2T_CHUNK. @bias: the layer's own (NULL: none), or the row that counts now. @out: [m][n], of the type that
+ * @kind says; not the memory of @in. */
+void m2t_linear_run(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, const gint8 *in, int m,
+                    M2tStoreKind kind, gpointer out);
+
 /* Sums of m <= M2T_CHUNK rows into scratch->sum; in: [m][k]. Without bias. */
 void m2t_linear_sums(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, int m);
 
@@ -41,7 +46,7 @@ void m2t_linear_sums_wide(const M2tContext *context, M2tScratch *scratch, const 
 /* The same for 8-bit input and 15-bit weights. */
 void m2t_linear_sums_wide_weights(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, int m);
 
-/* How to store scratch->sum. @bias: the layer's own (NULL: none), or the row that counts now. */
+/* How to store scratch->sum; @bias as above. */
 M2tStore m2t_linear_store(const M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, int m);
 
 #endif

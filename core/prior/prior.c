@@ -123,10 +123,8 @@ embed(const PriorRun *run, M2tScratch *scratch, int first, int m)
     gint16 *rows = (gint16 *) scratch->value;
     guint8 row[M2T_CHUNK];
     int n = gather_features(run, scratch, first, m, row);
-    M2tStore store = m2t_linear_store(scratch, embed, embed->weights->bias, n);
 
-    m2t_linear_sums(p->context, scratch, embed, scratch->a, n);
-    kernels->to16(&store, rows);
+    m2t_linear_run(p->context, scratch, embed, embed->weights->bias, scratch->a, n, M2T_STORE_TO16, rows);
     for (int i = 0; i < m; i++)
         memcpy(p->stream + (gsize) (first + i) * w->width, rows + (gsize) row[i] * w->width, w->width * sizeof *rows);
     for (int i = 0; i < m; i++) {
@@ -147,11 +145,9 @@ project_qkv(const PriorRun *run, M2tScratch *scratch, int layer, int first, int 
     const M2tLayerWeights *w = &p->context->net->model->prior.layer[layer];
     const M2tLinear *qkv = &p->context->net->layer[layer].qkv;
     int width = w->out.n;
-    M2tStore store = m2t_linear_store(scratch, qkv, w->qkv.bias, m);
 
     p->context->kernels->norm8(p->stream + (gsize) first * width, w->norm1, scratch->a, m, width);
-    m2t_linear_sums(p->context, scratch, qkv, scratch->a, m);
-    p->context->kernels->to8(&store, p->qkv[layer] + (gsize) first * 3 * width);
+    m2t_linear_run(p->context, scratch, qkv, w->qkv.bias, scratch->a, m, M2T_STORE_TO8, p->qkv[layer] + (gsize) first * 3 * width);
 }
 
 /* Windows are independent; each of them reads keys and values of all groups so far. */
@@ -174,17 +170,12 @@ static void
 run_mlp(const PriorRun *run, M2tScratch *scratch, gint16 *stream, int m)
 {
     const M2tPrior *p = run->prior;
-    const M2tKernels *kernels = p->context->kernels;
     const M2tLayerWeights *w = &p->context->net->model->prior.layer[run->layer];
     const M2tLayer *layer = &p->context->net->layer[run->layer];
-    M2tStore store = m2t_linear_store(scratch, &layer->fc1, w->fc1.bias, m);
 
-    kernels->norm8(stream, w->norm2, scratch->a, m, w->out.n);
-    m2t_linear_sums(p->context, scratch, &layer->fc1, scratch->a, m);
-    kernels->relu8(&store, scratch->b);
-    m2t_linear_sums(p->context, scratch, &layer->fc2, scratch->b, m);
-    store = m2t_linear_store(scratch, &layer->fc2, w->fc2.bias, m);
-    kernels->add16(&store, stream);
+    p->context->kernels->norm8(stream, w->norm2, scratch->a, m, w->out.n);
+    m2t_linear_run(p->context, scratch, &layer->fc1, w->fc1.bias, scratch->a, m, M2T_STORE_RELU8, scratch->b);
+    m2t_linear_run(p->context, scratch, &layer->fc2, w->fc2.bias, scratch->b, m, M2T_STORE_ADD16, stream);
 }
 
 static void
@@ -204,10 +195,8 @@ end_layer(const PriorRun *run, M2tScratch *scratch, const gint8 *attended, gint1
 {
     const M2tPrior *p = run->prior;
     const M2tLinear *out = &p->context->net->layer[run->layer].out;
-    M2tStore store = m2t_linear_store(scratch, out, out->weights->bias, m);
 
-    m2t_linear_sums(p->context, scratch, out, attended, m);
-    p->context->kernels->add16(&store, stream);
+    m2t_linear_run(p->context, scratch, out, out->weights->bias, attended, m, M2T_STORE_ADD16, stream);
     run_mlp(run, scratch, stream, m);
 }
 
@@ -278,7 +267,6 @@ take_step(const PriorRun *run, M2tScratch *scratch, int first, int m)
     const M2tPriorWeights *w = &p->context->net->model->prior;
     const M2tLinear *fc1 = &p->context->net->step_fc1[run->part], *fc2 = &p->context->net->step_fc2[run->part];
     int width = w->width, k = fc1->weights->k, before = run->part - 1;
-    M2tStore store = m2t_linear_store(scratch, fc1, fc1->weights->bias, m);
 
     for (int i = 0; i < m; i++) {
         gint8 *in = scratch->a + (gsize) i * k;
@@ -286,11 +274,8 @@ take_step(const PriorRun *run, M2tScratch *scratch, int first, int m)
         kernels->narrow(p->state + (gsize) (first + i) * width, w->shift, in, width);
         token_features(run, p->plan.slot[p->plan.coded[first + i]].token, w->part_start[before], w->part_size[before], in + width);
     }
-    m2t_linear_sums(p->context, scratch, fc1, scratch->a, m);
-    kernels->relu8(&store, scratch->b);
-    m2t_linear_sums(p->context, scratch, fc2, scratch->b, m);
-    store = m2t_linear_store(scratch, fc2, fc2->weights->bias, m);
-    kernels->add16(&store, p->state + (gsize) first * width);
+    m2t_linear_run(p->context, scratch, fc1, fc1->weights->bias, scratch->a, m, M2T_STORE_RELU8, scratch->b);
+    m2t_linear_run(p->context, scratch, fc2, fc2->weights->bias, scratch->b, m, M2T_STORE_ADD16, p->state + (gsize) first * width);
 }
 
 static void

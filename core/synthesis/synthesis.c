@@ -54,7 +54,8 @@ enter(void *data, int begin, int end, int worker)
 
     context->kernels->split(values, scratch->hi, scratch->lo, (gsize) m * latents);
     m2t_linear_sums_wide(context, scratch, &net->in, m);
-    m2t_stage_enter(&s->stage16, context, &store, begin, shift);
+    context->kernels->to16(&store, m2t_stage_stream(&s->stage16, begin));
+    m2t_stage_enter(&s->stage16, context, begin, m, shift);
 }
 
 /* Position of the patch at a place (0...3) of a token. */
@@ -76,11 +77,9 @@ go_up(void *data, int begin, int end, int worker)
     M2tScratch *scratch = &context->scratch[worker];
     int m = end - begin, c = s->stage8.channels;
     int shift = m2t_stage_first_shift(net->block8, net->weights->blocks8, net->weights->between_shift);
-    M2tStore store = m2t_linear_store(scratch, &net->between, net->weights->between.bias, m);
     gint16 *up = (gint16 *) scratch->value;
 
-    m2t_linear_sums(context, scratch, &net->between, m2t_stage_narrow(&s->stage16, begin), m);
-    context->kernels->to16(&store, up);
+    m2t_linear_run(context, scratch, &net->between, net->weights->between.bias, m2t_stage_narrow(&s->stage16, begin), m, M2T_STORE_TO16, up);
     for (int i = 0; i < m; i++, up += 4 * c) {
         gsize above = patch_of_token(&s->geometry, begin + i, 0), below = patch_of_token(&s->geometry, begin + i, 2);
 

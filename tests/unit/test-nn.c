@@ -18,6 +18,18 @@ random_matrix(int rows, int columns, int low, int high)
     return values;
 }
 
+/* Zeros in all rows, here and there and at the end: backends leave them out. */
+static void
+make_sparse(gint8 *in, int m, int k)
+{
+    int end = g_rand_int_range(rng, 0, k + 1);
+
+    for (int j = 0; j < k; j += 2)
+        if (j >= end || g_rand_boolean(rng))
+            for (int i = 0; i < m; i++)
+                in[i * k + j] = in[i * k + j + (j + 1 < k)] = 0;
+}
+
 /* @wide: weights of 15 bits, for backends that take them whole. */
 static void
 check_product(const M2tGemm *gemm, int m, int n, int k, gboolean wide)
@@ -26,6 +38,8 @@ check_product(const M2tGemm *gemm, int m, int n, int k, gboolean wide)
     g_autofree gint32 *sum = g_new(gint32, (gsize) (m + M2T_GEMM_ROWS) * n);
     gpointer packed = wide ? gemm->pack_wide(weight, low, n, k) : gemm->pack(weight, n, k), scratch = gemm->scratch_new(m, n, k);
 
+    if (g_rand_int_range(rng, 0, 3) == 0)
+        make_sparse(in, m, k);
     gemm->run(packed, in, m, n, k, sum, scratch);
     for (int i = 0; i < m * n; i++) {
         gint32 expected = 0;
@@ -95,6 +109,64 @@ test_openblas_threads(void)
 }
 #endif
 
+/* Sums, and what the kernels in C make of them. */
+static void
+store_in_c(const M2tGemm *gemm, gconstpointer packed, const gint8 *in, int m, int k, M2tStore *store, M2tStoreKind kind, gpointer out, gpointer scratch)
+{
+    const M2tKernels *const *kernels = m2t_kernels_all();
+    g_autofree gint32 *sum = g_new(gint32, (gsize) (m + M2T_GEMM_ROWS) * store->n);
+
+    while (kernels[1])
+        kernels++;
+    gemm->run(packed, in, m, store->n, k, sum, scratch);
+    store->sum = sum;
+    if (kind == M2T_STORE_TO8)
+        (*kernels)->to8(store, out);
+    else if (kind == M2T_STORE_RELU8)
+        (*kernels)->relu8(store, out);
+    else if (kind == M2T_STORE_TO16)
+        (*kernels)->to16(store, out);
+    else
+        (*kernels)->add16(store, out);
+}
+
+static void
+check_store(const M2tGemm *gemm, int m, int n, int k, M2tStoreKind kind)
+{
+    gsize size = (gsize) (m + 1) * n * sizeof(gint16); /* and a row that is not to be touched */
+    g_autofree gint8 *in = random_matrix(m, k, -127, 127), *weight = random_matrix(n, k, -127, 127), *out = random_matrix(1, (int) size, -128, 127);
+    g_autofree gint8 *expected = g_memdup2(out, size);
+    g_autofree gint32 *bias = g_new(gint32, n);
+    g_autofree float *scale = g_new(float, n);
+    gpointer packed = gemm->pack(weight, n, k), scratch = gemm->scratch_new(m, n, k);
+    M2tStore store = {NULL, bias, scale, m, n};
+
+    for (int i = 0; i < n; i++) {
+        bias[i] = g_rand_int_range(rng, -100000, 100000);
+        scale[i] = (float) g_rand_double_range(rng, 0, g_rand_boolean(rng) ? 0.001 : 10);
+    }
+    store_in_c(gemm, packed, in, m, k, &store, kind, expected, scratch);
+    gemm->run_and_store(packed, in, m, n, k, &store, kind, out, scratch);
+    g_assert_cmpmem(out, size, expected, size);
+    gemm->scratch_free(scratch);
+    gemm->free(packed);
+}
+
+static void
+test_stores(void)
+{
+    const M2tGemm *const *gemm = m2t_gemm_list();
+    gboolean any = FALSE;
+
+    for (int i = 0; gemm[i]; i++)
+        for (int turn = 0; gemm[i]->run_and_store && turn < 200; turn++) {
+            check_store(gemm[i], g_rand_int_range(rng, 1, 40), M2T_GEMM_PANEL * g_rand_int_range(rng, 1, 6), 8 * g_rand_int_range(rng, 1, 70), turn % 4);
+            any = TRUE;
+        }
+    if (!any)
+        g_test_skip("no backend here stores by itself");
+}
+
 static void
 test_names(void)
 {
@@ -148,6 +220,7 @@ main(int argc, char **argv)
     rng = g_rand_new_with_seed(5);
     g_test_add_func("/nn/products", test_products);
     g_test_add_func("/nn/wide-products", test_wide_products);
+    g_test_add_func("/nn/stores", test_stores);
     g_test_add_func("/nn/names", test_names);
 #ifdef M2T_HAVE_OPENBLAS
     g_test_add_func("/nn/openblas-threads", test_openblas_threads);
