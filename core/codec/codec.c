@@ -12,6 +12,7 @@ lay_out(M2tCodec *codec, M2tLayout layout, gpointer stage)
     gsize tokens = m2t_geometry_tokens(&codec->geometry);
 
     codec->latents = m2t_arena_take(&codec->arena, tokens * codec->model->latents, sizeof *codec->latents);
+    codec->centroid = m2t_arena_take(&codec->arena, tokens * codec->model->latents, sizeof *codec->centroid);
     codec->kept = m2t_arena_take(&codec->arena, tokens, sizeof *codec->kept);
     m2t_prior_layout(&codec->prior, &codec->arena, &codec->context, &codec->geometry);
     layout(codec, stage);
@@ -63,37 +64,53 @@ m2t_codec_position(const M2tCodec *codec, int slot)
     return token < 0 || codec->kept[token] ? -1 : (gint64) token * codec->model->latents;
 }
 
-typedef struct {
-    M2tCodec *codec;
-    gint16 *values;
-} DequantiseRun;
-
 static void
-dequantise_slots(void *data, int begin, int end, int worker)
+find_centroids(void *data, int begin, int end, int worker)
 {
-    const DequantiseRun *run = data;
-    const M2tCodec *codec = run->codec;
+    const M2tCodec *codec = data;
     gsize latents = codec->model->latents;
-    gint8 centroid[M2T_LATENTS_MAX];
 
     for (int slot = begin; slot < end; slot++) {
         gint64 position = m2t_codec_position(codec, slot);
-        const gint16 *latent;
 
-        if (position < 0)
-            continue;
-        latent = codec->latents + position;
-        m2t_entropy_centroids(codec->tables, codec->prior.mean + slot * latents, codec->prior.level + slot * latents, latent, centroid, (int) latents);
-        codec->context.kernels->dequantise(latent, centroid, codec->quant.igain, run->values + position, (int) latents);
+        if (position >= 0)
+            m2t_entropy_centroids(codec->tables, codec->prior.mean + slot * latents, codec->prior.level + slot * latents, codec->latents + position,
+                                  codec->centroid + position, (int) latents);
     }
 }
 
 void
-m2t_codec_dequantise(M2tCodec *codec, gint16 *values)
+m2t_codec_find_centroids(M2tCodec *codec)
+{
+    m2t_threads_run(codec->context.threads, codec->prior.plan.slots, M2T_CHUNK, find_centroids, codec);
+}
+
+typedef struct {
+    const M2tCodec *codec;
+    gint16 *values;
+} DequantiseRun;
+
+static void
+dequantise_tokens(void *data, int begin, int end, int worker)
+{
+    const DequantiseRun *run = data;
+    const M2tCodec *codec = run->codec;
+    gsize latents = codec->model->latents;
+
+    for (int token = begin; token < end; token++) {
+        gsize at = token * latents;
+
+        if (!codec->kept[token])
+            codec->context.kernels->dequantise(codec->latents + at, codec->centroid + at, codec->quant.igain, run->values + at, (int) latents);
+    }
+}
+
+void
+m2t_codec_dequantise(const M2tCodec *codec, gint16 *values)
 {
     DequantiseRun run = {codec, values};
 
-    m2t_threads_run(codec->context.threads, codec->prior.plan.slots, M2T_CHUNK, dequantise_slots, &run);
+    m2t_threads_run(codec->context.threads, m2t_geometry_tokens(&codec->geometry), M2T_CHUNK, dequantise_tokens, &run);
 }
 
 gsize

@@ -23,6 +23,7 @@ typedef struct {
     M2tQuant quant;
     M2tPrior prior;
     gint16 *latents;      /* [token_rows][token_columns][latents] */
+    gint8 *centroid;      /* the same shape, in 1/M2T_LATENT_ONE (entropy/centroid.h): of those that are coded */
     guint8 *kept;         /* [token_rows][token_columns]: 1 if the token is taken over from the frame before */
     M2tProfile profile;   /* of the last frame */
 } M2tCodec;
@@ -38,9 +39,11 @@ void m2t_codec_clear(M2tCodec *codec); /* of zeros is allowed */
 /* Position of the first latent of a slot among all latents, or -1 if it is not coded: outside the token grid, or kept. */
 gint64 m2t_codec_position(const M2tCodec *codec, int slot);
 
-/* The dequantised values of the latents that are coded, once the prior has given mean and level of all of them; @values: [token_rows][token_columns][latents], others
- * stay as they are. */
-void m2t_codec_dequantise(M2tCodec *codec, gint16 *values);
+/* Fills in centroid of the latents that are coded, once the prior has given mean and level of all of them. A decoder has them from its readers. */
+void m2t_codec_find_centroids(M2tCodec *codec);
+
+/* The dequantised values of the latents that are coded; @values: [token_rows][token_columns][latents], others stay as they are. */
+void m2t_codec_dequantise(const M2tCodec *codec, gint16 *values);
 
 /* Latents of a slice, and the position of the first one. */
 gsize m2t_codec_slice_latents(const M2tCodec *codec, int slice);

@@ -345,7 +345,8 @@ read_slot(const PartRun *run, int slice, int slot)
     gint64 position = m2t_codec_position(codec, slot);
     gsize at = (gsize) slot * codec->prior.latents + channel;
 
-    m2t_slice_reader_get(f->reader[slice], codec->prior.mean + at, codec->prior.level + at, codec->latents + position + channel, w->part_size[run->part]);
+    m2t_slice_reader_get(f->reader[slice], codec->prior.mean + at, codec->prior.level + at, codec->latents + position + channel,
+                         codec->centroid + position + channel, w->part_size[run->part]);
 }
 
 static gboolean
