@@ -64,25 +64,29 @@ m2t_codec_position(const M2tCodec *codec, int slot)
     return token < 0 || codec->kept[token] ? -1 : (gint64) token * codec->model->latents;
 }
 
+void
+m2t_codec_find_centroids(const M2tCodec *codec, int slot, int channel, int n)
+{
+    gint64 position = m2t_codec_position(codec, slot) + channel;
+    gsize at = (gsize) slot * codec->model->latents + channel;
+
+    m2t_entropy_centroids(codec->tables, codec->prior.mean + at, codec->prior.level + at, codec->latents + position, codec->centroid + position, n);
+}
+
 static void
-find_centroids(void *data, int begin, int end, int worker)
+find_centroids_of_slots(void *data, int begin, int end, int worker)
 {
     const M2tCodec *codec = data;
-    gsize latents = codec->model->latents;
 
-    for (int slot = begin; slot < end; slot++) {
-        gint64 position = m2t_codec_position(codec, slot);
-
-        if (position >= 0)
-            m2t_entropy_centroids(codec->tables, codec->prior.mean + slot * latents, codec->prior.level + slot * latents, codec->latents + position,
-                                  codec->centroid + position, (int) latents);
-    }
+    for (int slot = begin; slot < end; slot++)
+        if (m2t_codec_position(codec, slot) >= 0)
+            m2t_codec_find_centroids(codec, slot, 0, codec->model->latents);
 }
 
 void
-m2t_codec_find_centroids(M2tCodec *codec)
+m2t_codec_find_all_centroids(M2tCodec *codec)
 {
-    m2t_threads_run(codec->context.threads, codec->prior.plan.slots, M2T_CHUNK, find_centroids, codec);
+    m2t_threads_run(codec->context.threads, codec->prior.plan.slots, M2T_CHUNK, find_centroids_of_slots, codec);
 }
 
 typedef struct {

@@ -345,8 +345,7 @@ read_slot(const PartRun *run, int slice, int slot)
     gint64 position = m2t_codec_position(codec, slot);
     gsize at = (gsize) slot * codec->prior.latents + channel;
 
-    m2t_slice_reader_get(f->reader[slice], codec->prior.mean + at, codec->prior.level + at, codec->latents + position + channel,
-                         codec->centroid + position + channel, w->part_size[run->part]);
+    m2t_slice_reader_get(f->reader[slice], codec->prior.mean + at, codec->prior.level + at, codec->latents + position + channel, w->part_size[run->part]);
 }
 
 static gboolean
@@ -364,14 +363,19 @@ read_slice(const PartRun *run, int slice)
     FrameDecoder *f = run->frame;
     SliceTurn *turn = &f->turn[slice];
     const gint32 *coded = f->codec.prior.plan.coded + f->codec.prior.plan.coded_start[run->group];
+    const M2tPriorWeights *w = &f->codec.model->prior;
 
     while (can_be_read(f, turn) && g_atomic_int_compare_and_exchange(&turn->busy, FALSE, TRUE)) {
         gint64 begin = g_get_monotonic_time();
+        int first = g_atomic_int_get(&turn->next), last;
 
         for (; can_be_read(f, turn); g_atomic_int_inc(&turn->next))
             read_slot(run, slice, coded[g_atomic_int_get(&turn->next)]);
+        last = g_atomic_int_get(&turn->next);
         turn->time += g_get_monotonic_time() - begin;
         g_atomic_int_set(&turn->busy, FALSE);
+        for (int i = first; i < last; i++) /* while mean and level are in the cache */
+            m2t_codec_find_centroids(&f->codec, coded[i], w->part_start[run->part], w->part_size[run->part]);
     }
 }
 

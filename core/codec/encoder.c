@@ -366,7 +366,7 @@ set_values(FrameEncoder *f)
 
     if (f->header.inter)
         memcpy(values, f->chain->final, (gsize) count_tokens(f) * f->codec.model->latents * sizeof *values);
-    m2t_codec_find_centroids(&f->codec);
+    m2t_codec_find_all_centroids(&f->codec);
     m2t_codec_dequantise(&f->codec, values);
 }
 

@@ -8,7 +8,6 @@
 #include "base/latent.h"
 #include "base/marked.h"
 #include "base/varint.h"
-#include "entropy/centroid.h"
 #include "entropy/tables.h"
 
 #include <string.h>
@@ -420,19 +419,8 @@ expect_row(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *lev
     return count;
 }
 
-/* While mean and level are at hand. */
-static void
-add_centroids(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, const gint16 *latent, const Expected *expected, int count, gint8 *centroid)
-{
-    for (int k = 0; k < count; k++) {
-        int i = expected[k].channel;
-
-        centroid[i] = (gint8) m2t_entropy_centroid(tables, mean[i], level[i], latent[i]);
-    }
-}
-
 void
-m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, gint8 *centroid, int n)
+m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n)
 {
     Expected expected[M2T_LATENTS_MAX];
     int count = expect_row(reader->tables, mean, level, n, expected);
@@ -441,8 +429,6 @@ m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *l
         pop_row(reader, expected, count, latent, TRUE);
     else
         pop_row(reader, expected, count, latent, FALSE);
-    memset(centroid, 0, n);
-    add_centroids(reader->tables, mean, level, latent, expected, count, centroid);
 }
 
 gboolean

@@ -19,18 +19,6 @@ static Vectors vectors;
 static GRand *rng;
 static M2tModel *model;
 
-/* A reader gives the centroids, too. */
-static void
-read_row(M2tSliceReader *reader, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gint16 *latent, int n)
-{
-    gint8 centroid[ROW], expected[ROW];
-
-    memset(centroid, 0x55, sizeof centroid);
-    m2t_slice_reader_get(reader, mean, level, latent, centroid, n);
-    m2t_entropy_centroids(tables, mean, level, latent, expected, n);
-    g_assert_cmpmem(centroid, n, expected, n);
-}
-
 /* ---- golden vectors ---- */
 
 /* The tables of the test model, without latents that are not coded, for vectors that are symbols only. */
@@ -60,7 +48,7 @@ check_golden_coder(const M2tEntropyTables *tables, int lanes, int code, int symb
     memcpy(slice + 1, data, size);
     g_assert_true(m2t_slice_reader_begin(reader, slice, size + 1, code, latents, symbols));
     for (int i = 0; i < symbols; i += ROW)
-        read_row(reader, tables, mean + i, level + i, latents + i, MIN(ROW, symbols - i));
+        m2t_slice_reader_get(reader, mean + i, level + i, latents + i, MIN(ROW, symbols - i));
     g_assert_true(m2t_slice_reader_end(reader));
     g_assert_cmpmem(latents, symbols * sizeof *latents, value, symbols * sizeof *value);
 
@@ -111,7 +99,7 @@ check_golden_exceptions(const M2tEntropyTables *tables, const char *name)
     g_assert_cmpmem(out->data + size, 4, "\0\0\1\0", 4);
     g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, latents, count));
     for (gsize i = 0; i < count; i += ROW)
-        read_row(reader, tables, mean + i, level + i, latents + i, MIN(ROW, count - i));
+        m2t_slice_reader_get(reader, mean + i, level + i, latents + i, MIN(ROW, count - i));
     g_assert_true(m2t_slice_reader_end(reader));
     g_assert_cmpmem(latents, count * 2, values, count * 2);
     m2t_slice_reader_free(reader);
@@ -363,14 +351,14 @@ slice_write(const Slice *s, M2tSliceWriter *writer, GByteArray *out)
 }
 
 static gboolean
-slice_read(const Slice *s, const M2tEntropyTables *tables, M2tSliceReader *reader, const guint8 *data, gsize size, int lanes, gint16 *latents)
+slice_read(const Slice *s, M2tSliceReader *reader, const guint8 *data, gsize size, int lanes, gint16 *latents)
 {
     if (!m2t_slice_reader_begin(reader, data, size, lanes, latents, s->count))
         return FALSE;
     for (gsize i = 0; i < s->count / ROW; i++) {
         guint32 at = s->rows[i];
 
-        read_row(reader, tables, s->mean + at, s->level + at, latents + at, ROW);
+        m2t_slice_reader_get(reader, s->mean + at, s->level + at, latents + at, ROW);
     }
     return m2t_slice_reader_end(reader);
 }
@@ -392,10 +380,10 @@ check_round_trip(const M2tEntropyWeights *weights, gsize rows, int coded, int ex
         lanes = slice_write(&slice, writer, out);
         g_assert_true(expected_lanes < 0 || lanes == expected_lanes);
         memset(latents, 0x55, slice.count * 2);
-        g_assert_true(slice_read(&slice, tables, reader, out->data, out->len, lanes, latents));
+        g_assert_true(slice_read(&slice, reader, out->data, out->len, lanes, latents));
         g_assert_cmpmem(latents, slice.count * 2, slice.latents, slice.count * 2);
         g_byte_array_append(out, (const guint8 *) "\0\0", 2);
-        g_assert_false(slice_read(&slice, tables, reader, out->data, out->len, lanes, latents));
+        g_assert_false(slice_read(&slice, reader, out->data, out->len, lanes, latents));
         slice_clear(&slice);
     }
     m2t_slice_reader_free(reader);
@@ -453,7 +441,7 @@ test_longest_escapes(void)
         g_assert_cmpint(m2t_slice_writer_lanes(writer), ==, 0);
         m2t_slice_writer_end(writer, 0, out);
         g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, back, ROW));
-        read_row(reader, tables, mean, level, back, ROW);
+        m2t_slice_reader_get(reader, mean, level, back, ROW);
         g_assert_true(m2t_slice_reader_end(reader));
         g_assert_cmpmem(back, sizeof back, latent, sizeof latent);
         m2t_slice_writer_free(writer);
@@ -530,9 +518,9 @@ test_damage(void)
 
         if (turn & 1)
             copy[g_rand_int_range(rng, 0, size)] ^= 1 << g_rand_int_range(rng, 0, 8);
-        if (slice_read(&slice, tables, reader, copy, size, lanes, latents))
+        if (slice_read(&slice, reader, copy, size, lanes, latents))
             g_assert_cmpuint(size, ==, out->len);
-        slice_read(&other, tables, reader, copy, size, g_rand_int_range(rng, 0, 3), latents);
+        slice_read(&other, reader, copy, size, g_rand_int_range(rng, 0, 3), latents);
     }
     slice_clear(&slice);
     slice_clear(&other);
@@ -599,7 +587,7 @@ test_random_bytes(void)
         for (gsize i = 0; i < size; i++)
             data[i] = g_rand_int(rng);
         data[0] = 0;
-        g_assert_false(slice_read(&slice, tables, reader, data, size, g_rand_int_range(rng, 0, 3), latents));
+        g_assert_false(slice_read(&slice, reader, data, size, g_rand_int_range(rng, 0, 3), latents));
         for (gsize i = 0; i < slice.count; i++)
             g_assert_true(latents[i] >= -16384 && latents[i] <= 16383);
     }
@@ -652,7 +640,7 @@ test_speed(void)
         g_test_timer_elapsed();
         write = MIN(write, g_test_timer_last());
         g_test_timer_start();
-        g_assert_true(slice_read(&slice, tables, reader, out->data, out->len, lanes, latents));
+        g_assert_true(slice_read(&slice, reader, out->data, out->len, lanes, latents));
         g_test_timer_elapsed();
         read = MIN(read, g_test_timer_last());
     }
