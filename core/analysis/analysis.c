@@ -107,16 +107,14 @@ leave(void *data, int begin, int end, int worker)
     const M2tTransform *net = &context->net->analysis;
     M2tScratch *scratch = &context->scratch[worker];
     int m = end - begin, latents = net->weights->out.n, c = a->stage16.channels;
-    M2tStore store = m2t_linear_store(scratch, &net->out, net->weights->out.bias, m);
+    M2tStore store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m);
     gint32 *network = scratch->value;
 
     context->kernels->split(a->stage16.stream + (gsize) begin * c, scratch->hi, scratch->lo, (gsize) m * c);
-    m2t_linear_sums_wide(context, scratch, &net->out, m);
-    context->kernels->to32(&store, network);
+    m2t_linear_run_wide(context, scratch, &net->out, net->weights->out.bias, m, M2T_STORE_TO32, network);
 
     gather_tokens(a, a->patches, M2T_PATCH_CHANNELS, begin, m, scratch->a);
     m2t_linear_sums_wide_weights(context, scratch, &net->shortcut, scratch->a, m);
-    store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m);
     context->kernels->to32(&store, scratch->low);
     for (int i = 0; i < m; i++) {
         gsize at = (gsize) (begin + i) * latents;

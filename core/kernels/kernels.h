@@ -14,8 +14,8 @@ typedef struct {
     int m, n;
 } M2tStore;
 
-/* Ways to do it; to 32 bits is another one. */
-typedef enum { M2T_STORE_TO8, M2T_STORE_RELU8, M2T_STORE_TO16, M2T_STORE_ADD16 } M2tStoreKind;
+/* Ways to do it. */
+typedef enum { M2T_STORE_TO8, M2T_STORE_RELU8, M2T_STORE_TO16, M2T_STORE_ADD16, M2T_STORE_TO32 } M2tStoreKind;
 
 #define M2T_KEYS 64            /* cells of a window */
 #define M2T_EXP_SIZE 256

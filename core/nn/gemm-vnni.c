@@ -118,8 +118,10 @@ enter_tile(Tile *tile, const gint8 *in, int k)
 typedef struct {
     const M2tStore *store;
     M2tStoreKind kind;
-    gpointer out;    /* [rows][n] */
+    gpointer out;            /* [rows][n] */
     int n;
+    const gint32 *before;    /* [rows][n]: sums that these are added to, times 1 << shift; NULL: none. May be @out */
+    int shift;
 } Target;
 
 INLINE VNNI __m512i
@@ -151,6 +153,9 @@ store_vector(const Target *target, __m512i sum, int column, gsize at)
         sum = _mm512_add_epi32(_mm512_cvtepi16_epi32(_mm256_loadu_si256(words)), round_within(x, -32768.0f, 32767.0f));
         _mm256_storeu_si256(words, _mm512_cvtsepi32_epi16(sum));
         break;
+    case M2T_STORE_TO32:
+        _mm512_storeu_si512((gint32 *) target->out + at, round_within(x, -2097152.0f, 2097152.0f));
+        break;
     }
 }
 
@@ -177,8 +182,15 @@ multiply_tile(const Tile *tile, int k, const guint8 *panel, const Target *target
     gsize at = (gsize) row * target->n + column;
 
 #pragma GCC unroll 8
-    for (int r = 0; r < TILE_ROWS; r++)
+    for (int r = 0; r < TILE_ROWS; r++) {
         low[r] = high[r] = _mm512_set1_epi32(tile->begin[r]);
+        if (target->before) {
+            const gint32 *before = target->before + at + (gsize) r * target->n;
+
+            low[r] = _mm512_add_epi32(low[r], _mm512_slli_epi32(_mm512_loadu_si512(before), target->shift));
+            high[r] = _mm512_add_epi32(high[r], _mm512_slli_epi32(_mm512_loadu_si512(before + 16), target->shift));
+        }
+    }
     for (int i = 0; i < tile->quads; i++) {
         const gint8 *in = tile->in + tile->quad[i];
         const guint8 *weight = panel + PANEL * (gsize) tile->quad[i];
@@ -254,9 +266,38 @@ run_and_store(gconstpointer packed, const gint8 *in, int m, int n, int k, const 
     case M2T_STORE_ADD16:
         multiply(packed, in, m, k, &(Target) {store, M2T_STORE_ADD16, out, n}, scratch);
         break;
+    case M2T_STORE_TO32:
+        multiply(packed, in, m, k, &(Target) {store, M2T_STORE_TO32, out, n}, scratch);
+        break;
     }
 }
 
-const M2tGemm m2t_gemm_vnni = {"vnni",          open_vnni,   nothing,      nothing, pack,         NULL,
-                               g_aligned_free,  scratch_new, scratch_free, run,     run_and_store};
+/* The last product, on top of the sums before. */
+INLINE VNNI void
+finish_wide(gconstpointer packed, const gint8 *in, int m, int n, int k, const M2tStore *store, M2tStoreKind kind, const gint32 *sum, int shift, gpointer out,
+            const Scratch *scratch)
+{
+    if (kind == M2T_STORE_TO32)
+        multiply(packed, in, m, k, &(Target) {store, M2T_STORE_TO32, out, n, sum, shift}, scratch);
+    else if (kind == M2T_STORE_TO16)
+        multiply(packed, in, m, k, &(Target) {store, M2T_STORE_TO16, out, n, sum, shift}, scratch);
+    else
+        g_assert_not_reached(); /* no layer wants it */
+}
+
+VNNI static void
+run_wide_and_store(gconstpointer packed, gconstpointer low, const gint8 *hi, const gint8 *lo, int m, int n, int k, const M2tStore *store, M2tStoreKind kind,
+                   gint32 *sum, gpointer out, gpointer scratch)
+{
+    run(packed, hi, m, n, k, sum, scratch);
+    if (!low) {
+        finish_wide(packed, lo, m, n, k, store, kind, sum, 7, out, scratch);
+        return;
+    }
+    multiply(packed, lo, m, k, &(Target) {NULL, M2T_STORE_TO32, sum, n, sum, 7}, scratch);
+    finish_wide(low, hi, m, n, k, store, kind, sum, 0, out, scratch);
+}
+
+const M2tGemm m2t_gemm_vnni = {"vnni",      open_vnni,    nothing, nothing,       pack,              NULL, g_aligned_free,
+                               scratch_new, scratch_free, run,     run_and_store, run_wide_and_store};
 #endif

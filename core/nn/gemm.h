@@ -36,6 +36,9 @@ typedef struct {
      * @kind says. n is a multiple of M2T_GEMM_PANEL. NULL: it cannot. */
     void (*run_and_store)(gconstpointer packed, const gint8 *in, int m, int n, int k, const M2tStore *store, M2tStoreKind kind, gpointer out,
                           gpointer scratch);
+    /* The same for input of 15 bits, 128 hi + lo, and weights of 15 bits, if @low is not NULL: 128 hi packed + lo packed + hi low. @sum: room as above. */
+    void (*run_wide_and_store)(gconstpointer packed, gconstpointer low, const gint8 *hi, const gint8 *lo, int m, int n, int k, const M2tStore *store,
+                               M2tStoreKind kind, gint32 *sum, gpointer out, gpointer scratch);
 } M2tGemm;
 
 extern const M2tGemm m2t_gemm_c;

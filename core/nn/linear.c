@@ -86,8 +86,8 @@ add_low(M2tScratch *scratch, gsize count)
         scratch->sum[i] += scratch->low[i];
 }
 
-void
-m2t_linear_sums_wide(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, int m)
+static void
+sums_wide(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, int m)
 {
     gsize count = (gsize) m * linear->weights->n;
 
@@ -141,6 +141,9 @@ store_sums(const M2tKernels *kernels, const M2tStore *store, M2tStoreKind kind, 
     case M2T_STORE_ADD16:
         kernels->add16(store, out);
         break;
+    case M2T_STORE_TO32:
+        kernels->to32(store, out);
+        break;
     }
 }
 
@@ -157,5 +160,20 @@ m2t_linear_run(const M2tContext *context, M2tScratch *scratch, const M2tLinear *
         return;
     }
     m2t_linear_sums(context, scratch, linear, in, m);
+    store_sums(context->kernels, &store, kind, out);
+}
+
+void
+m2t_linear_run_wide(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, int m, M2tStoreKind kind, gpointer out)
+{
+    const M2tGemm *gemm = context->net->gemm;
+    int n = linear->weights->n, k = linear->weights->k;
+    M2tStore store = m2t_linear_store(scratch, linear, bias, m);
+
+    if (gemm->run_wide_and_store && n % M2T_GEMM_PANEL == 0) {
+        gemm->run_wide_and_store(linear->packed, linear->packed_low, scratch->hi, scratch->lo, m, n, k, &store, kind, scratch->sum, out, scratch->gemm);
+        return;
+    }
+    sums_wide(context, scratch, linear, m);
     store_sums(context->kernels, &store, kind, out);
 }

@@ -37,11 +37,12 @@ void m2t_context_clear(M2tContext *context);
 void m2t_linear_run(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, const gint8 *in, int m,
                     M2tStoreKind kind, gpointer out);
 
+/* The same for input of 15 bits, split into scratch->hi and ->lo, [m][k], and for weights of 15 bits where the layer has them. */
+void m2t_linear_run_wide(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, int m, M2tStoreKind kind,
+                         gpointer out);
+
 /* Sums of m <= M2T_CHUNK rows into scratch->sum; in: [m][k]. Without bias. */
 void m2t_linear_sums(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, int m);
-
-/* The same for input of 15 bits, split into scratch->hi and ->lo, [m][k], and for weights of 15 bits where the layer has them. */
-void m2t_linear_sums_wide(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, int m);
 
 /* The same for 8-bit input and 15-bit weights. */
 void m2t_linear_sums_wide_weights(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, int m);

@@ -49,12 +49,10 @@ enter(void *data, int begin, int end, int worker)
     M2tScratch *scratch = &context->scratch[worker];
     int m = end - begin, latents = net->weights->in.k;
     int shift = m2t_stage_first_shift(net->block16, net->weights->blocks16, net->weights->between_shift);
-    M2tStore store = m2t_linear_store(scratch, &net->in, run->quant->synthesis_bias, m);
     const gint16 *values = s->values + (gsize) begin * latents;
 
     context->kernels->split(values, scratch->hi, scratch->lo, (gsize) m * latents);
-    m2t_linear_sums_wide(context, scratch, &net->in, m);
-    context->kernels->to16(&store, m2t_stage_stream(&s->stage16, begin));
+    m2t_linear_run_wide(context, scratch, &net->in, run->quant->synthesis_bias, m, M2T_STORE_TO16, m2t_stage_stream(&s->stage16, begin));
     m2t_stage_enter(&s->stage16, context, begin, m, shift);
 }
 
@@ -97,12 +95,10 @@ last_layer(const SynthesisRun *run, M2tScratch *scratch, int first, int m, int p
     const M2tContext *context = s->context;
     const M2tTransform *net = &context->net->synthesis;
     gsize c = s->stage8.channels;
-    M2tStore store = m2t_linear_store(scratch, &net->out, net->weights->out.bias, m);
 
     for (int i = 0; i < m; i++)
         context->kernels->split(s->stage8.stream + patch_of_token(&s->geometry, first + i, place) * c, scratch->hi + i * c, scratch->lo + i * c, c);
-    m2t_linear_sums_wide(context, scratch, &net->out, m);
-    context->kernels->to32(&store, scratch->low);
+    m2t_linear_run_wide(context, scratch, &net->out, net->weights->out.bias, m, M2T_STORE_TO32, scratch->low);
 }
 
 /* Adds the short-cut's part (in scratch->value) to the network's and stores samples. */
@@ -128,11 +124,9 @@ leave(void *data, int begin, int end, int worker)
     M2tScratch *scratch = &context->scratch[worker];
     int m = end - begin;
     gsize latents = net->weights->shortcut.k;
-    M2tStore store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m);
 
     context->kernels->split(s->values + begin * latents, scratch->hi, scratch->lo, m * latents);
-    m2t_linear_sums_wide(context, scratch, &net->shortcut, m);
-    context->kernels->to32(&store, scratch->value);
+    m2t_linear_run_wide(context, scratch, &net->shortcut, net->weights->shortcut.bias, m, M2T_STORE_TO32, scratch->value);
     for (int place = 0; place < 4; place++) {
         last_layer(run, scratch, begin, m, place);
         store_patches(run, scratch, begin, m, place);

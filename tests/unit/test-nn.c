@@ -109,47 +109,64 @@ test_openblas_threads(void)
 }
 #endif
 
-/* Sums, and what the kernels in C make of them. */
+/* What the kernels in C make of sums. */
 static void
-store_in_c(const M2tGemm *gemm, gconstpointer packed, const gint8 *in, int m, int k, M2tStore *store, M2tStoreKind kind, gpointer out, gpointer scratch)
+store_in_c(const M2tStore *store, M2tStoreKind kind, gpointer out)
 {
     const M2tKernels *const *kernels = m2t_kernels_all();
-    g_autofree gint32 *sum = g_new(gint32, (gsize) (m + M2T_GEMM_ROWS) * store->n);
 
     while (kernels[1])
         kernels++;
-    gemm->run(packed, in, m, store->n, k, sum, scratch);
-    store->sum = sum;
-    if (kind == M2T_STORE_TO8)
+    switch (kind) {
+    case M2T_STORE_TO8:
         (*kernels)->to8(store, out);
-    else if (kind == M2T_STORE_RELU8)
+        break;
+    case M2T_STORE_RELU8:
         (*kernels)->relu8(store, out);
-    else if (kind == M2T_STORE_TO16)
+        break;
+    case M2T_STORE_TO16:
         (*kernels)->to16(store, out);
-    else
+        break;
+    case M2T_STORE_ADD16:
         (*kernels)->add16(store, out);
+        break;
+    case M2T_STORE_TO32:
+        (*kernels)->to32(store, out);
+        break;
+    }
 }
 
+/* @wide: input of 15 bits; weights as well, now and then. */
 static void
-check_store(const M2tGemm *gemm, int m, int n, int k, M2tStoreKind kind)
+check_store(const M2tGemm *gemm, int m, int n, int k, M2tStoreKind kind, gboolean wide)
 {
-    gsize size = (gsize) (m + 1) * n * sizeof(gint16); /* and a row that is not to be touched */
-    g_autofree gint8 *in = random_matrix(m, k, -127, 127), *weight = random_matrix(n, k, -127, 127), *out = random_matrix(1, (int) size, -128, 127);
-    g_autofree gint8 *expected = g_memdup2(out, size);
-    g_autofree gint32 *bias = g_new(gint32, n);
+    gsize size = (gsize) (m + 1) * n * sizeof(gint32); /* and a row that is not to be touched */
+    g_autofree gint8 *in = random_matrix(m, k, -127, 127), *lo = random_matrix(m, k, -64, 63), *weight = random_matrix(n, k, -127, 127),
+                     *weight_low = random_matrix(n, k, -64, 63), *out = random_matrix(1, (int) size, -128, 127), *expected = g_memdup2(out, size);
+    g_autofree gint32 *bias = g_new(gint32, n), *sum = g_new0(gint32, (gsize) (m + M2T_GEMM_ROWS) * n);
     g_autofree float *scale = g_new(float, n);
-    gpointer packed = gemm->pack(weight, n, k), scratch = gemm->scratch_new(m, n, k);
-    M2tStore store = {NULL, bias, scale, m, n};
+    gboolean low = wide && g_rand_boolean(rng);
+    gpointer packed = gemm->pack(weight, n, k), packed_low = low ? gemm->pack(weight_low, n, k) : NULL, scratch = gemm->scratch_new(m, n, k);
+    M2tStore store = {sum, bias, scale, m, n};
 
     for (int i = 0; i < n; i++) {
         bias[i] = g_rand_int_range(rng, -100000, 100000);
         scale[i] = (float) g_rand_double_range(rng, 0, g_rand_boolean(rng) ? 0.001 : 10);
     }
-    store_in_c(gemm, packed, in, m, k, &store, kind, expected, scratch);
-    gemm->run_and_store(packed, in, m, n, k, &store, kind, out, scratch);
+    for (int i = 0; i < m * n * k; i++) {
+        int row = i / k / n * k + i % k, column = i / k % n * k + i % k;
+
+        sum[i / k] += (wide ? 128 * in[row] + lo[row] : in[row]) * weight[column] + (low ? in[row] * weight_low[column] : 0);
+    }
+    store_in_c(&store, kind, expected);
+    if (wide)
+        gemm->run_wide_and_store(packed, packed_low, in, lo, m, n, k, &store, kind, sum, out, scratch);
+    else
+        gemm->run_and_store(packed, in, m, n, k, &store, kind, out, scratch);
     g_assert_cmpmem(out, size, expected, size);
     gemm->scratch_free(scratch);
     gemm->free(packed);
+    gemm->free(packed_low);
 }
 
 static void
@@ -160,7 +177,11 @@ test_stores(void)
 
     for (int i = 0; gemm[i]; i++)
         for (int turn = 0; gemm[i]->run_and_store && turn < 200; turn++) {
-            check_store(gemm[i], g_rand_int_range(rng, 1, 40), M2T_GEMM_PANEL * g_rand_int_range(rng, 1, 6), 8 * g_rand_int_range(rng, 1, 70), turn % 4);
+            int m = g_rand_int_range(rng, 1, 40), n = M2T_GEMM_PANEL * g_rand_int_range(rng, 1, 6), k = 8 * g_rand_int_range(rng, 1, 33);
+
+            check_store(gemm[i], m, n, k, turn % (M2T_STORE_TO32 + 1), FALSE);
+            if (gemm[i]->run_wide_and_store)
+                check_store(gemm[i], m, n, k, turn & 1 ? M2T_STORE_TO16 : M2T_STORE_TO32, TRUE);
             any = TRUE;
         }
     if (!any)
