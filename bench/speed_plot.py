@@ -27,9 +27,17 @@ def lines_of(paths):
     return {name: sorted(rows, key=lambda row: row["width"] * row["height"]) for name, rows in lines.items()}
 
 
+def style_of(row, colours):
+    """A colour for each backend, dashes for the second model, a stronger line for more threads."""
+    backend, model = row["backend"] + row["kernels"], row["model"]
+    return {"color": f"C{colours.setdefault(backend, len(colours))}", "linestyle": "-" if model == "live" else "--",
+            "linewidth": 0.8 + 0.7 * (row["threads"] > 1), "marker": "o" if row["threads"] > 1 else ".", "markersize": 4}
+
+
 def draw(axis, lines, side):
+    colours = {}
     for name, rows in lines.items():
-        axis.plot([row["width"] * row["height"] / 1e6 for row in rows], [row[side]["frames_s"] for row in rows], marker="o", markersize=4, label=name)
+        axis.plot([row["width"] * row["height"] / 1e6 for row in rows], [row[side]["frames_s"] for row in rows], label=name, **style_of(rows[0], colours))
     sizes = sorted({(row["width"] * row["height"] / 1e6, f"{row['width']}×{row['height']}") for rows in lines.values() for row in rows})
     axis.set_xscale("log")
     axis.set_yscale("log")
@@ -39,7 +47,6 @@ def draw(axis, lines, side):
     axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axis.set_ylabel(f"{side}, frames/s")
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, loc="lower left")
 
 
 def main():
@@ -48,10 +55,11 @@ def main():
     parser.add_argument("files", nargs="+", help="made by speed.py --out")
     args = parser.parse_args()
     lines = lines_of(args.files)
-    figure, axes = plt.subplots(1, 2, figsize=(13, 5.5))
+    figure, axes = plt.subplots(1, 2, figsize=(13, 7))
     draw(axes[0], lines, "encode")
     draw(axes[1], lines, "decode")
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="lower center", ncols=4)
+    figure.tight_layout(rect=(0, 0.02 + 0.025 * ((len(lines) + 3) // 4), 1, 1))
     figure.savefig(args.out, dpi=90)
 
 
