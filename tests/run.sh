@@ -99,7 +99,7 @@ if [ $install = yes ]; then
     install_packages "$logs/apt.log" gcc g++ libc6-dev clang meson ninja-build pkg-config \
         libglib2.0-dev libjson-glib-dev libopenblas-dev libdnnl-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev \
         gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-        gstreamer1.0-libav ffmpeg python3 python3-numpy python3-gi gir1.2-gst-plugins-base-1.0 libgstrtspserver-1.0-dev gir1.2-gst-rtsp-server-1.0 \
+        gstreamer1.0-libav gstreamer1.0-x ffmpeg python3 python3-numpy python3-gi gir1.2-gst-plugins-base-1.0 libgstrtspserver-1.0-dev gir1.2-gst-rtsp-server-1.0 \
         iproute2 valgrind libc6-dbg ||
         count "installing packages" 0 1 0
     if { [ "$(dpkg --print-architecture)" = arm64 ] || dpkg --print-foreign-architectures | grep -qx arm64; } ||
