@@ -347,6 +347,17 @@ row_spread(const gint16 *restrict in, int width)
 }
 
 #define NORM_ROWS 8 /* at a time: roots take long, but not each one after the other */
+/* Of as many rows as there are, up to NORM_ROWS; returns how many. */
+static inline int
+find_spreads(const gint16 *in, int rows, int width, Spread *spread)
+{
+    int m = MIN(rows, NORM_ROWS);
+
+    for (int r = 0; r < m; r++)
+        spread[r] = row_spread(in + r * width, width);
+    return m;
+}
+
 #define NORMED(i) ((float) (width * in[i] - spread[r].sum) * spread[r].t * scale[i])
 
 static void
@@ -355,9 +366,7 @@ norm8(const gint16 *restrict in, const float *restrict scale, gint8 *restrict ou
     Spread spread[NORM_ROWS];
 
     for (int m; rows > 0; rows -= m) {
-        m = MIN(rows, NORM_ROWS);
-        for (int r = 0; r < m; r++)
-            spread[r] = row_spread(in + r * width, width);
+        m = find_spreads(in, rows, width, spread);
         for (int r = 0; r < m; r++, in += width, out += width)
             for (int i = 0; i < width; i++)
                 out[i] = round8(NORMED(i));
@@ -370,9 +379,7 @@ norm16(const gint16 *restrict in, const float *restrict scale, gint16 *restrict 
     Spread spread[NORM_ROWS];
 
     for (int m; rows > 0; rows -= m) {
-        m = MIN(rows, NORM_ROWS);
-        for (int r = 0; r < m; r++)
-            spread[r] = row_spread(in + r * width, width);
+        m = find_spreads(in, rows, width, spread);
         for (int r = 0; r < m; r++, in += width, out += width)
             for (int i = 0; i < width; i++)
                 out[i] = round16(NORMED(i));

@@ -86,6 +86,29 @@ typedef struct {
                    const gint32 *size, gint32 *mean, guint8 *level, int n);
 } M2tKernels;
 
+/* By kind. */
+static inline void
+m2t_kernels_store(const M2tKernels *kernels, const M2tStore *store, M2tStoreKind kind, gpointer out)
+{
+    switch (kind) {
+    case M2T_STORE_TO8:
+        kernels->to8(store, out);
+        break;
+    case M2T_STORE_RELU8:
+        kernels->relu8(store, out);
+        break;
+    case M2T_STORE_TO16:
+        kernels->to16(store, out);
+        break;
+    case M2T_STORE_ADD16:
+        kernels->add16(store, out);
+        break;
+    case M2T_STORE_TO32:
+        kernels->to32(store, out);
+        break;
+    }
+}
+
 /* The best table for this CPU. M2T_CPU in the environment ("c", "avx2", "avx512", "avx512icl") asks for a lesser one, for tests. Any thread. */
 const M2tKernels *m2t_kernels_get(void);
 

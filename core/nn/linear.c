@@ -125,28 +125,6 @@ m2t_linear_store(const M2tScratch *scratch, const M2tLinear *linear, const gint3
     return (M2tStore) {scratch->sum, bias ? bias : none, linear->weights->scale, m, linear->weights->n};
 }
 
-static void
-store_sums(const M2tKernels *kernels, const M2tStore *store, M2tStoreKind kind, gpointer out)
-{
-    switch (kind) {
-    case M2T_STORE_TO8:
-        kernels->to8(store, out);
-        break;
-    case M2T_STORE_RELU8:
-        kernels->relu8(store, out);
-        break;
-    case M2T_STORE_TO16:
-        kernels->to16(store, out);
-        break;
-    case M2T_STORE_ADD16:
-        kernels->add16(store, out);
-        break;
-    case M2T_STORE_TO32:
-        kernels->to32(store, out);
-        break;
-    }
-}
-
 void
 m2t_linear_run(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, const gint8 *in, int m, M2tStoreKind kind,
                gpointer out)
@@ -160,7 +138,7 @@ m2t_linear_run(const M2tContext *context, M2tScratch *scratch, const M2tLinear *
         return;
     }
     m2t_linear_sums(context, scratch, linear, in, m);
-    store_sums(context->kernels, &store, kind, out);
+    m2t_kernels_store(context->kernels, &store, kind, out);
 }
 
 void
@@ -175,5 +153,5 @@ m2t_linear_run_wide(const M2tContext *context, M2tScratch *scratch, const M2tLin
         return;
     }
     sums_wide(context, scratch, linear, m);
-    store_sums(context->kernels, &store, kind, out);
+    m2t_kernels_store(context->kernels, &store, kind, out);
 }

@@ -117,23 +117,7 @@ store_in_c(const M2tStore *store, M2tStoreKind kind, gpointer out)
 
     while (kernels[1])
         kernels++;
-    switch (kind) {
-    case M2T_STORE_TO8:
-        (*kernels)->to8(store, out);
-        break;
-    case M2T_STORE_RELU8:
-        (*kernels)->relu8(store, out);
-        break;
-    case M2T_STORE_TO16:
-        (*kernels)->to16(store, out);
-        break;
-    case M2T_STORE_ADD16:
-        (*kernels)->add16(store, out);
-        break;
-    case M2T_STORE_TO32:
-        (*kernels)->to32(store, out);
-        break;
-    }
+    m2t_kernels_store(*kernels, store, kind, out);
 }
 
 /* @wide: input of 15 bits; weights as well, now and then. */
