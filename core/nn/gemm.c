@@ -4,7 +4,7 @@
 
 #include <m2t/m2t-encoder.h>
 #include <string.h>
-#if M2T_ARCH_X86 && defined M2T_HAVE_ONEDNN
+#if M2T_ARCH_X86
 #include <cpuid.h>
 #endif
 
@@ -14,13 +14,17 @@
 #define CHECK_K (4 * 512 + 8)    /* four patches of the widest transform */
 #define CHECK_WIDE_K (512 + 8)   /* the latents of a token */
 
-#if M2T_ARCH_X86 && defined M2T_HAVE_ONEDNN
+#ifdef M2T_HAVE_ONEDNN
 static gboolean
 has_amx(void)
 {
+#if M2T_ARCH_X86
     unsigned a, b, c, d;
 
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & 1 << 25); /* AMX-INT8 */
+#else
+    return FALSE;
+#endif
 }
 
 static gboolean
@@ -38,16 +42,20 @@ typedef struct {
 
 /* By speed. AMX is faster than VNNI, and oneDNN alone uses it. */
 static Entry built_in[] = {
-#if M2T_ARCH_X86 && defined M2T_HAVE_ONEDNN
+#ifdef M2T_HAVE_ONEDNN
     {&m2t_gemm_onednn, has_amx, G_ONCE_INIT},
+#endif
+#if M2T_ARCH_X86
     {&m2t_gemm_vnni, NULL, G_ONCE_INIT},
+#endif
+#ifdef M2T_HAVE_DOTPROD
+    {&m2t_gemm_dotprod, NULL, G_ONCE_INIT},
+#endif
+#ifdef M2T_HAVE_ONEDNN
     {&m2t_gemm_onednn, has_no_amx, G_ONCE_INIT},
+#endif
+#if M2T_ARCH_X86
     {&m2t_gemm_avx2, NULL, G_ONCE_INIT},
-#elif M2T_ARCH_X86
-    {&m2t_gemm_vnni, NULL, G_ONCE_INIT},
-    {&m2t_gemm_avx2, NULL, G_ONCE_INIT},
-#elif defined M2T_HAVE_ONEDNN
-    {&m2t_gemm_onednn, NULL, G_ONCE_INIT},
 #endif
 #ifdef M2T_HAVE_OPENBLAS
     {&m2t_gemm_openblas, NULL, G_ONCE_INIT},

@@ -48,6 +48,9 @@ extern const M2tGemm m2t_gemm_onednn;
 #if M2T_ARCH_X86
 extern const M2tGemm m2t_gemm_vnni, m2t_gemm_avx2;
 #endif
+#ifdef M2T_HAVE_DOTPROD
+extern const M2tGemm m2t_gemm_dotprod;
+#endif
 #ifdef M2T_HAVE_OPENBLAS
 extern const M2tGemm m2t_gemm_openblas;
 #endif

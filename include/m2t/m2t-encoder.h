@@ -47,8 +47,8 @@ typedef struct {
                            * that goes. Threads are shared out among them, each has at least one. Frames that depend on the one before wait
                            * for it, so that more than 1 only pays with a key_interval of 1 and a constant quantizer. */
     M2tSpeedPreset speed_preset; /* default M2T_SPEED_PRESET_MEDIUM */
-    const char *backend;  /* of the matrix products: "c", "openblas", "avx2", "onednn", "vnni"; NULL (default): the fastest that works here.
-                           * The bits do not depend on it. */
+    const char *backend;  /* of the matrix products: "c", "openblas", "avx2", "dotprod", "onednn", "vnni"; NULL (default): the
+                           * fastest that works here. The bits do not depend on it. */
 } M2tEncoderSettings;
 
 /* A coded frame. @data belongs to the encoder and is valid until the next m2t_encoder_start(), _encode() or _reset(). */
