@@ -31,7 +31,7 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_enc_debug);
 GST_DEBUG_CATEGORY_STATIC(gst_m2t_enc_perf);
 #define GST_CAT_DEFAULT gst_m2t_enc_debug
 
-#define DEFAULT_QUANTIZER 32
+#define DEFAULT_QUANTIZER M2T_QUANTIZER_DEFAULT
 #define DEFAULT_KEY_INT_MAX 0
 #define DEFAULT_THREADS 0
 #define DEFAULT_TUNE 0
@@ -353,11 +353,14 @@ static void
 gst_m2t_enc_announce_tags(GstM2tEnc *self)
 {
     GstTagList *tags = gst_tag_list_new(GST_TAG_ENCODER, "m2tenc", GST_TAG_VIDEO_CODEC, GST_M2T_CODEC_TAG, NULL);
-    guint version = M2T_VERSION_MAJOR * 1000000 + M2T_VERSION_MINOR * 1000 + M2T_VERSION_MICRO;
+    guint version = M2T_VERSION_MAJOR * 1000000 + M2T_VERSION_MINOR * 1000 + M2T_VERSION_MICRO, bitrate;
 
+    GST_OBJECT_LOCK(self);
+    bitrate = self->rate_control == M2T_RATE_CONTROL_CQP ? 0 : self->bitrate;
+    GST_OBJECT_UNLOCK(self);
     gst_tag_list_add(tags, GST_TAG_MERGE_REPLACE, GST_TAG_ENCODER_VERSION, version, NULL);
-    if (self->rate_control != M2T_RATE_CONTROL_CQP && self->bitrate > 0)
-        gst_tag_list_add(tags, GST_TAG_MERGE_REPLACE, GST_TAG_NOMINAL_BITRATE, self->bitrate * 1000, NULL);
+    if (bitrate > 0)
+        gst_tag_list_add(tags, GST_TAG_MERGE_REPLACE, GST_TAG_NOMINAL_BITRATE, bitrate * 1000, NULL);
     gst_video_encoder_merge_tags(GST_VIDEO_ENCODER(self), tags, GST_TAG_MERGE_REPLACE);
     gst_tag_list_unref(tags);
 }
@@ -770,8 +773,9 @@ gst_m2t_enc_install_properties(GObjectClass *class)
                           DEFAULT_BITRATE, playing));
     g_object_class_install_property(
         class, PROP_MAX_BITRATE,
-        g_param_spec_uint("max-bitrate", "Maximum bitrate", "Bitrate in kbit/s that rate-control=vbr keeps to over vbv-buf-capacity (0 = twice bitrate)", 0,
-                          BITRATE_MAX, DEFAULT_MAX_BITRATE, playing));
+        g_param_spec_uint("max-bitrate", "Maximum bitrate",
+                          "Bitrate in kbit/s that rate-control=vbr keeps to over vbv-buf-capacity; a higher bitrate is lowered to it (0 = twice bitrate)",
+                          0, BITRATE_MAX, DEFAULT_MAX_BITRATE, playing));
     g_object_class_install_property(
         class, PROP_VBV_BUF_CAPACITY,
         g_param_spec_uint("vbv-buf-capacity", "VBV buffer capacity", "Size of the VBV buffer in milliseconds of the (maximum) bitrate", 1,

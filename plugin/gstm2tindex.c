@@ -165,11 +165,7 @@ read_packet(GstM2tIndex *self, gsize size)
 static gboolean
 is_body_of(const M2tFrameLayout *layout, gsize body)
 {
-    gsize size = layout->header_size;
-
-    for (guint i = 0; i < layout->slices; i++)
-        size += layout->slice_size[i];
-    return body >= size && body <= size + size / 2;
+    return body >= layout->size && body <= layout->size + layout->size / 2;
 }
 
 /* Key frames repeat the sequence header. Only one that is new is worth reading the whole of its frame. */

@@ -132,16 +132,17 @@ gst_m2t_parse_set_sink_caps(GstBaseParse *parse, GstCaps *caps)
     return TRUE;
 }
 
-/* What downstream limits beside the form, which is ours to convert. */
+/* What downstream limits beside the form, which is ours to convert. What our own caps are now limits nothing. */
 static GstCaps *
 gst_m2t_parse_get_sink_caps(GstBaseParse *parse, GstCaps *filter)
 {
     g_autoptr(GstCaps) mine = gst_pad_get_pad_template_caps(GST_BASE_PARSE_SINK_PAD(parse));
-    g_autoptr(GstCaps) wanted = gst_pad_get_allowed_caps(GST_BASE_PARSE_SRC_PAD(parse));
+    g_autoptr(GstCaps) ours = gst_pad_get_pad_template_caps(GST_BASE_PARSE_SRC_PAD(parse));
+    g_autoptr(GstCaps) wanted = gst_pad_peer_query_caps(GST_BASE_PARSE_SRC_PAD(parse), ours);
     g_autoptr(GstCaps) accepted = gst_caps_new_empty();
     GstCaps *result;
 
-    for (guint i = 0; wanted != NULL && i < gst_caps_get_size(wanted); i++) {
+    for (guint i = 0; i < gst_caps_get_size(wanted); i++) {
         GstStructure *framed_or_not = gst_structure_copy(gst_caps_get_structure(wanted, i));
         GstStructure *from_mp4;
 
@@ -152,7 +153,7 @@ gst_m2t_parse_get_sink_caps(GstBaseParse *parse, GstCaps *filter)
         accepted = gst_caps_merge_structure(accepted, framed_or_not);
         accepted = gst_caps_merge_structure(accepted, from_mp4);
     }
-    result = gst_caps_intersect_full(mine, wanted != NULL ? accepted : mine, GST_CAPS_INTERSECT_FIRST);
+    result = gst_caps_intersect_full(mine, accepted, GST_CAPS_INTERSECT_FIRST);
     if (filter != NULL) {
         GstCaps *filtered = gst_caps_intersect_full(filter, result, GST_CAPS_INTERSECT_FIRST);
 
@@ -425,6 +426,8 @@ gst_m2t_parse_handle_frame(GstBaseParse *parse, GstBaseParseFrame *frame, gint *
         ret = gst_m2t_parse_follow_header(self, &info.video);
         if (ret != GST_FLOW_OK)
             return ret;
+        if (!gst_m2t_parse_has_times(self)) /* the base class has set that of the rate before */
+            GST_BUFFER_DURATION(frame->buffer) = gst_m2t_info_frame_time(&info.video);
     }
     if (gst_m2t_parse_is_sync_point(self, frame->buffer, &info))
         GST_BUFFER_FLAG_UNSET(frame->buffer, GST_BUFFER_FLAG_DELTA_UNIT);
@@ -459,19 +462,22 @@ gst_m2t_parse_take_packet(GstM2tParse *self)
     return buffer;
 }
 
-/* @in: a packet if the input is framed, else a unit. */
+/* @in: a packet if the input is framed, else a unit. Returns: NULL if it cannot be read, or fits no unit. */
 static GstBuffer *
 gst_m2t_parse_make_unit(GstM2tParse *self, GstBuffer *in)
 {
-    GByteArray *unit = g_byte_array_new();
+    GByteArray *unit;
     GstMapInfo map;
     GstBuffer *out;
     GBytes *bytes;
 
-    if (!gst_buffer_map(in, &map, GST_MAP_READ)) {
-        g_byte_array_unref(unit);
+    if (!gst_buffer_map(in, &map, GST_MAP_READ))
+        return NULL;
+    if (self->framed && map.size > M2T_STREAM_PACKET_MAX) {
+        gst_buffer_unmap(in, &map);
         return NULL;
     }
+    unit = g_byte_array_new();
     if (self->magic_owed)
         g_byte_array_append(unit, m2t_stream_magic(), M2T_STREAM_MAGIC_SIZE);
     self->magic_owed = FALSE;
@@ -502,8 +508,11 @@ gst_m2t_parse_pre_push_frame(GstBaseParse *parse, GstBaseParseFrame *frame)
         return GST_FLOW_OK;
 
     frame->out_buffer = self->byte_stream ? gst_m2t_parse_make_unit(self, in) : gst_m2t_parse_take_packet(self);
-    if (frame->out_buffer == NULL)
-        return GST_FLOW_ERROR;
+    if (frame->out_buffer == NULL) {
+        GST_ELEMENT_WARNING(self, STREAM, FORMAT, ("A frame is left out."),
+                            ("%" G_GSIZE_FORMAT " bytes, of which a byte stream takes %u at most", gst_buffer_get_size(in), M2T_STREAM_PACKET_MAX));
+        return GST_BASE_PARSE_FLOW_DROPPED;
+    }
     gst_buffer_copy_into(frame->out_buffer, in, GST_BUFFER_COPY_METADATA, 0, -1);
     return GST_FLOW_OK;
 }

@@ -16,8 +16,7 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_type_find_debug);
 #define PEEK_MAX 4096
 #define PEEK_MIN 16
 #define MAGIC_VERSION_AT 4
-
-static const guint8 sync_word[] = {0x00, 0x00, 0x02, 0x4d};
+#define SYNC_SIZE 4 /* what all units begin with */
 
 /* The magic of this version or an earlier one. */
 static gboolean
@@ -46,34 +45,17 @@ gst_m2t_peek_start(GstTypeFind *find, guint *size)
     return data;
 }
 
-/* Returns: the length that the four bytes state, or 0 if they state none. */
-static guint64
-gst_m2t_unit_length(const guint8 *data)
-{
-    guint64 length = 0;
-
-    for (guint i = 0; i < 4; i++) {
-        if (!(data[i] & 0x80))
-            return 0;
-        length = length << 7 | (data[i] & 0x7f);
-    }
-    return length <= M2T_STREAM_UNIT_MAX ? length : 0;
-}
-
 static gboolean
 gst_m2t_has_unit(GstTypeFind *find, const guint8 *start, guint size)
 {
-    for (guint at = 0; at + M2T_STREAM_UNIT_HEADER_SIZE <= size; at++) {
-        const guint8 *next;
-        guint64 length;
+    const guint8 *next;
+    gsize at, unit_size;
 
-        if (memcmp(start + at, sync_word, sizeof sync_word) != 0)
-            continue;
-        length = gst_m2t_unit_length(start + at + sizeof sync_word);
-        next = length == 0 ? NULL : gst_type_find_peek(find, (gint64) (at + M2T_STREAM_UNIT_HEADER_SIZE + length), sizeof sync_word);
-        return next != NULL && memcmp(next, sync_word, sizeof sync_word) == 0;
-    }
-    return FALSE;
+    m2t_stream_find(start, size, &at, &unit_size);
+    if (at + M2T_STREAM_UNIT_HEADER_SIZE > size)
+        return FALSE;
+    next = gst_type_find_peek(find, (gint64) (at + unit_size), SYNC_SIZE);
+    return next != NULL && memcmp(next, start + at, SYNC_SIZE) == 0;
 }
 
 static void

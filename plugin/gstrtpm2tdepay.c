@@ -233,17 +233,13 @@ static gboolean
 gst_rtp_m2t_depay_take_header(GstRtpM2tDepay *self, const Packet *packet)
 {
     g_autoptr(GError) error = NULL;
-    gsize size;
 
     if (!m2t_frame_layout_read(packet->data, packet->size, &self->layout, &error)) {
         GST_WARNING_OBJECT(self, "packet ignored: %s", error->message);
         return FALSE;
     }
-    size = self->layout.header_size;
-    for (guint i = 0; i < self->layout.slices; i++)
-        size += self->layout.slice_size[i];
-    if (size > FRAME_MAX || self->layout.number != packet->frame.number) {
-        GST_WARNING_OBJECT(self, "packet ignored: its header is of frame %u with %" G_GSIZE_FORMAT " bytes", self->layout.number, size);
+    if (self->layout.size > FRAME_MAX || self->layout.number != packet->frame.number) {
+        GST_WARNING_OBJECT(self, "packet ignored: its header is of frame %u with %" G_GSIZE_FORMAT " bytes", self->layout.number, self->layout.size);
         return FALSE;
     }
     g_byte_array_append(self->bytes, packet->data, (guint) self->layout.header_size);

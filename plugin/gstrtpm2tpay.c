@@ -212,17 +212,14 @@ static gboolean
 gst_rtp_m2t_pay_read_layout(GstRtpM2tPay *self, Frame *frame)
 {
     g_autoptr(GError) error = NULL;
-    gsize size;
 
     if (!m2t_frame_layout_read(frame->map.data, frame->map.size, &frame->layout, &error)) {
         GST_WARNING_OBJECT(self, "frame skipped: %s", error->message);
         return FALSE;
     }
-    size = frame->layout.header_size;
-    for (guint i = 0; i < frame->layout.slices; i++)
-        size += frame->layout.slice_size[i];
-    if (size != frame->map.size) {
-        GST_WARNING_OBJECT(self, "frame skipped: its header says %" G_GSIZE_FORMAT " bytes, it has %" G_GSIZE_FORMAT, size, frame->map.size);
+    if (frame->layout.size != frame->map.size) {
+        GST_WARNING_OBJECT(self, "frame skipped: its header says %" G_GSIZE_FORMAT " bytes, it has %" G_GSIZE_FORMAT, frame->layout.size,
+                           frame->map.size);
         return FALSE;
     }
     return TRUE;

@@ -187,7 +187,7 @@ encode_frames(M2tEncoder *encoder, FILE *in, const char *in_name, const M2tVideo
 ToolStatus
 encode_run(int argc, char **argv)
 {
-    g_auto(EncodeOptions) options = {.quantizer = 32};
+    g_auto(EncodeOptions) options = {.quantizer = M2T_QUANTIZER_DEFAULT};
     g_auto(CodecOptions) codec = {.model = NULL};
     ToolStatus status = TOOL_FAILED;
     g_autoptr(M2tEncoder) encoder = NULL;

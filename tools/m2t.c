@@ -2,8 +2,10 @@
 /* m2t: the command line tool of libm2t. This file picks the command; each command has a file of its own. */
 #include "tool.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
     const char *name, *summary;
@@ -28,11 +30,21 @@ usage(FILE *file)
     fputs("\n\"m2t COMMAND --help\" lists the options of a command, \"m2t --version\" prints the version.\n", file);
 }
 
+/* What is opened in place of a standard file that is closed would get our messages. These can neither be read nor written. */
+static void
+open_missing_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void) !open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int
 main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : NULL;
 
+    open_missing_files();
     setlocale(LC_CTYPE, "");
     if (!name) {
         usage(stderr);
@@ -40,11 +52,11 @@ main(int argc, char **argv)
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         usage(stdout);
-        return TOOL_OK;
+        return tool_end_of_text(TOOL_OK);
     }
     if (strcmp(name, "--version") == 0) {
         printf("m2t %s, bitstream version %d\n", m2t_version(), M2T_BITSTREAM_VERSION);
-        return TOOL_OK;
+        return tool_end_of_text(TOOL_OK);
     }
     for (guint i = 0; i < G_N_ELEMENTS(commands); i++)
         if (strcmp(name, commands[i].name) == 0) {

@@ -21,7 +21,9 @@ static const struct {
     {"420paldv", TRUE, M2T_CHROMA_SITE_HORIZONTAL | M2T_CHROMA_SITE_VERTICAL | M2T_CHROMA_SITE_ALTERNATE},
 };
 
-G_DEFINE_QUARK(y4m - error - quark, y4m_error)
+/* clang-format off */
+G_DEFINE_QUARK(y4m-error-quark, y4m_error)
+/* clang-format on */
 
 void
 frame_init(Frame *frame, guint width, guint height)
@@ -51,7 +53,7 @@ fail(GError **error, const char *format, ...)
 
     va_start(arguments, format);
     if (error)
-        *error = g_error_new_valist(Y4M_ERROR, Y4M_ERROR_FORMAT, format, arguments);
+        *error = g_error_new_valist(Y4M_ERROR, Y4M_ERROR_INPUT, format, arguments);
     va_end(arguments);
     return FALSE;
 }
@@ -161,7 +163,7 @@ read_failed(FILE *file, GError **error)
 {
     if (!ferror(file))
         return FALSE;
-    g_set_error(error, Y4M_ERROR, Y4M_ERROR_READ, "%s", g_strerror(errno));
+    g_set_error(error, Y4M_ERROR, Y4M_ERROR_INPUT, "%s", g_strerror(errno));
     return TRUE;
 }
 

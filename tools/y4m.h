@@ -17,8 +17,7 @@ void frame_init(Frame *frame, guint width, guint height);
 void frame_clear(Frame *frame);
 
 typedef enum {
-    Y4M_ERROR_FORMAT,
-    Y4M_ERROR_READ,
+    Y4M_ERROR_INPUT,
 } Y4mError;
 
 GQuark y4m_error_quark(void);

@@ -5,6 +5,7 @@
  * so a flipped bit is damage (M2T_ERROR_STREAM, wait for the next key frame), and M2T_ERROR_UNSUPPORTED really means a
  * stream of a later version. The cursor fails once, remembers where, and yields zeros from then on. */
 #include "bitstream/frame.h"
+#include "base/limits.h"
 #include "base/varint.h"
 #include "bitstream/video-info.h"
 
@@ -12,7 +13,6 @@
 
 #include <string.h>
 
-#define Q_MAX 252
 #define SLICE_CRC_SIZE 4
 
 enum { /* flags of a frame */
@@ -143,7 +143,7 @@ m2t_frame_write(GByteArray *out, const M2tFrameHeader *header, const M2tSliceByt
 {
     guint start = out->len;
 
-    g_assert(header->q <= Q_MAX && header->lanes >= 0 && header->lanes <= 2 && header->slices >= 1 && header->slices <= M2T_SLICES_MAX);
+    g_assert(header->q <= M2T_Q_MAX && header->lanes >= 0 && header->lanes <= 2 && header->slices >= 1 && header->slices <= M2T_SLICES_MAX);
     g_assert(!header->has_sequence || m2t_video_info_problem(&header->video) == NULL);
 
     put_u8(out, (header->inter ? FLAG_TYPE_INTER : 0) | (header->has_sequence ? FLAG_SEQUENCE : 0) | header->lanes << FLAG_LANES_SHIFT);
@@ -366,8 +366,8 @@ check_outer_values(Cursor *cursor, const Outer *outer)
         fail(cursor, M2T_ERROR_UNSUPPORTED, "flags: the number of rANS lanes is not known to this version");
     if (outer->flags & FLAG_EXTENSION)
         fail(cursor, M2T_ERROR_UNSUPPORTED, "extension: not known to this version");
-    if (outer->q > Q_MAX)
-        fail(cursor, M2T_ERROR_STREAM, "q: %u, the largest is %d", outer->q, Q_MAX);
+    if (outer->q > M2T_Q_MAX)
+        fail(cursor, M2T_ERROR_STREAM, "q: %u, the largest is %d", outer->q, M2T_Q_MAX);
     if (outer->slices == 0)
         fail(cursor, M2T_ERROR_STREAM, "slices: none");
     if (outer->slices > M2T_SLICES_MAX)
@@ -439,9 +439,12 @@ m2t_frame_layout_read(const void *data, gsize size, M2tFrameLayout *layout, GErr
         return FALSE;
     }
     *layout = (M2tFrameLayout) {.key = outer.sequence != NULL, .inter = (outer.flags & FLAG_TYPE) == FLAG_TYPE_INTER,
-                                .number = outer.number, .header_size = cursor.at - start, .slices = outer.slices};
-    for (guint i = 0; i < outer.slices; i++)
+                                .number = outer.number, .header_size = cursor.at - start, .slices = outer.slices,
+                                .size = cursor.at - start};
+    for (guint i = 0; i < outer.slices; i++) {
         layout->slice_size[i] = outer.slice_size[i] ? (gsize) outer.slice_size[i] + SLICE_CRC_SIZE : 0;
+        layout->size += layout->slice_size[i];
+    }
     return TRUE;
 }
 

@@ -71,10 +71,10 @@ m2t_video_info_problem(const M2tVideoInfo *info)
         return "width is not " G_STRINGIFY(M2T_SIZE_MIN) "..." G_STRINGIFY(M2T_SIZE_MAX);
     if (info->height < M2T_SIZE_MIN || info->height > M2T_SIZE_MAX)
         return "height is not " G_STRINGIFY(M2T_SIZE_MIN) "..." G_STRINGIFY(M2T_SIZE_MAX);
-    if (info->has_rate && info->rate_d < 1)
-        return "frame rate has a denominator of 0";
-    if (info->has_aspect && (info->aspect_n < 1 || info->aspect_d < 1))
-        return "pixel aspect has a 0";
+    if (info->has_rate && (info->rate_n > G_MAXINT32 || info->rate_d < 1 || info->rate_d > G_MAXINT32))
+        return "frame rate is not 0...2147483647 / 1...2147483647";
+    if (info->has_aspect && (info->aspect_n < 1 || info->aspect_n > G_MAXINT32 || info->aspect_d < 1 || info->aspect_d > G_MAXINT32))
+        return "pixel aspect is not 1...2147483647 : 1...2147483647";
     if (info->has_colour && info->colour.range > 2)
         return "colour range is not 0...2";
     if (info->has_chroma_site && info->chroma_site > 15)

@@ -126,7 +126,7 @@ m2t_codec_slice_position(const M2tCodec *codec, int slice)
 gsize
 m2t_codec_slice_latents(const M2tCodec *codec, int slice)
 {
-    return m2t_codec_slice_position(codec, slice + 1) - m2t_codec_slice_position(codec, slice);
+    return (gsize) m2t_geometry_slice_tokens(&codec->geometry, slice) * codec->model->latents;
 }
 
 gboolean

@@ -302,10 +302,9 @@ static gboolean
 nothing_in_kept(const M2tCodec *codec, int slice)
 {
     int latents = codec->model->latents, first = m2t_geometry_slice_token(&codec->geometry, slice);
-    int last = m2t_geometry_slice_token(&codec->geometry, slice + 1);
     gboolean nothing = TRUE;
 
-    for (int token = first; token < last && nothing; token++)
+    for (int token = first; token < first + m2t_geometry_slice_tokens(&codec->geometry, slice) && nothing; token++)
         for (int i = 0; i < latents && codec->kept[token] && nothing; i++)
             nothing = codec->latents[(gsize) token * latents + i] == 0;
     return nothing;
@@ -530,9 +529,9 @@ run_frame(gpointer data)
 static gboolean
 open_slice(const M2tDecoder *d, FrameDecoder *f, guint i, GError **error)
 {
-    int first = m2t_geometry_slice_token(&f->codec.geometry, (int) i), tokens = m2t_geometry_slice_token(&f->codec.geometry, (int) i + 1) - first;
+    int tokens = m2t_geometry_slice_tokens(&f->codec.geometry, (int) i);
     M2tSliceBytes *slice = &f->slice[i];
-    guint8 *kept = f->codec.kept + first;
+    guint8 *kept = f->codec.kept + m2t_geometry_slice_token(&f->codec.geometry, (int) i);
     const guint8 *at = d->slice[i].data;
 
     f->head[i] = (M2tKeptHead) {FALSE, 0};

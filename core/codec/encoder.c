@@ -30,6 +30,7 @@ typedef struct {
     const gint16 *final;   /* see refine.h; NULL before the first frame, and for other presets than slow */
     guint32 slice_crc[M2T_SLICES_MAX];
     guint since_key;
+    gboolean broken;       /* the last frame is too large for any packet, so that nobody will have it */
     int q;                 /* that was asked for, see prepare_frame() */
 } M2tChain;
 
@@ -41,7 +42,7 @@ typedef struct {
     gint8 *rest;           /* of the latents, see analysis.h */
     int scanty;            /* see choose.h; 0 but where the rate control is at the end of the quantizer */
     float *gain;           /* [latents]: that they were rounded with, if they are to be rounded again */
-    M2tSliceWriter *writer[M2T_SLICES_MAX];
+    M2tSliceWriter writer[M2T_SLICES_MAX];
     GByteArray *slice[M2T_SLICES_MAX];
     M2tSliceBytes bytes[M2T_SLICES_MAX];
     GByteArray *packet;
@@ -50,6 +51,7 @@ typedef struct {
     M2tFrameHeader header;
     M2tChain *chain;       /* NULL: the frame has nothing to do with others */
     gboolean key;          /* the count to the next key frame, or the next turn of all slices, begins here */
+    gboolean forced;       /* to be a key frame, at any price */
     gboolean alone;        /* nothing may be taken over */
     guint refresh_begin, refresh_end; /* slices of which nothing may be */
     gboolean key_if_alone; /* make it a key frame if nothing is */
@@ -79,7 +81,7 @@ void
 m2t_encoder_settings_init(M2tEncoderSettings *settings)
 {
     g_return_if_fail(settings);
-    *settings = (M2tEncoderSettings) {.quantizer = 32, .frames = 1, .speed_preset = M2T_SPEED_PRESET_MEDIUM,
+    *settings = (M2tEncoderSettings) {.quantizer = M2T_QUANTIZER_DEFAULT, .frames = 1, .speed_preset = M2T_SPEED_PRESET_MEDIUM,
                                       .vbv_buf_capacity = M2T_VBV_DEFAULT};
 }
 
@@ -93,6 +95,8 @@ layout_encoder(M2tCodec *codec, gpointer stage)
     f->gain = m2t_arena_take(&codec->arena, codec->model->latents, sizeof *f->gain);
     if (f->preset == M2T_SPEED_PRESET_SLOW)
         m2t_refine_layout(&f->refine, &codec->arena, &codec->context, &codec->geometry);
+    for (int i = 0; i < codec->geometry.slices; i++)
+        m2t_slice_writer_layout(&f->writer[i], &codec->arena, codec->tables, m2t_codec_slice_latents(codec, i));
 }
 
 static gboolean
@@ -105,33 +109,21 @@ check_info(const M2tVideoInfo *info, GError **error)
     return !problem;
 }
 
-/* Memory for the size, and for its symbols. */
 static gboolean
 open_frame(FrameEncoder *f, M2tModel *model, const M2tGemm *gemm, guint threads, const M2tVideoInfo *info, guint slices, GError **error)
 {
-    gboolean ok = TRUE;
-
     f->packet = g_byte_array_new();
-    if (!m2t_codec_init(&f->codec, model, gemm, threads, (int) info->width, (int) info->height, (int) slices, layout_encoder, f, error))
-        return FALSE;
-    for (guint i = 0; i < slices; i++) {
+    for (guint i = 0; i < slices; i++)
         f->slice[i] = g_byte_array_new();
-        f->writer[i] = m2t_slice_writer_new(f->codec.tables, m2t_codec_slice_latents(&f->codec, (int) i));
-        ok = ok && f->writer[i];
-    }
-    if (!ok)
-        g_set_error(error, M2T_ERROR, M2T_ERROR_MEMORY, "no memory for the symbols of %ux%u", info->width, info->height);
-    return ok;
+    return m2t_codec_init(&f->codec, model, gemm, threads, (int) info->width, (int) info->height, (int) slices, layout_encoder, f, error);
 }
 
 static void
 close_frame(FrameEncoder *f)
 {
     m2t_codec_clear(&f->codec);
-    for (int i = 0; i < M2T_SLICES_MAX; i++) {
-        m2t_slice_writer_free(f->writer[i]);
+    for (int i = 0; i < M2T_SLICES_MAX; i++)
         g_clear_pointer(&f->slice[i], g_byte_array_unref);
-    }
     g_clear_pointer(&f->packet, g_byte_array_unref);
 }
 
@@ -172,7 +164,9 @@ rate_limits(const M2tEncoder *e)
     M2tRateLimits limits = {.mode = e->rate_control};
 
     limits.bitrate = e->bitrate ? e->bitrate * 1000.0 : BITS_PER_SAMPLE * e->info.width * e->info.height * frame_rate(&e->info);
-    limits.peak = limits.mode == M2T_RATE_CONTROL_CBR ? limits.bitrate : e->max_bitrate ? MAX(e->max_bitrate * 1000.0, limits.bitrate) : 2 * limits.bitrate;
+    if (limits.mode == M2T_RATE_CONTROL_VBR && e->max_bitrate)
+        limits.bitrate = MIN(limits.bitrate, e->max_bitrate * 1000.0);
+    limits.peak = limits.mode == M2T_RATE_CONTROL_CBR ? limits.bitrate : e->max_bitrate ? e->max_bitrate * 1000.0 : 2 * limits.bitrate;
     limits.capacity = limits.peak * MAX(e->vbv_buf_capacity, 1) / 1000;
     return limits;
 }
@@ -276,9 +270,7 @@ count_tokens(const FrameEncoder *f)
 static int
 slice_tokens(const FrameEncoder *f, int slice)
 {
-    const M2tGeometry *g = &f->codec.geometry;
-
-    return m2t_geometry_slice_token(g, slice + 1) - m2t_geometry_slice_token(g, slice);
+    return m2t_geometry_slice_tokens(&f->codec.geometry, slice);
 }
 
 static const guint8 *
@@ -299,7 +291,7 @@ queue_slices(void *data, int begin, int end, int worker)
     for (int slice = begin; slice < end; slice++) {
         gsize first = m2t_codec_slice_position(codec, slice);
 
-        m2t_slice_writer_begin(f->writer[slice]);
+        m2t_slice_writer_begin(&f->writer[slice]);
         for (int group = 0; group < w->groups; group++)
             for (int part = 0; part < w->parts; part++)
                 for (int slot = m2t_plan_slot(&prior->plan, group, slice); slot < m2t_plan_slot(&prior->plan, group, slice + 1); slot++) {
@@ -307,7 +299,7 @@ queue_slices(void *data, int begin, int end, int worker)
                     gsize at = (gsize) slot * prior->latents + w->part_start[part];
 
                     if (position >= 0)
-                        m2t_slice_writer_put(f->writer[slice], (guint32) (position - first + w->part_start[part]), prior->mean + at, prior->level + at,
+                        m2t_slice_writer_put(&f->writer[slice], (guint32) (position - first + w->part_start[part]), prior->mean + at, prior->level + at,
                                              codec->latents + position + w->part_start[part], w->part_size[part]);
                 }
     }
@@ -325,7 +317,7 @@ finish_slices(void *data, int begin, int end, int worker)
         if (f->header.inter)
             m2t_kept_write(slice, slice_kept(f, i), slice_tokens(f, i), f->chain->slice_crc[i] & 0xFFFF);
         if (!m2t_kept_all(slice_kept(f, i), slice_tokens(f, i)))
-            m2t_slice_writer_end(f->writer[i], f->header.lanes, slice);
+            m2t_slice_writer_end(&f->writer[i], f->header.lanes, slice);
         f->bytes[i] = (M2tSliceBytes) {slice->data, slice->len, m2t_crc32c(slice->data, slice->len)};
     }
 }
@@ -339,7 +331,7 @@ write_packet(FrameEncoder *f)
     m2t_threads_run(threads, slices, 1, queue_slices, f);
     f->header.lanes = 0;
     for (int i = 0; i < slices; i++)
-        f->header.lanes = MAX(f->header.lanes, m2t_slice_writer_lanes(f->writer[i]));
+        f->header.lanes = MAX(f->header.lanes, m2t_slice_writer_lanes(&f->writer[i]));
     m2t_threads_run(threads, slices, 1, finish_slices, f);
     g_byte_array_set_size(f->packet, 0);
     m2t_frame_write(f->packet, &f->header, f->bytes);
@@ -493,7 +485,14 @@ change_quantizer(FrameEncoder *f, int q)
         m2t_quant_again(quant, f->gain, f->codec.latents + (gsize) token * latents, f->rest + (gsize) token * latents, latents);
 }
 
-/* Codes the frame until its size is right: once or twice. Where even that is too much for the buffer, the frame before is shown again. */
+/* Whether the frame before can be shown again in place of one of so many bits. One that stands alone is only put off, and only if that helps. */
+static gboolean
+can_drop(const FrameEncoder *f, double bits)
+{
+    return f->chain->still.valid && !f->forced && (!f->alone || m2t_rate_fits_later(&f->chain->rate, bits));
+}
+
+/* Codes the frame until its size is right, as a rule once or twice. Where even that is too much for the buffer, it is dropped if it can be. */
 static void
 code_to_rate(FrameEncoder *f)
 {
@@ -505,17 +504,25 @@ code_to_rate(FrameEncoder *f)
         change_quantizer(f, q);
         code_latents(f);
     }
-    if (!m2t_rate_fits(rate, 8.0 * f->packet->len) && f->chain->still.valid && !f->alone) {
+    if (!m2t_rate_fits(rate, 8.0 * f->packet->len) && can_drop(f, 8.0 * f->packet->len)) {
         keep_all(f);
         code_latents(f);
+    } else {
+        m2t_rate_learn(rate, 8.0 * f->packet->len, q);
     }
-    m2t_rate_end(rate, 8.0 * f->packet->len, f->header.q + f->scanty);
+    m2t_rate_send(rate, 8.0 * f->packet->len, q);
 }
 
 static gboolean
 has_rate(const FrameEncoder *f)
 {
     return f->chain && f->chain->rate.limits.mode != M2T_RATE_CONTROL_CQP;
+}
+
+static gboolean
+is_too_large(const FrameEncoder *f)
+{
+    return f->packet->len > M2T_STREAM_PACKET_MAX;
 }
 
 /* Leaves to the next frame what it may need. */
@@ -532,6 +539,7 @@ leave_to_next(FrameEncoder *f)
     m2t_still_store(&f->chain->still, f->analysis.patches, f->header.q, f->codec.kept);
     for (int i = 0; i < f->codec.geometry.slices; i++)
         f->chain->slice_crc[i] = f->bytes[i].crc;
+    f->chain->broken = is_too_large(f);
     if (f->key)
         f->chain->since_key = 0;
     else if (!is_put_off(f))
@@ -601,7 +609,7 @@ is_chained(const M2tEncoder *e)
 static void
 prepare_frame(M2tEncoder *e, FrameEncoder *f, const M2tPicture *picture, gboolean force_key)
 {
-    gboolean key = force_key || !e->started || e->chain.since_key + 1 >= key_interval(e);
+    gboolean first = !e->started || e->chain.broken, key = first || force_key || e->chain.since_key + 1 >= key_interval(e);
     gboolean changed = e->rate_control == M2T_RATE_CONTROL_CQP && e->q != e->chain.q; /* is to be seen everywhere at once */
 
     f->header = (M2tFrameHeader) {.video = e->info, .number = e->number++, .q = (guint8) e->q, .slices = e->slices};
@@ -609,7 +617,8 @@ prepare_frame(M2tEncoder *e, FrameEncoder *f, const M2tPicture *picture, gboolea
     f->picture = *picture;
     f->key = key;
     f->chain = is_chained(e) ? &e->chain : NULL;
-    f->alone = !e->started || force_key || changed || e->key_interval == 1 || (key && !e->intra_refresh);
+    f->forced = first || force_key || e->key_interval == 1;
+    f->alone = f->forced || changed || (key && !e->intra_refresh);
     e->chain.q = e->q;
     f->key_if_alone = e->key_interval == 0 && !e->intra_refresh;
     f->duration = e->duration ? e->duration / 1e9 : 1 / frame_rate(&e->info);
@@ -636,7 +645,7 @@ m2t_encoder_start(M2tEncoder *e, const M2tPicture *picture, gboolean force_key, 
     f = &e->frame[m2t_jobs_next(e->jobs)];
     prepare_frame(e, f, picture, force_key);
     if (!f->chain) {
-        e->chain.still.valid = FALSE;
+        e->chain.broken = e->chain.still.valid = FALSE;
         e->chain.since_key = 0;
     }
     e->started = TRUE;
@@ -652,10 +661,10 @@ m2t_encoder_finish(M2tEncoder *e, M2tPacket *packet, GError **error)
     g_return_val_if_fail(e && packet && m2t_jobs_pending(e->jobs) > 0, FALSE);
     f = &e->frame[m2t_jobs_finish(e->jobs)];
     m2t_profile_add(&e->profile, &f->codec.profile);
-    if (f->packet->len > M2T_STREAM_PACKET_MAX) {
+    if (is_too_large(f)) {
         g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "frame of %u bytes, more than the %u that a stream can hold: raise the quantizer", f->packet->len,
                     M2T_STREAM_PACKET_MAX);
-        e->started = FALSE; /* nothing may lean on it */
+        e->started = FALSE; /* the next one is a key frame, whether the two are a chain or not */
         return FALSE;
     }
     *packet = (M2tPacket) {f->packet->data, f->packet->len, f->header.has_sequence, f->header.q / 4.0, f->header.number};

@@ -6,14 +6,7 @@
 
 #include "entropy/tables.h"
 
-/* What is added to a latent, in 1/M2T_LATENT_ONE; nothing where it is not coded. */
-static inline int
-m2t_entropy_centroid(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16 latent)
-{
-    return tables->centroid[m2t_entropy_place(tables, mean, level, latent).entry];
-}
-
-/* The same for n latents, at most M2T_LATENTS_MAX. */
+/* What is added to each of n latents, at most M2T_LATENTS_MAX, in 1/M2T_LATENT_ONE; nothing where one is not coded. */
 void m2t_entropy_centroids(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, const gint16 *latent, gint8 *out, int n);
 
 #endif

@@ -5,7 +5,7 @@
  * the last to the first when it knows how many there are, which also decides the number of lanes. A reader decodes as it is
  * asked. Most latents are not coded at all, so both first make a list of those of a row that are. */
 #include "entropy/slice.h"
-#include "base/latent.h"
+#include "base/limits.h"
 #include "base/marked.h"
 #include "base/varint.h"
 #include "entropy/tables.h"
@@ -17,24 +17,14 @@
 #define ESCAPE_BITS_MAX 15
 #define SYMBOL_BYTES_MAX 8      /* entry, prefix, low bits of an escape and raw bits move at most one word each */
 
-/* One coded latent. A bit field, so that a queue has 8 bytes for each latent, the most that its code can take. */
-typedef struct {
+/* A bit field, so that a queue has 8 bytes for each latent, the most that its code can take. */
+struct _M2tSymbol {
     guint64 start : 15, frequency : 15;     /* of the entry */
     guint64 escape : 15, negative : 1;      /* n of the Exp-Golomb code, 0 if the entry is no escape */
     guint64 raw_bits : 4, raw : 8;
-} Symbol;
-
-G_STATIC_ASSERT(sizeof(Symbol) == SYMBOL_BYTES_MAX);
-
-struct _M2tSliceWriter {
-    const M2tEntropyTables *tables;
-    gsize latents;
-    Symbol *symbols;            /* [latents] */
-    gsize count;
-    gint16 *exceptions;         /* [latents], by position, valid where the set has a bit: they come in coding order, */
-    guint64 *exception_set;     /* [latents / 64] but are written by position */
-    guint32 exception_count;
 };
+
+G_STATIC_ASSERT(sizeof(M2tSymbol) == SYMBOL_BYTES_MAX);
 
 typedef struct {
     const guint8 *at, *end;
@@ -58,30 +48,12 @@ set_words(gsize latents)
 }
 
 void
-m2t_slice_writer_free(M2tSliceWriter *writer)
+m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, const M2tEntropyTables *tables, gsize latents)
 {
-    if (!writer)
-        return;
-    g_free(writer->symbols);
-    g_free(writer->exceptions);
-    g_free(writer->exception_set);
-    g_free(writer);
-}
-
-M2tSliceWriter *
-m2t_slice_writer_new(const M2tEntropyTables *tables, gsize latents)
-{
-    M2tSliceWriter *writer = g_new0(M2tSliceWriter, 1);
-
-    writer->tables = tables;
-    writer->latents = latents;
-    writer->symbols = g_try_new(Symbol, latents);
-    writer->exceptions = g_try_new(gint16, latents);
-    writer->exception_set = g_try_new0(guint64, set_words(latents));
-    if (writer->symbols && writer->exceptions && writer->exception_set)
-        return writer;
-    m2t_slice_writer_free(writer);
-    return NULL;
+    *writer = (M2tSliceWriter) {.tables = tables, .latents = latents};
+    writer->symbols = m2t_arena_take(arena, latents, sizeof *writer->symbols);
+    writer->exceptions = m2t_arena_take(arena, latents, sizeof *writer->exceptions);
+    writer->exception_set = m2t_arena_take(arena, set_words(latents), sizeof *writer->exception_set);
 }
 
 void
@@ -92,7 +64,7 @@ m2t_slice_writer_begin(M2tSliceWriter *writer)
     memset(writer->exception_set, 0, set_words(writer->latents) * sizeof *writer->exception_set);
 }
 
-static inline Symbol
+static inline M2tSymbol
 make_symbol(const M2tEntropyTables *tables, int mean, int level, int latent)
 {
     int raw = tables->level[level].raw;
@@ -100,9 +72,9 @@ make_symbol(const M2tEntropyTables *tables, int mean, int level, int latent)
     M2tEntropyRange range = tables->range[place.entry];
 
     if (!(place.escape | raw))
-        return (Symbol) {.start = range.start, .frequency = range.frequency};
+        return (M2tSymbol) {.start = range.start, .frequency = range.frequency};
     g_assert(ABS(place.escape) < 1 << ESCAPE_BITS_MAX);
-    return (Symbol) {
+    return (M2tSymbol) {
         .start = range.start, .frequency = range.frequency,
         .escape = ABS(place.escape), .negative = place.escape < 0,
         .raw_bits = raw, .raw = latent & ((1 << raw) - 1),
@@ -125,7 +97,7 @@ m2t_slice_writer_put(M2tSliceWriter *writer, guint32 position, const gint32 *mea
     guint8 skip = (guint8) tables->skip, mark[M2T_LATENTS_MAX];
     guint16 list[M2T_LATENTS_MAX];
     int count;
-    Symbol *symbol = writer->symbols + writer->count;
+    M2tSymbol *symbol = writer->symbols + writer->count;
 
     g_assert(n <= M2T_LATENTS_MAX && position + (gsize) n <= writer->latents && writer->count + n <= writer->latents);
 
@@ -193,7 +165,7 @@ push_entry(guint8 *at, guint32 *state, guint32 start, guint32 frequency)
 
 /* In the opposite order of decoding. */
 static inline guint8 *
-push_symbol(guint8 *at, guint32 *state, Symbol symbol)
+push_symbol(guint8 *at, guint32 *state, M2tSymbol symbol)
 {
     if (symbol.raw_bits)
         at = push_bits(at, state, symbol.raw, symbol.raw_bits);
@@ -215,7 +187,7 @@ code_queue(M2tSliceWriter *writer, guint32 *state, int lanes)
     guint8 *at = (guint8 *) (writer->symbols + writer->count);
 
     for (gsize i = writer->count; i-- > 0;) {
-        Symbol symbol = writer->symbols[i];
+        M2tSymbol symbol = writer->symbols[i];
 
         at = push_symbol(at, &state[i & (lanes - 1)], symbol);
     }

@@ -4,6 +4,7 @@
 #ifndef M2T_ENTROPY_SLICE_H
 #define M2T_ENTROPY_SLICE_H
 
+#include "base/arena.h"
 #include "model/model.h"
 
 /* Cumulative frequencies and look-ups for all (level, fraction), built once per model. */
@@ -12,12 +13,21 @@ typedef struct _M2tEntropyTables M2tEntropyTables;
 M2tEntropyTables *m2t_entropy_tables_new(const M2tEntropyWeights *weights);
 void m2t_entropy_tables_free(M2tEntropyTables *tables);
 
-typedef struct _M2tSliceWriter M2tSliceWriter;
+/* One coded latent. */
+typedef struct _M2tSymbol M2tSymbol;
 
-/* Room for @latents latents, taken here; nothing is allocated per frame once the output has its size. NULL if the
- * system has not got the memory. */
-M2tSliceWriter *m2t_slice_writer_new(const M2tEntropyTables *tables, gsize latents);
-void m2t_slice_writer_free(M2tSliceWriter *writer);
+typedef struct {
+    const M2tEntropyTables *tables;
+    gsize latents;
+    M2tSymbol *symbols;         /* [latents] */
+    gsize count;
+    gint16 *exceptions;         /* [latents], by position, valid where the set has a bit: they come in coding order, */
+    guint64 *exception_set;     /* [latents / 64] but are written by position */
+    guint32 exception_count;
+} M2tSliceWriter;
+
+/* Room for @latents latents. */
+void m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, const M2tEntropyTables *tables, gsize latents);
 
 void m2t_slice_writer_begin(M2tSliceWriter *writer);
 

@@ -35,6 +35,12 @@ m2t_geometry_slice_token(const M2tGeometry *geometry, int slice)
     return m2t_geometry_slice_row(geometry, slice) * geometry->token_columns;
 }
 
+static inline int
+m2t_geometry_slice_tokens(const M2tGeometry *geometry, int slice)
+{
+    return m2t_geometry_slice_token(geometry, slice + 1) - m2t_geometry_slice_token(geometry, slice);
+}
+
 /* Patches of one row of the grid, [patch_columns][96]; what lies outside the picture repeats its edge. */
 void m2t_patch_load_row(const M2tGeometry *geometry, const M2tPicture *picture, int row, gint8 *patches);
 

@@ -4,9 +4,9 @@
 
 #define QUAD 4                      /* factors that a product adds up at once */
 #define KEY_OFFSET 128              /* makes keys unsigned, which one side of a product has to be */
-#define VECTORS (M2T_KEYS / 16)     /* of a number for each key */
+#define VECTORS (M2T_CELLS / 16)     /* of a number for each key */
 
-/* Keys in quads of channels, [width / 4][M2T_KEYS][4], and values in quads of keys, [M2T_KEYS / 4][width][4]. */
+/* Keys in quads of channels, [width / 4][M2T_CELLS][4], and values in quads of keys, [M2T_CELLS / 4][width][4]. */
 static void
 turn_key(const gint8 *key, int width, int j, guint8 *keys)
 {
@@ -15,7 +15,7 @@ turn_key(const gint8 *key, int width, int j, guint8 *keys)
 
         memcpy(&quad, key + i, QUAD);
         quad ^= 0x01010101u * KEY_OFFSET;
-        memcpy(keys + i * M2T_KEYS + QUAD * j, &quad, QUAD);
+        memcpy(keys + i * M2T_CELLS + QUAD * j, &quad, QUAD);
     }
 }
 
@@ -38,8 +38,8 @@ turn_value(const gint8 *value, int width, int j, gint8 *values)
 static void
 turn_cells(const gint8 *qkv, int width, const gint32 *slot, int begin, int end, gint16 *cache)
 {
-    static const gint8 nothing[2 * CHANNELS_MAX];
-    guint8 *keys = (guint8 *) cache, *values = keys + (gsize) width * M2T_KEYS;
+    static const gint8 nothing[2 * M2T_CHANNELS_MAX];
+    guint8 *keys = (guint8 *) cache, *values = keys + (gsize) width * M2T_CELLS;
 
     for (int j = begin; j < end; j++) {
         const gint8 *key = slot[j] >= 0 ? qkv + slot[j] * 3 * (gsize) width + width : nothing;
@@ -73,7 +73,7 @@ multiply_keys(const gint8 *query, int size, const guint8 *keys, int vectors, __m
 
     for (int v = 0; v < vectors; v++)
         product[v] = _mm512_setzero_si512();
-    for (int i = 0; i < size; i += QUAD, keys += QUAD * M2T_KEYS) {
+    for (int i = 0; i < size; i += QUAD, keys += QUAD * M2T_CELLS) {
         __m512i quad = broadcast_quad(query + i);
 
         added = _mm512_dpbusd_epi32(added, _mm512_set1_epi8((char) KEY_OFFSET), quad);
@@ -95,7 +95,7 @@ exponential(const guint8 *exp, __m512i distance)
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(distance), near, far);
 }
 
-/* From products to weights of M2T_KEYS keys. */
+/* From products to weights of M2T_CELLS keys. */
 static inline __attribute__((always_inline)) void
 softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel, int seen, int vectors, __m512i *product, guint8 *weight)
 {
@@ -152,13 +152,13 @@ attend_vectors(const M2tAttention *a, int head, const gint32 *absent, const gint
                gint8 *out)
 {
     const guint8 *keys = (const guint8 *) cache;
-    const gint8 *values = (const gint8 *) keys + (gsize) a->width * M2T_KEYS;
+    const gint8 *values = (const gint8 *) keys + (gsize) a->width * M2T_CELLS;
     int size = a->width / a->heads, offset = head * size;
     __m512i product[VECTORS];
-    guint8 weight[M2T_KEYS];
+    guint8 weight[M2T_CELLS];
 
-    multiply_keys(query + offset, size, keys + (gsize) offset * M2T_KEYS, vectors, product);
-    softmax(a, head, absent, rel + head * M2T_KEYS, seen, vectors, product, weight);
+    multiply_keys(query + offset, size, keys + (gsize) offset * M2T_CELLS, vectors, product);
+    softmax(a, head, absent, rel + head * M2T_CELLS, seen, vectors, product, weight);
     for (int i = 0; i < size; i += 32)
         multiply_values(weight, (seen + QUAD - 1) / QUAD, values + QUAD * (offset + i), a->width, a->context + offset + i, size - i, out + offset + i);
 }

@@ -56,13 +56,13 @@ multiply_pairs(const gint16 *factor, int pairs, const gint16 *row, gsize pitch, 
         multiply_lanes(factor, pairs, row + 2 * done, pitch, 8, sum + done);
 }
 
-/* Keys in pairs of channels, [width / 2][M2T_KEYS][2], and values in pairs of keys, [M2T_KEYS / 2][width][2]. */
+/* Keys in pairs of channels, [width / 2][M2T_CELLS][2], and values in pairs of keys, [M2T_CELLS / 2][width][2]. */
 static void
 turn_key(const gint8 *key, int width, int j, gint16 *restrict keys)
 {
     for (int i = 0; i < width; i += 2)
         for (int k = 0; k < 2; k++)
-            keys[i * M2T_KEYS + 2 * j + k] = key[i + k];
+            keys[i * M2T_CELLS + 2 * j + k] = key[i + k];
 }
 
 static void
@@ -77,8 +77,8 @@ turn_value(const gint8 *value, int width, int j, gint16 *restrict values)
 static void
 turn_cells(const gint8 *qkv, int width, const gint32 *slot, int begin, int end, gint16 *cache)
 {
-    static const gint8 nothing[2 * CHANNELS_MAX];
-    gint16 *keys = cache, *values = cache + (gsize) width * M2T_KEYS;
+    static const gint8 nothing[2 * M2T_CHANNELS_MAX];
+    gint16 *keys = cache, *values = cache + (gsize) width * M2T_CELLS;
 
     for (int j = begin; j < end + (end & 1); j++) {
         const gint8 *key = j < end && slot[j] >= 0 ? qkv + slot[j] * 3 * (gsize) width + width : nothing;
@@ -116,16 +116,16 @@ softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel
 static inline void
 attend(const M2tAttention *a, int head, const gint32 *absent, const gint16 *cache, const gint8 *query, const gint16 *rel, int seen, gint8 *restrict out)
 {
-    const gint16 *keys = cache, *values = cache + (gsize) a->width * M2T_KEYS;
-    gint16 factor[CHANNELS_MAX], weight[M2T_KEYS];
-    gint32 product[CHANNELS_MAX];
+    const gint16 *keys = cache, *values = cache + (gsize) a->width * M2T_CELLS;
+    gint16 factor[M2T_CHANNELS_MAX], weight[M2T_CELLS];
+    gint32 product[M2T_CHANNELS_MAX];
     int size = a->width / a->heads, offset = head * size, count = (seen + 7) / 8 * 8;
     float t;
 
     for (int i = 0; i < size; i++)
         factor[i] = query[offset + i];
-    multiply_pairs(factor, size / 2, keys + offset * M2T_KEYS, 2 * M2T_KEYS, count, product);
-    t = 1.0f / (float) softmax(a, head, absent, rel + head * M2T_KEYS, seen, count, product, weight);
+    multiply_pairs(factor, size / 2, keys + offset * M2T_CELLS, 2 * M2T_CELLS, count, product);
+    t = 1.0f / (float) softmax(a, head, absent, rel + head * M2T_CELLS, seen, count, product, weight);
     multiply_pairs(weight, (seen + 1) / 2, values + 2 * offset, 2 * (gsize) a->width, size, product);
     for (int i = 0; i < size; i++)
         out[offset + i] = round8((float) product[i] * t * a->context[offset + i]);

@@ -3,7 +3,7 @@
  * set with M2T_ISA naming it. The loops inside run over channels or cells, have no branches, and no dependence from one turn to the next
  * but for sums of integers. */
 #include "kernels/kernels.h"
-#include "base/latent.h"
+#include "base/limits.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,7 +11,6 @@
 #include <immintrin.h>
 #endif
 
-#define CHANNELS_MAX 512 /* docs/model-format.md */
 #define WIDE_MAX 16319   /* of a value that is split in two: 127 times 128, and 63 */
 
 static inline gint32
@@ -296,9 +295,9 @@ static void
 depthwise(const gint8 *above, const gint8 *here, const gint8 *below, int width, int channels, const gint8 *weight, const gint32 *bias,
           const float *scale, gint8 *out)
 {
-    static const gint8 outside[CHANNELS_MAX];
+    static const gint8 outside[M2T_CHANNELS_MAX];
     const gint8 *row[3] = {above, here, below}, *tap[9];
-    gint16 wide[9 * CHANNELS_MAX];
+    gint16 wide[9 * M2T_CHANNELS_MAX];
 
     for (int i = 0; i < 9 * channels; i++)
         wide[i] = weight[i];
@@ -491,15 +490,15 @@ samples(const gint32 *restrict shortcut, const gint32 *restrict network, guint8 
 static void
 attention(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, gint16 *cache, int begin, int end, gint8 *out)
 {
-    gint32 absent[M2T_KEYS];
+    gint32 absent[M2T_CELLS];
 
     turn_cells(qkv, a->width, slot, begin, end, cache);
-    for (int j = 0; j < M2T_KEYS; j++)
+    for (int j = 0; j < M2T_CELLS; j++)
         absent[j] = j < end && slot[j] >= 0 ? 0 : ABSENT;
     for (int head = 0; head < a->heads; head++)
         for (int i = begin; i < end; i++)
             if (slot[i] >= 0)
-                attend(a, head, absent, cache, qkv + slot[i] * 3 * (gsize) a->width, a->rel + (gsize) i * a->heads * M2T_KEYS, a->seen[i],
+                attend(a, head, absent, cache, qkv + slot[i] * 3 * (gsize) a->width, a->rel + (gsize) i * a->heads * M2T_CELLS, a->seen[i],
                        out + slot[i] * (gsize) a->width);
 }
 

@@ -5,6 +5,8 @@
 #ifndef M2T_KERNELS_H
 #define M2T_KERNELS_H
 
+#include "base/limits.h"
+
 #include <glib.h>
 
 /* The store of a linear layer: @sum and what comes out are [m][n]. */
@@ -17,18 +19,17 @@ typedef struct {
 /* Ways to do it. */
 typedef enum { M2T_STORE_TO8, M2T_STORE_RELU8, M2T_STORE_TO16, M2T_STORE_ADD16, M2T_STORE_TO32 } M2tStoreKind;
 
-#define M2T_KEYS 64            /* cells of a window */
 #define M2T_EXP_SIZE 256
-#define M2T_CACHE(width) (2 * (gsize) (width) * M2T_KEYS)
+#define M2T_CACHE(width) (2 * (gsize) (width) * M2T_CELLS)
 
 /* One layer's attention. Cells of a window are numbered in coding order, so that what one sees are always the first so many. */
 typedef struct {
     int heads, width;          /* width / heads values each */
     const float *logit;        /* [heads] */
     const float *context;      /* [width] */
-    const gint16 *rel;         /* [M2T_KEYS queries][heads][M2T_KEYS keys] */
+    const gint16 *rel;         /* [M2T_CELLS queries][heads][M2T_CELLS keys] */
     const guint8 *exp;         /* [M2T_EXP_SIZE + 1], the last one is 0 */
-    const guint8 *seen;        /* [M2T_KEYS]: how many cells each one sees */
+    const guint8 *seen;        /* [M2T_CELLS]: how many cells each one sees */
 } M2tAttention;
 
 typedef struct {

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define GRAPH_FORMAT 1
-#define WIDTH_MAX 512
 #define MLP_MAX 1024
 #define LIMIT_MAX 16384
 #define LEVEL_MAX 65536     /* of base and step, in 1/1024 octave */
@@ -171,7 +170,7 @@ read_prior(Graph *graph, JsonObject *root, int latents, M2tPriorWeights *prior)
     object = get_object(graph, root, "prior", part, says_masking ? names : names + 1);
     if (object && says_masking)
         read_masking(graph, object, prior);
-    prior->width = get_int(graph, object, part, "width", 8, WIDTH_MAX, 8);
+    prior->width = get_int(graph, object, part, "width", 8, M2T_CHANNELS_MAX, 8);
     prior->heads = get_int(graph, object, part, "heads", 1, prior->width, 1);
     if (prior->width % (8 * prior->heads) != 0)
         fail(graph, "prior.heads is %d, which does not divide prior.width, %d, into multiples of 8", prior->heads, prior->width);
@@ -189,8 +188,8 @@ read_transform(Graph *graph, JsonObject *root, const char *name, const char *par
     static const char *const names[] = {"width8", "width16", "blocks8", "blocks16", NULL};
     JsonObject *object = get_object(graph, root, name, part, names);
 
-    transform->width8 = get_int(graph, object, part, "width8", 8, WIDTH_MAX, 8);
-    transform->width16 = get_int(graph, object, part, "width16", 8, WIDTH_MAX, 8);
+    transform->width8 = get_int(graph, object, part, "width8", 8, M2T_CHANNELS_MAX, 8);
+    transform->width16 = get_int(graph, object, part, "width16", 8, M2T_CHANNELS_MAX, 8);
     transform->blocks8 = get_int(graph, object, part, "blocks8", 0, M2T_BLOCKS_MAX, 1);
     transform->blocks16 = get_int(graph, object, part, "blocks16", 0, M2T_BLOCKS_MAX, 1);
 }

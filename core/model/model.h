@@ -4,17 +4,16 @@
 #ifndef M2T_CORE_MODEL_H
 #define M2T_CORE_MODEL_H
 
+#include "base/limits.h"
+
 #include <m2t/m2t-model.h>
 
-#define M2T_LATENTS_MAX 512
 #define M2T_BLOCKS_MAX 16
 #define M2T_LAYERS_MAX 16
 #define M2T_PARTS_MAX 4
 #define M2T_GROUPS_MAX 16
 #define M2T_LEVELS_MAX 64
 #define M2T_FRACTIONS 16                            /* places of a mean between two integers */
-#define M2T_WINDOW 8                                /* a window is 8x8 cells */
-#define M2T_CELLS (M2T_WINDOW * M2T_WINDOW)
 #define M2T_PATCH_CHANNELS 96                       /* 8x8 luma and twice 4x4 chroma samples */
 #define M2T_TOKEN_CHANNELS (4 * M2T_PATCH_CHANNELS)
 

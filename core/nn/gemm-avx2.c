@@ -29,7 +29,7 @@ nothing(void)
 static gpointer
 pack_wide(const gint8 *weight, const gint8 *low, int n, int k)
 {
-    int panels = (n + PANEL - 1) / PANEL, pairs = (k + 1) / 2;
+    int panels = (n + PANEL - 1) / PANEL, pairs = k / 2;
     gint16 *packed = g_aligned_alloc0((gsize) panels * pairs * PANEL, 2 * sizeof *packed, 64);
 
     for (int i = 0; i < n; i++)
@@ -57,7 +57,7 @@ scratch_new(int m, int n, int k)
 {
     Scratch *scratch = g_new(Scratch, 1);
 
-    scratch->wide = g_aligned_alloc((gsize) m * ((k + 1) / 2), 2 * sizeof *scratch->wide, 64);
+    scratch->wide = g_aligned_alloc((gsize) m * (k / 2), 2 * sizeof *scratch->wide, 64);
     scratch->used = g_new(gint32, m);
     return scratch;
 }
@@ -72,17 +72,11 @@ scratch_free(gpointer data)
     g_free(scratch);
 }
 
-/* [m][pairs][2]; an odd k ends in a zero. */
 AVX2 static void
-widen(const gint8 *restrict in, int m, int k, gint16 *restrict out)
+widen(const gint8 *restrict in, gsize count, gint16 *restrict out)
 {
-    for (int r = 0; r < m; r++, in += k) {
-        for (int j = 0; j < k; j++)
-            out[j] = in[j];
-        if (k & 1)
-            out[k] = 0;
-        out += (k + 1) / 2 * 2;
-    }
+    for (gsize i = 0; i < count; i++)
+        out[i] = in[i];
 }
 
 INLINE AVX2 void
@@ -170,9 +164,9 @@ static void
 run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer memory)
 {
     const Scratch *scratch = memory;
-    int pairs = (k + 1) / 2;
+    int pairs = k / 2;
 
-    widen(in, m, k, scratch->wide);
+    widen(in, (gsize) m * k, scratch->wide);
     for (int row = 0, rows; row < m; row += rows) {
         rows = tile_rows(m - row);
         scratch->used[row] = pairs_before_zeros(scratch->wide + (gsize) 2 * row * pairs, rows, pairs);

@@ -11,8 +11,8 @@
 /* As long as the longest sums of a model, with a number of rows and columns that no vector divides. */
 #define CHECK_M 13u
 #define CHECK_N 37u
-#define CHECK_K (4 * 512 + 8)    /* four patches of the widest transform */
-#define CHECK_WIDE_K (512 + 8)   /* the latents of a token */
+#define CHECK_K (4 * M2T_CHANNELS_MAX + 8) /* four patches of the widest transform */
+#define CHECK_WIDE_K (M2T_LATENTS_MAX + 8)  /* the latents of a token */
 
 #ifdef M2T_HAVE_ONEDNN
 static gboolean

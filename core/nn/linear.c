@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#define N_MAX 2048 /* outputs of a layer, docs/model-format.md */
+#define N_MAX (4 * M2T_CHANNELS_MAX) /* outputs of a layer: from a token to its four patches */
 #define ALIGN(size) (((size) + 63) & ~(gsize) 63)
 
 static gpointer

@@ -3,7 +3,7 @@
 #ifndef M2T_QUANT_CHOOSE_H
 #define M2T_QUANT_CHOOSE_H
 
-#include "base/latent.h"
+#include "base/limits.h"
 #include "entropy/cost.h"
 
 /* Where even the coarsest quantizer takes too many bits, more latents give way, by up to so many steps; each has about the effect of a quarter step of the

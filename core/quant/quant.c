@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Interpolation between anchors. A frame whose q is that of the frame before costs nothing here. */
 #include "quant/quant.h"
-#include "base/latent.h"
+#include "base/limits.h"
 
 #include <math.h>
 

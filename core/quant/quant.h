@@ -5,8 +5,6 @@
 
 #include "model/model.h"
 
-#define M2T_Q_MAX 252 /* quarter steps */
-
 typedef struct {
     const M2tModel *model;
     int q;                             /* -1: nothing worked out yet */

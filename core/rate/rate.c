@@ -97,6 +97,12 @@ m2t_rate_fits(const M2tRate *rate, double bits)
 }
 
 gboolean
+m2t_rate_fits_later(const M2tRate *rate, double bits)
+{
+    return bits <= rate->limits.capacity;
+}
+
+gboolean
 m2t_rate_again(M2tRate *rate, double bits, int *q)
 {
     gboolean guessed = rate->free && (bits > rate->target * GUESS || bits < rate->target / GUESS);
@@ -126,20 +132,31 @@ learn_slope(M2tRate *rate, double bits, int q)
         rate->slope = CLAMP(slope, SLOPE / 2, SLOPE * 2);
 }
 
-void
-m2t_rate_end(M2tRate *rate, double bits, int q)
+static double
+share_of(const M2tRate *rate)
 {
-    double share = rate->limits.bitrate * rate->duration, seen;
+    return rate->limits.bitrate * rate->duration;
+}
+
+void
+m2t_rate_learn(M2tRate *rate, double bits, int q)
+{
+    double seen;
 
     if (rate->retried > 0 && q != rate->q)
         learn_slope(rate, bits, q);
     seen = log(MAX(bits, 1) / rate->units) + rate->slope * q;
     if (rate->free || rate->retried > 0)
         rate->complexity = seen;
-    else if (bits > SMALL_SHARE * share)
+    else if (bits > SMALL_SHARE * share_of(rate))
         rate->complexity += LEARNING * (seen - rate->complexity);
+}
+
+void
+m2t_rate_send(M2tRate *rate, double bits, int q)
+{
     rate->free = FALSE;
     rate->q = q;
     rate->level = MAX(rate->level + bits - rate->limits.peak * rate->duration, 0);
-    rate->debt = CLAMP(rate->debt + bits - share, -MEMORY * rate->limits.bitrate, MEMORY * rate->limits.bitrate);
+    rate->debt = CLAMP(rate->debt + bits - share_of(rate), -MEMORY * rate->limits.bitrate, MEMORY * rate->limits.bitrate);
 }

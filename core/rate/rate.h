@@ -47,10 +47,14 @@ int m2t_rate_begin(M2tRate *rate, double duration, int units);
  * buffer. */
 gboolean m2t_rate_again(M2tRate *rate, double bits, int *q);
 
-/* TRUE if a frame of @bits fits into the buffer. */
+/* TRUE if a frame of @bits fits into the buffer: now, or when it is empty. */
 gboolean m2t_rate_fits(const M2tRate *rate, double bits);
+gboolean m2t_rate_fits_later(const M2tRate *rate, double bits);
 
-/* The frame is sent. */
-void m2t_rate_end(M2tRate *rate, double bits, int q);
+/* What the frame says of those to come, if it is what is sent. */
+void m2t_rate_learn(M2tRate *rate, double bits, int q);
+
+/* The frame is sent, or, in its place, @bits that say nothing. */
+void m2t_rate_send(M2tRate *rate, double bits, int q);
 
 #endif

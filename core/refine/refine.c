@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Rounds in which half of the latents may move, like the fields of a chessboard: neighbours that saw the same error would both mend it. Measured on crops of Kodak with
- * the live model, four such rounds save 2.5 % of the bits beyond one choice by cost; the true gradient of the synthesis would save 2.9 %. */
+/* Rounds in which half of the latents may move, like the fields of a chessboard: neighbours that saw the same error would both mend it.
+ * What four such rounds save, and what the true gradient of the synthesis would: docs/compression.md. */
 #include "refine/refine.h"
-#include "base/latent.h"
+#include "base/limits.h"
 #include "quant/choose.h"
 
 #include <string.h>

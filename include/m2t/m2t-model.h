@@ -40,7 +40,7 @@ M2T_API const char *m2t_model_path(const M2tModel *model);          /* or the la
 M2T_API const guint8 *m2t_model_identity(const M2tModel *model);    /* M2T_MODEL_IDENTITY_SIZE bytes */
 M2T_API const char *m2t_model_identity_hex(const M2tModel *model);  /* the same as 32 hexadecimal digits */
 M2T_API gsize m2t_model_bytes(const M2tModel *model);               /* size of the file */
-M2T_API double m2t_model_decode_cost(const M2tModel *model);        /* multiply-accumulates per luma sample, each weight once: prior, synthesis */
+M2T_API double m2t_model_decode_cost(const M2tModel *model);        /* multiply-accumulates per luma sample, each weight once, those of an MT prior once for each group: prior, synthesis */
 M2T_API double m2t_model_encode_cost(const M2tModel *model);        /* the same: prior, analysis */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(M2tModel, m2t_model_unref)

@@ -19,7 +19,7 @@ typedef struct {
 } M2tPicture;
 
 typedef struct {
-    guint8 range;      /* 0 unknown, 1 full, 2 limited */
+    guint8 range;      /* 0 unknown, 1 full, 2 limited; no others */
     guint8 matrix;     /* ITU-T H.273 code points; 128 and above are the application's own */
     guint8 transfer;
     guint8 primaries;
@@ -46,9 +46,9 @@ typedef struct {
 /* What a sequence header says beside the model. What is not there (has_... FALSE) is unknown and stays so. */
 typedef struct {
     guint width, height;       /* M2T_SIZE_MIN ... M2T_SIZE_MAX */
-    gboolean has_rate;         /* frames per second, rate_n / rate_d; 0/1 means variable */
+    gboolean has_rate;         /* frames per second, rate_n / rate_d, at most G_MAXINT32, rate_d at least 1; 0/1 means variable */
     guint rate_n, rate_d;
-    gboolean has_aspect;       /* pixel aspect ratio */
+    gboolean has_aspect;       /* pixel aspect ratio, both 1 ... G_MAXINT32 */
     guint aspect_n, aspect_d;
     gboolean has_colour;
     M2tColour colour;

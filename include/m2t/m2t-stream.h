@@ -44,6 +44,7 @@ typedef struct {
     gsize header_size;                /* bytes before the first slice */
     guint slices;
     gsize slice_size[M2T_SLICES_MAX]; /* bytes, with the checksum in front; 0: the slice is missing */
+    gsize size;                       /* bytes of the whole packet: header and slices */
 } M2tFrameLayout;
 
 /* Reads the header that a framed packet begins with; the slices need not be there. FALSE: M2T_ERROR_STREAM or _UNSUPPORTED. Any thread. */

@@ -1112,6 +1112,25 @@ bitrate_while_playing(void)
     }
 }
 
+/* The mean is not above the maximum, whoever asked for that. */
+static void
+maximum_below_bitrate(void)
+{
+    g_autofree char *caps = raw_caps(208, 144, NULL);
+    const char *rates[] = {"bitrate=600 max-bitrate=150", "max-bitrate=150 vbv-buf-capacity=1000"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(rates); i++) {
+        g_autofree char *launch = g_strdup_printf("m2tenc model-file=live key-int-max=1 rate-control=vbr %s", rates[i]);
+        GstHarness *h = harness(launch, caps, FRAMED_CAPS);
+
+        if (i == 1)
+            g_object_set(h->element, "bitrate", 1000, NULL);
+        bytes_of(h, 0, 3, 208, 144);
+        g_assert_cmpuint(bytes_of(h, 3, 50, 208, 144), <, 150 * 125 * 2 * 12 / 10);
+        harness_free(h);
+    }
+}
+
 static void
 rate_control_without_time(void)
 {
@@ -1248,6 +1267,7 @@ main(int argc, char **argv)
     g_test_add_func("/encoder/B33 stops with held frames", stops_with_held_frames);
     g_test_add_func("/encoder/C9 speed presets", speed_presets);
     g_test_add_func("/encoder/C9 C10 U2 bitrate while playing", bitrate_while_playing);
+    g_test_add_func("/encoder/C9 maximum below bitrate", maximum_below_bitrate);
     g_test_add_func("/encoder/B13 B14 rate control without time", rate_control_without_time);
     g_test_add_func("/encoder/C9 still pictures", still_picture);
     g_test_add_func("/encoder/C9 slices", slices);

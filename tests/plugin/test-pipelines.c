@@ -222,6 +222,55 @@ concat(void)
     g_assert_cmpuint(raw->len, ==, 6);
 }
 
+/* Two sources, one after the other, into what @rest makes of them. */
+#define CHANGE "videotestsrc num-buffers=5 ! video/x-raw, width=96, height=64, framerate=25/1 ! c. " \
+               "videotestsrc num-buffers=5 ! video/x-raw, width=%u, height=64, framerate=%u/1 ! c. concat name=c ! m2tenc model-file=live ! %s"
+
+/* Another size or rate in the middle, through the parser: what it says of its output now does not bind those before it. */
+static void
+new_caps_through_the_parser(void)
+{
+    const char *rests[] = {"m2tparse ! m2tdec ! " OUT, "m2tparse ! " OUT, "m2tparse ! rtpm2tpay ! rtpm2tdepay ! m2tparse ! m2tdec ! " OUT};
+
+    for (guint rest = 0; rest < G_N_ELEMENTS(rests); rest++) {
+        const struct {
+            guint width, rate;
+        } second[] = {{64, 25}, {96, 10}};
+
+        for (guint i = 0; i < G_N_ELEMENTS(second); i++) {
+            g_autoptr(GPtrArray) samples = samples_of(CHANGE, second[i].width, second[i].rate, rests[rest]);
+            gint width, n, d;
+
+            g_assert_cmpuint(samples->len, ==, 10);
+            for (guint at = 0; at < samples->len; at++) {
+                const GstStructure *s = gst_caps_get_structure(gst_sample_get_caps(samples->pdata[at]), 0);
+
+                g_assert_true(gst_structure_get(s, "width", G_TYPE_INT, &width, "framerate", GST_TYPE_FRACTION, &n, &d, NULL));
+                g_assert_cmpint(width, ==, at < 5 ? 96 : second[i].width);
+                g_assert_cmpint(n, ==, at < 5 ? 25 : second[i].rate);
+            }
+        }
+    }
+}
+
+/* Frames of a file last as long as the header says that they come with. */
+static void
+new_rate_in_a_file(void)
+{
+    g_autofree char *path = temporary("rates.m2tv"), *to_file = g_strdup_printf("filesink location=%s", path);
+    g_autoptr(GPtrArray) samples = NULL;
+
+    assert_runs(CHANGE, 96u, 10u, to_file);
+    samples = samples_of("filesrc location=%s ! m2tparse ! m2tdec ! " OUT, path);
+    g_assert_cmpuint(samples->len, ==, 10);
+    for (guint i = 0; i < samples->len; i++) {
+        GstBuffer *buffer = gst_sample_get_buffer(samples->pdata[i]);
+
+        g_assert_cmpuint(GST_BUFFER_PTS(buffer) / GST_MSECOND, ==, i < 5 ? 40 * i : 200 + 100 * (i - 5));
+        g_assert_cmpuint(GST_BUFFER_DURATION(buffer) / GST_MSECOND, ==, i < 5 ? 40 : 100);
+    }
+}
+
 static void
 tee_and_queue(void)
 {
@@ -654,6 +703,8 @@ main(int argc, char **argv)
     g_test_add_func("/pipelines/C8 L4 encodebin", encodebin);
     g_test_add_func("/pipelines/C27 splitmuxsink", splitmuxsink);
     g_test_add_func("/pipelines/B18 L4 concat", concat);
+    g_test_add_func("/pipelines/B1 U7 new caps through the parser", new_caps_through_the_parser);
+    g_test_add_func("/pipelines/B9 C23 new rate in a file", new_rate_in_a_file);
     g_test_add_func("/pipelines/L4 tee and queue", tee_and_queue);
     g_test_add_func("/pipelines/C7 L4 files behind the framed form", file_behind_framed);
     g_test_add_func("/pipelines/L4 videorate and compositor", videorate_and_live);

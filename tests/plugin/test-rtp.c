@@ -9,7 +9,6 @@
 #define RTP_CAPS "application/x-rtp, media=video, clock-rate=90000, encoding-name=M2T, payload=96"
 #define RTP_HEADER 12
 #define DESCRIPTOR 3
-#define CONTINUATION 7
 #define FRAME_TICKS 3600
 
 enum { START = 0x20, KEY = 0x10, PREDICTED = 0x08 }; /* flags of the descriptor */

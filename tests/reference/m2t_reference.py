@@ -615,10 +615,10 @@ def read_sequence(data):
     require(fields & 3 == 0, f"sequence header: reserved format {fields & 3}")
     if fields & 4:
         s.rate = (reader.varint("frame rate"), reader.varint("frame rate"))
-        require(s.rate[1] >= 1, "sequence header: frame rate")
+        require(s.rate[1] >= 1 and max(s.rate) < 1 << 31, "sequence header: frame rate")
     if fields & 8:
         s.aspect = (reader.varint("pixel aspect"), reader.varint("pixel aspect"))
-        require(min(s.aspect) >= 1, "sequence header: pixel aspect")
+        require(min(s.aspect) >= 1 and max(s.aspect) < 1 << 31, "sequence header: pixel aspect")
     if fields & 16:
         s.colour = tuple(reader.take(4, "colour"))
         require(s.colour[0] <= 2, f"sequence header: reserved range {s.colour[0]}")

@@ -184,7 +184,7 @@ def sequences(identity):
     full = ref.Sequence(identity, 8192, 8191, rate=(30000, 1001), aspect=(64, 45), colour=(2, 9, 16, 9), site=5,
                         mastering=(35400, 14600, 8500, 39850, 6550, 2300, 15635, 16450, 10000000, 50), light=(1000, 400))
     return {"plain": plain, "full": full, "rate": ref.Sequence(identity, 768, 512, rate=(0, 1)),
-            "large": ref.Sequence(identity, 127, 128, rate=(0xFFFFFFFF, 0xFFFFFFFF), aspect=(1, 0x80000000)),
+            "large": ref.Sequence(identity, 127, 128, rate=(0x7FFFFFFF, 0x7FFFFFFF), aspect=(1, 0x7FFFFFFF)),
             "colour": ref.Sequence(identity, 1920, 1080, colour=(1, 1, 200, 255)), "site": ref.Sequence(identity, 1921, 1081, site=8),
             "light": ref.Sequence(identity, 640, 480, light=(65535, 0))}
 
@@ -309,6 +309,8 @@ def refused_frames(model):
         "sequence-left-over": frame(sequence=header + b"\0"), "sequence-short": frame(sequence=header[:-1]),
         "rate-denominator-0": frame(sequence=changed(header, 19, 4) + b"\x19\x00"),
         "aspect-0": frame(sequence=changed(header, 19, 8) + b"\x00\x01"),
+        "rate-too-large": frame(sequence=changed(header, 19, 4) + ref.write_varint(1 << 31) + b"\x01"),
+        "aspect-too-large": frame(sequence=changed(header, 19, 8) + b"\x01" + ref.write_varint(1 << 31)),
         "exceptions-too-many": frame(slices=ref.write_varint(1000) + slice_data[1:]),
         "exception-outside": frame(slices=ref.write_varint(1) + ref.write_varint(144) + b"\2" + coder),
         "exception-far-outside": frame(slices=b"\2\0\2" + ref.write_varint(0xFFFFFFFF) + b"\2" + coder),

@@ -380,9 +380,21 @@ def output_that_cannot_be_written():
         encode('clip.y4m', '/dev/full', status=1, message='m2t: /dev/full: No space left on device')
         run('decode', 'clip.m2tv', '/dev/full', status=1, message='m2t: /dev/full: No space left on device')
         with open('/dev/full', 'wb') as full:
-            for command in (('info', 'clip.m2tv'), ('md5', 'clip.m2tv'), ('decode', 'clip.m2tv', '-')):
+            for command in (('info', 'clip.m2tv'), ('md5', 'clip.m2tv'), ('decode', 'clip.m2tv', '-'), ('--version',), ('--help',)):
                 done = subprocess.run([M2T, *command], stdout=full, stderr=subprocess.PIPE, check=False)
                 expect(done.returncode == 1 and b'standard output: No space left' in done.stderr, f'{command}: {done}')
+
+
+@test
+def standard_files_that_are_closed():
+    clip()
+    shell = lambda words: subprocess.run(['sh', '-c', f'"$0" {words}', M2T], capture_output=True, timeout=120, check=False)
+    done = shell(f'encode -v --model {MODEL} - out.m2tv <clip.y4m 2>&-')
+    expect(done.returncode == 0, f'without stderr: {done}')
+    encode('clip.y4m', 'clip.m2tv')
+    expect(read('out.m2tv') == read('clip.m2tv'), 'messages stand in the output')
+    done = shell('decode clip.m2tv - >&-')
+    expect(done.returncode == 1 and b'standard output: Bad file descriptor' in done.stderr, f'without stdout: {done}')
 
 
 @test

@@ -257,7 +257,7 @@ test_key_frames(void)
 static void
 test_high_frame_rate(void)
 {
-    static const guint32 rates[] = {1u << 30, 1u << 31, G_MAXUINT32};
+    static const guint32 rates[] = {1u << 30, (1u << 30) + 1, G_MAXINT32};
 
     for (guint i = 0; i < G_N_ELEMENTS(rates); i++) {
         M2tEncoderSettings settings;

@@ -266,12 +266,12 @@ random_video(void)
 
     m2t_video_info_init(&video, g_rand_int_range(rng, 16, 8193), g_rand_int_range(rng, 16, 8193));
     if ((video.has_rate = fields & 1)) {
-        video.rate_n = g_rand_int(rng) >> g_rand_int_range(rng, 0, 32);
-        video.rate_d = 1 + (g_rand_int(rng) >> g_rand_int_range(rng, 1, 32));
+        video.rate_n = g_rand_int(rng) >> g_rand_int_range(rng, 1, 32);
+        video.rate_d = 1 + (g_rand_int(rng) >> g_rand_int_range(rng, 2, 32));
     }
     if ((video.has_aspect = fields >> 1 & 1)) {
-        video.aspect_n = 1 + (g_rand_int(rng) >> g_rand_int_range(rng, 1, 32));
-        video.aspect_d = 1 + (g_rand_int(rng) >> g_rand_int_range(rng, 1, 32));
+        video.aspect_n = 1 + (g_rand_int(rng) >> g_rand_int_range(rng, 2, 32));
+        video.aspect_d = 1 + (g_rand_int(rng) >> g_rand_int_range(rng, 2, 32));
     }
     if ((video.has_colour = fields >> 2 & 1))
         video.colour = (M2tColour) {g_rand_int_range(rng, 0, 3), fields >> 8, fields >> 16, fields >> 24};
@@ -456,6 +456,8 @@ static const struct {
     {"sequence-short", M2T_ERROR_STREAM, "end too early"},
     {"rate-denominator-0", M2T_ERROR_STREAM, "frame rate"},
     {"aspect-0", M2T_ERROR_STREAM, "aspect"},
+    {"rate-too-large", M2T_ERROR_STREAM, "frame rate"},
+    {"aspect-too-large", M2T_ERROR_STREAM, "aspect"},
 };
 
 static void

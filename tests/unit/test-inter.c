@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Slices and inter frames: the heads of slices, the plan of the prior, and whole streams: those of the reference, with any number of threads and of frames in
  * flight; what a loss does, how far it reaches, how it is noticed, and when it has healed. */
-#include "base/latent.h"
+#include "base/limits.h"
 #include "bitstream/frame.h"
 #include "codec/codec.h"
 #include "inter/kept.h"
@@ -935,6 +935,43 @@ test_refresh_at_low_rate(void)
     g_assert_cmpuint(turns, >, 1);
 }
 
+/* Key frames wait, too, until the buffer has room for them, but not for ever: one that fits no buffer is sent. The first frame always is. */
+static void
+test_key_frames_at_low_rate(void)
+{
+    static const guint capacities[] = {120, 10}; /* ms */
+    enum { INTERVAL = 5, BITRATE = 25 };
+
+    for (guint i = 0; i < G_N_ELEMENTS(capacities); i++) {
+        M2tEncoderSettings settings = settings_of(INTERVAL, FALSE);
+        double capacity = BITRATE * capacities[i], drained = BITRATE * 1e3 / 30, level = 0;
+        g_autoptr(GPtrArray) packets = NULL;
+        guint keys = 0, late = 0;
+        Planes clip[CLIP];
+
+        settings.rate_control = M2T_RATE_CONTROL_CBR;
+        settings.bitrate = BITRATE;
+        settings.vbv_buf_capacity = capacities[i];
+        draw_clip(clip);
+        packets = encode_clip(clip, &settings);
+        clear_clip(clip);
+        for (guint at = 0; at < CLIP; at++) {
+            M2tSliceBytes slices[M2T_SLICES_MAX];
+            M2tFrameHeader header;
+            double bits = 8.0 * g_bytes_get_size(packets->pdata[at]);
+
+            find_slice(packets->pdata[at], 0, &header, slices);
+            keys += header.has_sequence;
+            late += at % INTERVAL == 0 && !header.has_sequence;
+            g_test_message("%u: %.0f bits, key %d", at, bits, header.has_sequence);
+            level = MAX(level + bits - drained, 0);
+            g_assert_true(at == 0 || level <= capacity || i == 1);
+        }
+        g_assert_cmpuint(keys, >=, 2);
+        g_assert_true((late > 0) == (i == 0));
+    }
+}
+
 /* ---- refusals ---- */
 
 /* Frames that no decoder may accept, and that do not keep it from decoding others. */
@@ -1027,6 +1064,7 @@ main(int argc, char **argv)
     g_test_add_func("/inter/refresh-heals", test_refresh_heals);
     g_test_add_func("/inter/joins-late", test_joins_late);
     g_test_add_func("/inter/refresh-at-low-rate", test_refresh_at_low_rate);
+    g_test_add_func("/inter/key-frames-at-low-rate", test_key_frames_at_low_rate);
     g_test_add_func("/inter/refused", test_refused);
     g_test_add_func("/inter/other-number-of-slices", test_other_number_of_slices);
     status = g_test_run();

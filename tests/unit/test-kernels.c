@@ -65,8 +65,8 @@ typedef struct {
     gint32 sum[ROWS * 2 * CHANNELS], bias[2 * CHANNELS], size[CHANNELS];
     float scale[2 * CHANNELS], other_scale[2 * CHANNELS];
     gint16 stream[ROWS * CHANNELS];
-    gint8 narrow[ROWS * 3 * CHANNELS], weight[9 * CHANNELS], log[128], qkv[M2T_KEYS * 3 * 128];
-    gint16 rel[M2T_KEYS * 2 * M2T_KEYS];
+    gint8 narrow[ROWS * 3 * CHANNELS], weight[9 * CHANNELS], log[128], qkv[M2T_CELLS * 3 * 128];
+    gint16 rel[M2T_CELLS * 2 * M2T_CELLS];
     guint8 exp[M2T_EXP_SIZE + 1];
 } Input;
 
@@ -233,18 +233,18 @@ call_samples(const M2tKernels *k, const Input *in, int width, Output *out)
 static void
 call_attention(const M2tKernels *k, const Input *in, int width, Output *out)
 {
-    static const guint8 seen[M2T_KEYS] = {
+    static const guint8 seen[M2T_CELLS] = {
         1, 4, 4, 4, 9, 9, 9, 9, 9, 16, 16, 16, 16, 16, 16, 16, 25, 25, 25, 25, 25, 25, 25, 25, 25, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 49,
         49, 49, 49, 49, 49, 49, 49, 49, 49, 49, 49, 49, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64};
     static const int size[] = {8, 16, 32, 64};
     M2tAttention a = {2, 2 * size[width / 8 % 4], in->other_scale, in->scale, in->rel, in->exp, seen};
-    gint32 slot[M2T_KEYS];
+    gint32 slot[M2T_CELLS];
     gint16 cache[M2T_CACHE(128)];
 
-    for (int j = 0; j < M2T_KEYS; j++)
+    for (int j = 0; j < M2T_CELLS; j++)
         slot[j] = width % 64 && j % 5 == 3 ? -1 : 64 - j - 1;
     slot[0] = 63;
-    k->attention(&a, in->qkv, slot, cache, 0, M2T_KEYS, (gint8 *) out->bytes);
+    k->attention(&a, in->qkv, slot, cache, 0, M2T_CELLS, (gint8 *) out->bytes);
     for (int group = 16; group < 64; group += 9)
         k->attention(&a, in->qkv, slot, cache, group, MIN(group + 9, 64), (gint8 *) out->bytes);
 }

@@ -49,7 +49,8 @@ run(M2tRate *rate, const Source *source, const M2tRateLimits *limits, double dur
                 break;
         }
         g_assert_true(m2t_rate_fits(rate, bits));
-        m2t_rate_end(rate, bits, q);
+        m2t_rate_learn(rate, bits, q);
+        m2t_rate_send(rate, bits, q);
         level = MAX(level + bits - limits->peak * duration, 0);
         outcome.fullest = MAX(outcome.fullest, level / limits->capacity);
         outcome.bits += bits;
@@ -198,6 +199,35 @@ test_ends_of_the_range(void)
     g_assert_false(m2t_rate_fits(&rate, 1e9));
 }
 
+/* What is sent in place of a frame that fits no buffer says nothing about the scene. */
+static void
+test_dropped_frames(void)
+{
+    M2tRateLimits limits = cbr(1e6);
+    Outcome outcome;
+    M2tRate rate;
+    double slope;
+
+    m2t_rate_init(&rate, &limits);
+    run(&rate, &sources[4], &limits, 0.04, 100);
+    slope = rate.slope;
+    for (int i = 0; i < 3; i++) {
+        int q = m2t_rate_begin(&rate, 0.04, UNITS);
+
+        while (m2t_rate_again(&rate, 1.2 * limits.capacity * exp(slope * (M2T_RATE_COARSEST - q)), &q))
+            ;
+        g_assert_cmpint(q, ==, M2T_RATE_COARSEST);
+        m2t_rate_send(&rate, 100, q);
+        g_assert_cmpfloat(rate.slope, ==, slope);
+    }
+    g_assert_cmpfloat(rate.level, <, limits.capacity / 2);
+    outcome = run(&rate, &sources[4], &limits, 0.04, 60);
+    g_assert_cmpfloat(outcome.fullest, <, 0.6);
+    outcome = run(&rate, &sources[4], &limits, 0.04, 160);
+    g_assert_cmpfloat(outcome.fullest, <, 0.6);
+    g_assert_cmpfloat_with_epsilon(outcome.bits / outcome.seconds, 1e6, 5e4);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -208,5 +238,6 @@ main(int argc, char **argv)
     g_test_add_func("/rate/variable-bitrate", test_variable_bitrate);
     g_test_add_func("/rate/uneven-frames", test_uneven_frames);
     g_test_add_func("/rate/ends-of-the-range", test_ends_of_the_range);
+    g_test_add_func("/rate/dropped-frames", test_dropped_frames);
     return g_test_run();
 }
