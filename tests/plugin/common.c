@@ -225,6 +225,30 @@ current_caps(GstHarness *h)
     return gst_structure_copy(gst_caps_get_structure(caps, 0));
 }
 
+guint
+caps_events(GstHarness *h)
+{
+    GstEvent *event;
+    guint count = 0;
+
+    while ((event = gst_harness_try_pull_event(h)) != NULL) {
+        count += GST_EVENT_TYPE(event) == GST_EVENT_CAPS;
+        gst_event_unref(event);
+    }
+    return count;
+}
+
+void
+assert_accepted(GstHarness *h, const AcceptCase *cases, guint count)
+{
+    for (guint i = 0; i < count; i++) {
+        g_autoptr(GstCaps) caps = gst_caps_from_string(cases[i].caps);
+
+        g_test_message("%s", cases[i].caps);
+        g_assert_cmpint(gst_pad_peer_query_accept_caps(h->srcpad, caps), ==, cases[i].accepted);
+    }
+}
+
 static GstPadProbeReturn
 note_arrival(GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {

@@ -49,6 +49,16 @@ GstBuffer *with_flags(GstBuffer *buffer, guint set); /* a copy of @buffer */
 guint requests_for_key_frames(GstHarness *h);        /* upstream events taken from the harness */
 GstStructure *current_caps(GstHarness *h);           /* of the harness's sink pad */
 
+guint caps_events(GstHarness *h);                    /* among the downstream events taken from the harness */
+
+typedef struct {
+    const char *caps;
+    gboolean accepted;
+} AcceptCase;
+
+/* What the element says to an accept-caps query. */
+void assert_accepted(GstHarness *h, const AcceptCase *cases, guint count);
+
 /* What arrives at the sink pad of the harness, in order: "c64" caps of this width, "b3" the buffer of frame 3, "k" force-key-unit, "g" gap, "e" end of
  * stream, a blank after each. Belongs to the pad. */
 GString *arrivals(GstHarness *h);

@@ -82,10 +82,7 @@ decoded_by_library(GstBuffer *coded, guint width, guint height)
 static void
 accept_caps(void)
 {
-    const struct {
-        const char *caps;
-        gboolean accepted;
-    } cases[] = {
+    const AcceptCase cases[] = {
         {"video/x-m2t, stream-format=framed, alignment=frame", TRUE},
         {"video/x-m2t, stream-format=framed, alignment=frame, width=64, height=48, profile=tiny, parsed=true", TRUE},
         {"video/x-gst-fourcc-m2tv, width=64, height=48", TRUE},
@@ -94,12 +91,7 @@ accept_caps(void)
     };
     GstHarness *h = harness("m2tdec", NULL, NULL);
 
-    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autoptr(GstCaps) caps = gst_caps_from_string(cases[i].caps);
-
-        g_test_message("%s", cases[i].caps);
-        g_assert_cmpint(gst_pad_peer_query_accept_caps(h->srcpad, caps), ==, cases[i].accepted);
-    }
+    assert_accepted(h, cases, G_N_ELEMENTS(cases));
     harness_free(h);
 }
 
@@ -390,19 +382,6 @@ new_header(void)
         g_assert_cmpint(width, ==, widths[i]);
     }
     harness_free(h);
-}
-
-static guint
-caps_events(GstHarness *h)
-{
-    GstEvent *event;
-    guint count = 0;
-
-    while ((event = gst_harness_try_pull_event(h)) != NULL) {
-        count += GST_EVENT_TYPE(event) == GST_EVENT_CAPS;
-        gst_event_unref(event);
-    }
-    return count;
 }
 
 static void

@@ -60,10 +60,7 @@ one_in_one_out(void)
 static void
 accept_caps(void)
 {
-    const struct {
-        const char *caps;
-        gboolean accepted;
-    } cases[] = {
+    const AcceptCase cases[] = {
         {"video/x-raw, format=I420, width=64, height=48, framerate=25/1", TRUE},
         {"video/x-raw, format=I420, width=16, height=16, framerate=0/1", TRUE},
         {"video/x-raw, format=I420, width=8192, height=8192, framerate=25/1", TRUE},
@@ -74,12 +71,7 @@ accept_caps(void)
     };
     GstHarness *h = harness("m2tenc tune=zerolatency", NULL, FRAMED_CAPS);
 
-    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autoptr(GstCaps) caps = gst_caps_from_string(cases[i].caps);
-
-        g_test_message("%s", cases[i].caps);
-        g_assert_cmpint(gst_pad_peer_query_accept_caps(h->srcpad, caps), ==, cases[i].accepted);
-    }
+    assert_accepted(h, cases, G_N_ELEMENTS(cases));
     harness_free(h);
 }
 
@@ -417,19 +409,6 @@ missing_model(void)
     gst_bus_set_flushing(bus, TRUE);
     gst_object_unref(bus);
     gst_object_unref(element);
-}
-
-static guint
-caps_events(GstHarness *h)
-{
-    GstEvent *event;
-    guint count = 0;
-
-    while ((event = gst_harness_try_pull_event(h)) != NULL) {
-        count += GST_EVENT_TYPE(event) == GST_EVENT_CAPS;
-        gst_event_unref(event);
-    }
-    return count;
 }
 
 static void

@@ -313,19 +313,6 @@ from_mp4_and_to_mp4(void)
     }
 }
 
-static guint
-caps_events(GstHarness *h)
-{
-    GstEvent *event;
-    guint count = 0;
-
-    while ((event = gst_harness_try_pull_event(h)) != NULL) {
-        count += GST_EVENT_TYPE(event) == GST_EVENT_CAPS;
-        gst_event_unref(event);
-    }
-    return count;
-}
-
 static void
 caps_follow_the_header(void)
 {

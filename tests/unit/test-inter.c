@@ -900,6 +900,21 @@ test_joins_late(void)
     clear_clip(whole);
 }
 
+static GPtrArray *
+encode_at_bitrate(M2tEncoderSettings *settings, guint bitrate, guint vbv_buf_capacity)
+{
+    GPtrArray *packets;
+    Planes clip[CLIP];
+
+    settings->rate_control = M2T_RATE_CONTROL_CBR;
+    settings->bitrate = bitrate;
+    settings->vbv_buf_capacity = vbv_buf_capacity;
+    draw_clip(clip);
+    packets = encode_clip(clip, settings);
+    clear_clip(clip);
+    return packets;
+}
+
 /* Where the buffer of the rate control has no room for a frame, nothing is coded. A slice whose turn it was has it a frame later: from one key frame to the
  * next all of them stand alone. Where one does, decoding can start. */
 static void
@@ -908,14 +923,8 @@ test_refresh_at_low_rate(void)
     M2tEncoderSettings settings = settings_of(SLICES, TRUE);
     g_autoptr(GPtrArray) packets = NULL;
     guint put_off = 0, turns = 0;
-    Planes clip[CLIP];
 
-    settings.rate_control = M2T_RATE_CONTROL_CBR;
-    settings.bitrate = 50;
-    settings.vbv_buf_capacity = 100;
-    draw_clip(clip);
-    packets = encode_clip(clip, &settings);
-    clear_clip(clip);
+    packets = encode_at_bitrate(&settings, 50, 100);
     for (guint i = 0; i < CLIP; i++) {
         M2tSliceBytes slices[M2T_SLICES_MAX];
         M2tFrameHeader header;
@@ -947,14 +956,8 @@ test_key_frames_at_low_rate(void)
         double capacity = BITRATE * capacities[i], drained = BITRATE * 1e3 / 30, level = 0;
         g_autoptr(GPtrArray) packets = NULL;
         guint keys = 0, late = 0;
-        Planes clip[CLIP];
 
-        settings.rate_control = M2T_RATE_CONTROL_CBR;
-        settings.bitrate = BITRATE;
-        settings.vbv_buf_capacity = capacities[i];
-        draw_clip(clip);
-        packets = encode_clip(clip, &settings);
-        clear_clip(clip);
+        packets = encode_at_bitrate(&settings, BITRATE, capacities[i]);
         for (guint at = 0; at < CLIP; at++) {
             M2tSliceBytes slices[M2T_SLICES_MAX];
             M2tFrameHeader header;
