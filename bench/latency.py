@@ -19,12 +19,7 @@ import statistics
 import subprocess
 import sys
 
-from speed import cpu_name, in_memory, model_name, parser_of, print_table
-
-
-def rate_of(clip):
-    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=r_frame_rate", "-of", "csv=p=0", clip]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().strip(",")
+from speed import cpu_name, in_memory, model_name, parser_of, print_table, rate_of
 
 
 def write_frames(clip, width, height, count, folder):
@@ -45,10 +40,10 @@ def environment_of(build, coretype, folder):
 def run_pipeline(model, frames, rate, args, folder):
     """What gst-launch-1.0 printed and what the tracer wrote."""
     width, height = args.size.split("x")
-    caps = f"video/x-raw,format=I420,width={width},height={height},framerate={rate}"
+    caps = f"video/x-raw,format=I420,width={width},height={height},framerate={rate.numerator}/{rate.denominator}"
     source = f"multifilesrc location={folder}/%05d.raw start-index=1 stop-index={frames} caps={caps} ! identity name=before silent=false"
     both = f"model-file={model} threads={args.threads}"
-    codec = f"m2tenc tune=zerolatency key-int-max=1 speed-preset={args.preset} quantizer={args.quantizer:g} {both} ! m2tdec {both}"
+    codec = f"m2tenc tune=zerolatency key-int-max=1 speed-preset={args.preset} quantizer={args.quantizer} {both} ! m2tdec {both}"
     command = ["gst-launch-1.0", "-v", *f"{source} ! {codec} ! identity name=after silent=false ! fakesink sync=true".split()]
     process = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                              env=environment_of(args.build, args.coretype, folder))
@@ -89,7 +84,7 @@ def main():
     parser.add_argument("--size", default="1280x720", help="a width that 8 divides, an even height (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=60, help="at least 3 (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="(default: %(default)s)")
-    parser.add_argument("--quantizer", type=float, default=32, help="(default: %(default)g)")
+    parser.add_argument("--quantizer", type=int, default=32, help="(default: %(default)s)")
     parser.add_argument("--coretype", help="kind of OpenBLAS kernels (default: the one that OpenBLAS finds best)")
     args = parser.parse_args()
     width, height = map(int, args.size.split("x"))
@@ -100,7 +95,7 @@ def main():
         rows = [measure(model, frames, rate_of(args.clip), args, folder) for model in args.models.split(",")]
     kernels = f", {args.coretype} kernels of OpenBLAS" if args.coretype else ""
     print(f"{cpu_name()}; {pathlib.Path(args.clip).stem}, {width}×{height}, {frames} frames; preset {args.preset}, "
-          f"quantizer {args.quantizer:g}, {args.threads} threads{kernels}\n")
+          f"quantizer {args.quantizer}, {args.threads} threads{kernels}\n")
     print_table(["model", "latency ms: median", "95 %", "largest", "of that m2tenc", "m2tdec", "first frame", "frames in / out", "held back"],
                 ([row["model"], *(f"{row[key]:.1f}" for key in ("median_ms", "p95_ms", "max_ms", "encode_ms", "decode_ms", "first_ms")),
                   f"{row['in']} / {row['out']}", str(row["held"])] for row in rows))

@@ -4,7 +4,7 @@
 
     sheet.py OUT.png PICTURE.y4m LEFT TOP SIZE --rates 0.15,0.3,0.6 --codecs standard,live,x264,x265,aom --m2t build/tools/m2t
 
-Codecs are those of rd.py; any other name is a model of libm2t. Each is as close to the rate as it gets without exceeding it. Needs the encoders,
+x264, x265 and aom are those of rd.py; any other name is a model of libm2t. Each is as close to the rate as it gets without exceeding it. Needs the encoders,
 ffmpeg and Pillow.
 """
 import argparse
@@ -27,7 +27,7 @@ def shell(command):
 
 def commands(codec, m2t):
     """-> encode, decode, range of the quantizer"""
-    if codec in CODECS:
+    if codec in RANGE:
         return (*CODECS[codec][:2], RANGE[codec])
     return f"{m2t} encode {{in}} {{out}} -q {{q}} -m {codec}", f"{m2t} decode {{in}} {{out}}", M2T_RANGE
 
@@ -82,7 +82,7 @@ def main():
             for column, codec in enumerate(codecs, 1):
                 bits, path = at_rate(codec, args.picture, rate * width * height, folder, args.m2t)
                 db = psnr(original[0], read_y4m(path)[2][0][0])
-                name = codec if codec in CODECS else "libm2t " + codec
+                name = codec if codec in RANGE else "libm2t " + codec
                 draw.text((column * (SIDE + GAP) + 4, top + 4), f"{name}: {bits / width / height:.3f} bit/px, Y {db:.2f} dB", fill="black")
                 sheet.paste(detail(path, box, folder), (column * (SIDE + GAP), top + TEXT))
     sheet.save(args.out)

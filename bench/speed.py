@@ -18,6 +18,7 @@ and backends that do not work here are left out, with a line on standard error. 
 at a time: what a frame would take if everything else were free.
 """
 import argparse
+import fractions
 import json
 import os
 import pathlib
@@ -38,6 +39,12 @@ def cpu_name():
     isa = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8") if f" {name} " in flags + " "]
     model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")
     return f"{model} ({', '.join(isa)}), {os.cpu_count()} cores"
+
+
+def rate_of(clip):
+    """Frames a second, a Fraction"""
+    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=r_frame_rate", "-of", "csv=p=0", clip]
+    return fractions.Fraction(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().strip(","))
 
 
 def parser_of(doc):
@@ -127,7 +134,7 @@ def middle(runs, side):
 
 
 def rows_of(results):
-    for (clip, model, preset, backend, coretype, threads, frames), runs in results.items():
+    for (clip, model, preset, backend, _, threads, frames), runs in results.items():
         first = runs[0]
         yield {"clip": clip, "width": first["width"], "height": first["height"], "frames": first["frames"], "bytes": first["bytes"],
                "model": model_name(model), "preset": preset, "backend": backend, "kernels": first["kernels"] if backend == "openblas" else "",

@@ -49,6 +49,16 @@ check_numbers() {
     done
 }
 
+# What m2tenc takes; of anything else GStreamer would only warn, and go on with the default.
+check_bitrate() {
+    check_numbers bitrate
+    [ ${#bitrate} -le 7 ] && [ "$bitrate" -le 2000000 ] || die "--bitrate: \"$bitrate\" is more than 2000000"
+}
+
+check_quantizer() { # NAME VALUE
+    [[ $2 =~ ^([0-9]|[1-5][0-9]|6[0-3])$ ]] || die "$1: \"$2\" is not a whole number from 0 to 63"
+}
+
 # use_build DIRECTORY: GStreamer takes the plugin from there, in addition to what is installed.
 use_build() {
     GST_PLUGIN_PATH=$1/plugin${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
@@ -59,7 +69,7 @@ use_build() {
 # The plugin of M2T_BUILD (default: build/ of the source tree) if it is there, else the installed one.
 find_plugin() {
     local build=${M2T_BUILD:-$top/build}
-    if [ -d "$build/plugin" ]; then
+    if [ -e "$build/plugin/libgstm2t.so" ]; then
         use_build "$build"
     elif ! gst-inspect-1.0 --exists m2tenc; then
         die "there is no plugin in $build and none is installed; run pipelines/demo.sh first"
@@ -113,8 +123,8 @@ bitrate=1000 model=live
 
 # Puts into $encoder the settings for calls and live streams: no frame is held back, and no frame takes much longer than another one to send.
 live_encoder() {
-    check_numbers bitrate
-    encoder=(m2tenc "model-file=$model" speed-preset=fast tune=zerolatency rate-control=cbr "bitrate=$bitrate")
+    check_bitrate
+    encoder=(m2tenc "model-file=$model" tune=zerolatency rate-control=cbr "bitrate=$bitrate")
 }
 
 # coded_file FILE: puts into $file the elements that write the coded video to FILE.

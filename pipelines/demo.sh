@@ -19,7 +19,7 @@ set -eu
 # shellcheck source=tools/packages.sh
 . "$top/tools/packages.sh"
 
-install=yes build=$top/build output=$top/demo-output
+install=yes build=$top/build output=$top/demo-output arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
     --no-install) install=no ;;
@@ -27,11 +27,13 @@ while [ $# -gt 0 ]; do
     --output) output=${2:?--output needs a directory} && shift ;;
     --help | -h) print_help && exit ;;
     -*) die "there is no option $1; see --help" ;;
-    *) break ;;
+    *) arguments+=("$1") ;;
     esac
     shift
 done
-quantizer=${1:-32} clip=${2:-$top/pipelines/media/signing_webcam.mp4}
+[ ${#arguments[@]} -le 2 ] || die "there are too many arguments; see --help"
+quantizer=${arguments[0]:-32} clip=${arguments[1]:-$top/pipelines/media/signing_webcam.mp4}
+check_quantizer QUANTIZER "$quantizer"
 [ -r "$clip" ] || die "$clip: cannot be read"
 mkdir -p "$output"
 
@@ -46,6 +48,7 @@ if ! { { [ -f "$build/build.ninja" ] || meson setup "$build" "$top"; } && ninja 
     tail -20 "$output/build.log" >&2
     die "the build failed; see $output/build.log"
 fi
+[ -e "$build/plugin/libgstm2t.so" ] || die "no plugin was built, for meson found no GStreamer to build it with; see $output/build.log"
 use_build "$build"
 
 now() {

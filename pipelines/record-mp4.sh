@@ -20,8 +20,9 @@ set -eu
 quantizer=32 frames=-1 bitrate='' model=standard
 read_options "$source_options bitrate quantizer model frames" "$@"
 [ ${#arguments[@]} = 1 ] || die "one OUT.mp4 is needed; see --help"
+check_quantizer --quantizer "$quantizer"
 rate=("quantizer=$quantizer")
-[ -z "$bitrate" ] || { check_numbers bitrate && rate=(rate-control=vbr "bitrate=$bitrate"); }
+[ -z "$bitrate" ] || { check_bitrate && rate=(rate-control=vbr "bitrate=$bitrate"); }
 [ "$frames" = -1 ] || check_numbers frames
 find_plugin
 live_source

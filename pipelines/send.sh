@@ -12,8 +12,9 @@
 #   --bitrate KBIT     constant bit rate in kbit/s, without the headers of the packets (default: 1000)
 #   --model MODEL      name or path (default: live)
 #
-# A picture is coded in three slices, so that a lost packet costs a third of it at most. The receiver may ask for a key frame (RTCP PLI), which it does when it joins and after loss, and for lost packets (RTCP NACK), which are
-# kept for a second and sent again with payload type 97.
+# A picture is coded in three slices, so that a lost packet costs a third of it at most. The receiver may ask for a key frame (RTCP PLI),
+# which it does when it joins and after loss, and for lost packets (RTCP NACK), which are kept for a second and sent again with payload
+# type 97.
 set -eu
 # shellcheck source=pipelines/common.sh
 . "$(dirname "$0")/common.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Codes the video of any file that GStreamer decodes as an M2T stream.
+# Codes the video of any file that GStreamer decodes as an M2T stream. Sound is left out.
 #
 # Usage: pipelines/transcode.sh [OPTION...] IN OUT
 #
@@ -16,8 +16,9 @@ quantizer=32 bitrate='' model=standard
 read_options "quantizer bitrate model" "$@"
 [ ${#arguments[@]} = 2 ] || die "IN and OUT are needed; see --help"
 [ -r "${arguments[0]}" ] || die "${arguments[0]}: there is no such file"
+check_quantizer --quantizer "$quantizer"
 rate=("quantizer=$quantizer")
-[ -z "$bitrate" ] || { check_numbers bitrate && rate=(rate-control=vbr "bitrate=$bitrate"); }
+[ -z "$bitrate" ] || { check_bitrate && rate=(rate-control=vbr "bitrate=$bitrate"); }
 coded_file "${arguments[1]}"
 find_plugin
 exec gst-launch-1.0 -q filesrc "location=${arguments[0]}" ! decodebin ! videoconvert ! m2tenc "model-file=$model" "${rate[@]}" ! "${file[@]}"

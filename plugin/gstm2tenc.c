@@ -16,7 +16,7 @@
  * |[
  * gst-launch-1.0 videotestsrc num-buffers=50 ! m2tenc quantizer=30 ! filesink location=test.m2tv
  * gst-launch-1.0 -e videotestsrc num-buffers=50 ! m2tenc ! mp4mux ! filesink location=test.mp4
- * gst-launch-1.0 videotestsrc is-live=true ! m2tenc tune=zerolatency speed-preset=fast ! m2tdec ! videoconvert ! autovideosink
+ * gst-launch-1.0 videotestsrc is-live=true ! m2tenc tune=zerolatency ! m2tdec ! videoconvert ! autovideosink
  * gst-launch-1.0 v4l2src ! videoconvert ! m2tenc rate-control=cbr bitrate=1000 slices=3 ! rtpm2tpay ! udpsink host=192.168.1.2 port=5004
  * ]|
  */

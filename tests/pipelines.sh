@@ -72,7 +72,7 @@ over() {
     # shellcheck disable=SC2086 # elements with properties
     {
         timeout 30 gst-launch-1.0 -q videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=180,framerate=10/1 ! \
-            m2tenc model-file=live speed-preset=fast tune=zerolatency key-int-max=10 ! video/x-m2t,stream-format=byte-stream ! $1 &
+            m2tenc model-file=live tune=zerolatency key-int-max=10 ! video/x-m2t,stream-format=byte-stream ! $1 &
         sender=$!
         sleep 2
         timeout -s INT -k 20 6 gst-launch-1.0 -q -e $2 ! m2tparse ! filesink "location=$3" buffer-mode=unbuffered # srtsrc may end without EOS
@@ -111,12 +111,15 @@ try "play.sh finds its way through a .m2tv file" plays "$output/clip.m2tv"
     try "compare.sh with key frames only, to a sink" for_seconds 5 compare.sh $camera --intra --sink fakesink
 }
 try "over SRT" over "srtsink uri=srt://127.0.0.1:7001?mode=listener latency=60" "srtsrc uri=srt://127.0.0.1:7001 latency=60" "$output/srt.m2tv"
-try "over TCP, to one who comes late" over "tcpserversink port=7002 sync-method=latest-keyframe" "tcpclientsrc port=7002" "$output/tcp.m2tv"
+try "over TCP, to one who comes late" over "tcpserversink host=0.0.0.0 port=7002 sync-method=latest-keyframe" "tcpclientsrc host=127.0.0.1 port=7002" "$output/tcp.m2tv"
 try "transcode.sh refuses an unknown container" says "must end in .m2tv, .mp4 or .mov" transcode.sh "$output/clip.m2tv" "$output/clip.avi"
 try "send.sh names a camera that is missing" says "/dev/none: there is no such camera" send.sh --source /dev/none
 try "send.sh names a file that is missing" says "none.mp4: there is no such file" send.sh --source none.mp4
 try "send.sh refuses a size" says '--size: "small" is not WIDTHxHEIGHT' send.sh --source test --size small
 try "send.sh refuses a bit rate" says '--bitrate: "1M" is not a number above 0' send.sh --source test --bitrate 1M
+try "send.sh refuses too high a bit rate" says '--bitrate: "3000000" is more than 2000000' send.sh --source test --bitrate 3000000
+try "transcode.sh refuses a quantizer" says '--quantizer: "99" is not a whole number from 0 to 63' transcode.sh --quantizer 99 "$output/clip.m2tv" "$output/q.mp4"
+try "demo.sh refuses a quantizer" says 'QUANTIZER: "64" is not a whole number from 0 to 63' demo.sh 64 --no-install
 try "send.sh refuses an unknown option" says "there is no option --colour" send.sh --colour green
 try "receive.sh says that there is no display" says "there is no display" receive.sh
 try "receive.sh refuses other protocols" says "is not rtsp://" receive.sh --sink fakesink http://127.0.0.1/

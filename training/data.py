@@ -33,18 +33,6 @@ def load_pictures(folder, least=256):
     return pictures
 
 
-def read_y4m(path):
-    """Planes of the first frame of an 8-bit 4:2:0 file."""
-    data = open(path, 'rb').read()
-    end = data.index(b'\n')
-    size = {field[:1]: field[1:] for field in data[:end].decode().split()[1:]}
-    w, h = int(size['W']), int(size['H'])
-    cw, ch = (w + 1) // 2, (h + 1) // 2
-    at = data.index(b'\n', end + 1) + 1
-    plane = lambda offset, a, b: np.frombuffer(data, np.uint8, a * b, at + offset).reshape(a, b)
-    return plane(0, h, w), plane(w * h, ch, cw), plane(w * h + ch * cw, ch, cw)
-
-
 def pad(planes, multiple=16):
     """Planes with the last column and row repeated, up to a multiple of `multiple` luma samples."""
     h, w = planes[0].shape

@@ -20,7 +20,7 @@ import integer
 from model import SIGMA_FLOOR, bits
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../bench'))
-from rd import bd_rate, psnr  # noqa: E402
+from rd import bd_rate, psnr, read_y4m  # noqa: E402
 
 QUALITIES = (0, 7, 14, 21, 28, 35, 42, 49, 56, 63)
 
@@ -56,7 +56,7 @@ def curves(code, paths, qualities=QUALITIES):
     """code(planes, q) -> bits, planes; qualities: quantizers 0…63. -> {picture: [row per quantizer]}, rows as in bench/rd.py"""
     pictures = {}
     for path in paths:
-        planes = data.read_y4m(path)
+        planes = read_y4m(path)[2][0]
         rows = pictures[os.path.basename(path)] = []
         for q in qualities:
             rate, decoded = code(planes, q)
@@ -83,12 +83,10 @@ def main():
     parser.add_argument('--q', type=lambda s: [float(x) for x in s.split(',')], default=QUALITIES, help='quantizers 0…63, separated by commas')
     parser.add_argument('--out', help='write the curve to this JSON file')
     parser.add_argument('--against', nargs='*', default=[], help='such files, to print the BD-rate against them')
-    parser.add_argument('--skip', type=int, help='model files: levels below are not coded, in place of what the file says')
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.model.endswith('.m2tw'):
         codec = integer.IntegerCodec(integer.read_file(args.model))
-        codec.skip = codec.skip if args.skip is None else args.skip
         code = lambda planes, q: integer_picture(codec, planes, q)
     else:
         net = export.load(args.model)[0]

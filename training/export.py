@@ -249,8 +249,8 @@ def write_file(path, tensors, metadata):
     return header['__metadata__']['identity']
 
 
-def graph(config: Config, name, skip):
-    """-> the tensor `graph` as a dictionary. skip: entropy levels below are not coded."""
+def graph(config: Config, name):
+    """-> the tensor `graph` as a dictionary."""
     transform = dict(width8=config.width8, width16=config.width16, blocks8=config.blocks8, blocks16=config.blocks16)
     return {'format': 1, 'name': name, 'anchors': config.anchors, 'latents': config.latents,
             'analysis': transform, 'synthesis': transform,
@@ -258,14 +258,14 @@ def graph(config: Config, name, skip):
                       'parts': list(config.parts), 'groups': list(config.groups),
                       'layers': [('window', 'shifted')[i % 2] for i in range(config.layers)], 'limit': 7386,
                       **({'masking': config.masking} if config.masking != 'input+attention' else {})},
-            'entropy': {'levels': LEVELS, 'base': BASE, 'step': STEP_LEVEL, 'skip': skip}}
+            'entropy': {'levels': LEVELS, 'base': BASE, 'step': STEP_LEVEL, 'skip': SKIP}}
 
 
 @torch.no_grad()
-def tensors_of(net: Codec, scales, name='standard', skip=SKIP, frequency=None):
+def tensors_of(net: Codec, scales, name='standard', frequency=None):
     """All tensors of the model file. `frequency`: what entropy.py counted, instead of Gaussians."""
     w = Writer()
-    text = json.dumps(graph(net.config, name, skip), separators=(',', ':')).encode()
+    text = json.dumps(graph(net.config, name), separators=(',', ':')).encode()
     w.put('graph', np.frombuffer(text, np.uint8), 'uint8')
     w.put('exp2', np.exp2(23 + np.arange(1024) / 1024), 'int32')
     w.put('gain', octaves(net.gain + math.log(STEP * PIXEL)), 'int32')
@@ -295,7 +295,6 @@ def main():
     parser.add_argument('--train', help='folder of training pictures, to measure the scales on if the checkpoint has none')
     parser.add_argument('--structured', help='folder of pictures drawn by structured.py, for a quarter of what is measured')
     parser.add_argument('--name', default='standard', help='of the model (default: %(default)s)')
-    parser.add_argument('--skip', type=int, default=SKIP, help='levels below are not coded')
     parser.add_argument('--note', action='append', default=[], metavar='KEY=TEXT', help='metadata of the file')
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -304,7 +303,7 @@ def main():
         if not args.train:
             parser.error(f'{args.checkpoint} has no scales: give --train, to measure them')
         scales = quantise.calibrate(net, data.load_pictures(args.train), data.load_pictures(args.structured) if args.structured else [])
-    tensors = tensors_of(net, scales, args.name, args.skip, frequency)
+    tensors = tensors_of(net, scales, args.name, frequency)
     print('identity', write_file(args.model, tensors, dict(note.split('=', 1) for note in args.note)))
 
 

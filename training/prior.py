@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import os
+import sys
 import time
 
 import numpy as np
@@ -25,6 +26,9 @@ import export
 import quantise
 from model import SIGMA_FLOOR, Codec, Config, bits
 from train import EMA, optimiser
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../bench'))
+from rd import read_y4m  # noqa: E402
 
 TOKENS, BATCH = 16, 8          # crops of 16 × 16 tokens
 QUALITIES = (14, 32, 50)       # where bits are measured
@@ -136,7 +140,7 @@ def measure(net, args):
     prior = export.load(os.path.join(args.out, 'checkpoint.pt'))[0].prior
     positions = [q / 63 * (net.config.anchors - 1) for q in QUALITIES]
     sets = {'held out': torch.load(args.latents)['held_out']}
-    sets['named'] = [(position, latents_of(net, data.read_y4m(path), position)) for path in args.pictures for position in positions]
+    sets['named'] = [(position, latents_of(net, read_y4m(path)[2][0], position)) for path in args.pictures for position in positions]
     result = {}
     for name, pictures in sets.items():
         rates = [(q, rate_of(prior, y, q) / (256 * y[0].numel())) for q, y in pictures]

@@ -913,7 +913,7 @@ def vehicles(c):
     c.box(0, ground, c.w, c.h - ground, (c.whole(60, 150),) * 3, c.between(0.05, 0.2), 0.2)
     if c.chance(0.5):
         c.paste_quad(facade(c, c.w, ground), [(0, 0), (c.w, 0), (c.w, ground), (0, ground)])
-    for k in range(c.whole(1, 5)):
+    for _ in range(c.whole(1, 5)):
         w = c.size(300, 1200)
         car(c, c.between(-0.2, 0.7) * c.w, min(c.h * 1.02, ground + w * c.between(0.1, 0.4)), w)
 

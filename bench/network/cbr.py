@@ -64,7 +64,7 @@ def changing(clip, encoder, args):
 
 
 def main():
-    parser = parser_of(__doc__, bitrate=1000)
+    parser = parser_of(__doc__, seconds=10, bitrate=1000)
     parser.add_argument("--vbv", type=int, default=500, help="capacity in ms (default: %(default)s)")
     parser.add_argument("--high", type=int, default=2000, help="kbit/s (default: %(default)s)")
     parser.add_argument("--low", type=int, default=500, help="kbit/s (default: %(default)s)")

@@ -31,7 +31,7 @@ def stages_of(sent, received, rate):
 
 
 def main():
-    parser = parser_of(__doc__, clips=None, bitrate=1000)
+    parser = parser_of(__doc__, clips=None, seconds=10, bitrate=1000)
     parser.add_argument("--latency", type=int, default=20, help="of the jitter buffer in ms (default: %(default)s)")
     args = parser.parse_args()
     use_build(args.build)

@@ -40,7 +40,7 @@ def row_of(row):
 
 
 def main():
-    parser = parser_of(__doc__, clips=None, bitrate=1000)
+    parser = parser_of(__doc__, clips=None, seconds=10, bitrate=1000)
     parser.add_argument("--loss", default="0.01,0.05,0.10", help="(default: %(default)s)")
     parser.add_argument("--burst", type=float, default=5, help="packets (default: %(default)g)")
     parser.add_argument("--codecs", default=",".join(CODECS), help="(default: %(default)s)")

@@ -26,7 +26,7 @@ def main():
     parser.add_argument("--quantizer", type=int, default=32, help="(default: %(default)s)")
     args = parser.parse_args()
     use_build(args.build)
-    encoder = f"m2tenc model-file={args.model} speed-preset=fast tune=zerolatency quantizer={args.quantizer}"
+    encoder = f"m2tenc model-file={args.model} tune=zerolatency quantizer={args.quantizer}"
     rows = []
     for path in clips_of(args.clips):
         clip = load_clip(path, args.size, args.rate)

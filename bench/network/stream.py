@@ -22,7 +22,7 @@ except (ImportError, ValueError) as error:
     sys.exit(f"{error}; install the packages python3-gi and gir1.2-gst-plugins-base-1.0")
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
-from speed import cpu_name, print_table    # noqa: E402  (bench/speed.py)
+from speed import cpu_name, print_table, rate_of    # noqa: E402  (bench/speed.py)
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
@@ -38,7 +38,7 @@ class Codec:
 
 
 CODECS = {
-    "m2t": Codec("m2tenc model-file={model} speed-preset=fast tune=zerolatency rate-control=cbr vbv-buf-capacity=500 slices=3",
+    "m2t": Codec("m2tenc model-file={model} tune=zerolatency rate-control=cbr vbv-buf-capacity=500 slices=3",
                  "rtpm2tpay", "rtpm2tdepay request-keyframe=true", "m2tdec", "M2T"),
     "x264": Codec("x264enc speed-preset=medium tune=zerolatency pass=cbr vbv-buf-capacity=500",
                   "rtph264pay config-interval=-1 aggregate-mode=zero-latency",
@@ -68,12 +68,6 @@ class Clip:
         return round(index * Gst.SECOND / self.rate)
 
 
-def rate_of(path):
-    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=r_frame_rate", "-of", "csv=p=0", path]
-    numerator, denominator = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().strip(",").split("/")
-    return int(numerator) / int(denominator)
-
-
 def load_clip(path, size="640x360", rate=None):
     """Any file that ffmpeg reads, scaled to @size, at @rate frames per second (None: its own)."""
     width, height = map(int, size.split("x"))
@@ -83,7 +77,7 @@ def load_clip(path, size="640x360", rate=None):
     command = ["ffmpeg", "-nostdin", "-v", "error", "-i", path, "-vf", filters, "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"]
     data = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     frames = np.frombuffer(data, np.uint8).reshape(-1, width * height * 3 // 2)
-    return Clip(pathlib.Path(path).stem, width, height, rate or rate_of(path), frames)
+    return Clip(pathlib.Path(path).stem, width, height, rate or float(rate_of(path)), frames)
 
 
 def clips_of(paths):
@@ -162,15 +156,16 @@ def mean(values):
     return sum(values) / len(values)
 
 
-def parser_of(doc, clips="+", seconds=10, bitrate=None):
-    """Options that all scripts have. @clips: None for a single one. @bitrate: None if there is no such option."""
+def parser_of(doc, clips="+", seconds=None, bitrate=None):
+    """Options that all scripts have. @clips: None for a single one. @seconds, @bitrate: None if there is no such option."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs=clips, metavar="CLIP", help="of any kind that ffmpeg reads, or a folder of them" if clips == "+" else "of any kind that ffmpeg reads")
     parser.add_argument("--build", default=str(TOP / "build"), help="build directory; the plugin is taken from there (default: %(default)s)")
     parser.add_argument("--model", default="live", help="of m2tenc (default: %(default)s)")
     parser.add_argument("--size", default="640x360", help="(default: %(default)s)")
     parser.add_argument("--rate", type=float, help="frames per second (default: the clip's)")
-    parser.add_argument("--seconds", type=float, default=seconds, help="(default: %(default)g)")
+    if seconds:
+        parser.add_argument("--seconds", type=float, default=seconds, help="(default: %(default)g)")
     if bitrate:
         parser.add_argument("--bitrate", type=int, default=bitrate, help="kbit/s (default: %(default)s)")
     parser.add_argument("--out", help="write the results to this JSON file, too")

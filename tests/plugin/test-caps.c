@@ -199,11 +199,11 @@ int
 main(int argc, char **argv)
 {
     test_init(&argc, &argv);
-    g_test_add_func("/caps/B21 C20 each carrier", each_carrier);
-    g_test_add_func("/caps/B21 C27 mp4 and mov", mp4);
-    g_test_add_func("/caps/B21 all colorimetry", all_colorimetry);
-    g_test_add_func("/caps/B21 all chroma sites", all_chroma_sites);
-    g_test_add_func("/caps/B13 variable frame rate", variable_rate);
-    g_test_add_func("/caps/C28 captions in one process", captions_in_one_process);
+    g_test_add_func("/caps/each carrier", each_carrier);
+    g_test_add_func("/caps/mp4 and mov", mp4);
+    g_test_add_func("/caps/all colorimetry", all_colorimetry);
+    g_test_add_func("/caps/all chroma sites", all_chroma_sites);
+    g_test_add_func("/caps/variable frame rate", variable_rate);
+    g_test_add_func("/caps/captions in one process", captions_in_one_process);
     return test_run();
 }

@@ -53,6 +53,6 @@ int
 main(int argc, char **argv)
 {
     test_init(&argc, &argv);
-    g_test_add_func("/clip/L4 webcam", webcam);
+    g_test_add_func("/clip/webcam", webcam);
     return test_run();
 }

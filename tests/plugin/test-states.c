@@ -154,12 +154,12 @@ int
 main(int argc, char **argv)
 {
     test_init(&argc, &argv);
-    g_test_add_func("/states/C8 C17 C22 L8 features", features);
-    g_test_add_func("/states/L3 B33 up and down", up_and_down);
-    g_test_add_func("/states/B33 cycles with data", cycles_with_data);
-    g_test_add_func("/states/B33 U6 restarts", restarts);
-    g_test_add_func("/states/L3 never started", never_started);
-    g_test_add_func("/states/B34 several at once", several_at_once);
-    g_test_add_func("/states/U2 property changes", property_changes);
+    g_test_add_func("/states/features", features);
+    g_test_add_func("/states/up and down", up_and_down);
+    g_test_add_func("/states/cycles with data", cycles_with_data);
+    g_test_add_func("/states/restarts", restarts);
+    g_test_add_func("/states/never started", never_started);
+    g_test_add_func("/states/several at once", several_at_once);
+    g_test_add_func("/states/property changes", property_changes);
     return test_run();
 }
