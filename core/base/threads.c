@@ -14,9 +14,9 @@ struct _M2tThreads {
     GCond wake, left;
     gint loop;                    /* atomic: number of the current loop */
     gint inside;                  /* atomic: workers that are in the loop; plus OPEN while others may still enter */
-    gint next;                    /* atomic: first item nobody took */
+    gint next;                    /* atomic: first piece nobody took */
     gint stop;
-    int items, grain;
+    int items, unit, pieces;      /* pieces are of whole units of items, but for the last one */
     M2tTask task;
     void *data;
 };
@@ -39,12 +39,12 @@ pause_cpu(void)
 static void
 take_pieces(M2tThreads *t, int worker)
 {
-    for (;;) {
-        int begin = g_atomic_int_add(&t->next, t->grain);
+    int units = (t->items + t->unit - 1) / t->unit, piece;
 
-        if (begin >= t->items)
-            return;
-        t->task(t->data, begin, MIN(begin + t->grain, t->items), worker);
+    while ((piece = g_atomic_int_add(&t->next, 1)) < t->pieces) {
+        int begin = (int) ((gint64) units * piece / t->pieces), end = (int) ((gint64) units * (piece + 1) / t->pieces);
+
+        t->task(t->data, begin * t->unit, MIN(end * t->unit, t->items), worker);
     }
 }
 
@@ -179,15 +179,22 @@ m2t_threads_count(const M2tThreads *t)
     return t->count;
 }
 
+void
+m2t_threads_pause(int times)
+{
+    if (times < SPINS)
+        pause_cpu();
+    else /* it may have no core */
+        g_thread_yield();
+}
+
 #define TILE 16 /* rows of a matrix product that are best not torn apart */
 
-/* The largest grain with which all workers have equally many pieces of about equal size; many small items count in tiles. */
+/* As few pieces as give every worker equally many, where there are enough units for that. */
 static int
-even_grain(int items, int grain, int workers)
+even_pieces(int items, int unit, int grain, int workers)
 {
-    int pieces = (items + workers * grain - 1) / (workers * grain) * workers, even = (items + pieces - 1) / pieces;
-
-    return grain < TILE ? even : MIN((even + TILE - 1) / TILE * TILE, grain);
+    return MIN((items + workers * grain - 1) / (workers * grain) * workers, (items + unit - 1) / unit);
 }
 
 void
@@ -199,7 +206,8 @@ m2t_threads_run(M2tThreads *t, int items, int grain, M2tTask task, void *data)
         return;
     }
     t->items = items;
-    t->grain = even_grain(items, grain, t->count);
+    t->unit = grain % TILE ? 1 : TILE;
+    t->pieces = even_pieces(items, t->unit, grain, t->count);
     t->task = task;
     t->data = data;
     g_atomic_int_set(&t->next, 0);

@@ -18,4 +18,7 @@ int m2t_threads_count(const M2tThreads *threads);
  * chance, so results must not depend on it. */
 void m2t_threads_run(M2tThreads *threads, int items, int grain, M2tTask task, void *data);
 
+/* For one who looks at something again and again until another worker has done it; @times: how often that was. */
+void m2t_threads_pause(int times);
+
 #endif

@@ -21,11 +21,11 @@ typedef struct {
     gboolean damaged;          /* something is missing in it, or in what it leans on */
 } SliceState;
 
-/* How far a slice is read, in the part of the group that runs: coded slots, counted from the first of the group. */
+/* How far a slice is read in the group that runs. */
 typedef struct {
     gint busy;                 /* atomic: a thread is at it */
-    gint next;                 /* atomic: slot; changed by that thread */
-    int end;
+    gint next;                 /* atomic: rows that were read, its coded slots part after part; changed by that thread */
+    int first, count;          /* its coded slots, counted from the first of the group; none if there are no data */
     gint64 time;               /* microseconds that all of this took */
 } SliceTurn;
 
@@ -37,7 +37,7 @@ struct _FrameDecoder {
     M2tSynthesis synthesis;
     M2tSliceReader *reader[M2T_SLICES_MAX];
     SliceTurn turn[M2T_SLICES_MAX];
-    gint *predicted;           /* atomic, of M2T_PRIOR_PIECE slots each: they can be read */
+    gint *predicted;           /* atomic, [parts][M2T_PRIOR_PIECE coded slots each]: they can be read */
     M2tFrameHeader header;
     M2tSliceBytes slice[M2T_SLICES_MAX]; /* behind their heads; without data where all tokens are kept */
     M2tKeptHead head[M2T_SLICES_MAX];
@@ -132,7 +132,8 @@ layout_decoder(M2tCodec *codec, gpointer data)
     FrameDecoder *f = data;
 
     m2t_synthesis_layout(&f->synthesis, &codec->arena, &codec->context, &codec->geometry);
-    f->predicted = m2t_arena_take(&codec->arena, codec->prior.plan.slots / M2T_PRIOR_PIECE + 1, sizeof *f->predicted);
+    f->predicted = m2t_arena_take(&codec->arena, (gsize) codec->model->prior.parts * (codec->prior.plan.slots / M2T_PRIOR_PIECE + 1),
+                                  sizeof *f->predicted);
 }
 
 static gboolean
@@ -328,85 +329,125 @@ begin_slices(void *data, int begin, int end, int worker)
     }
 }
 
-/* The latents of a part of a group. What is predicted is read while the rest is being predicted, each slice by one thread at a time. */
+/* The latents of a group, part after part. What is predicted is read while the rest is being predicted, each slice by one thread at a time. */
 typedef struct {
     FrameDecoder *frame;
-    int group, part;
-} PartRun;
+    int group;
+    int pieces;                /* of M2T_PRIOR_PIECE coded slots */
+} GroupRun;
+
+/* What a slice is read by. */
+typedef struct {
+    int part, slot;
+    int piece;                 /* that it is predicted in */
+} Row;
+
+static Row
+find_row(const GroupRun *run, const SliceTurn *turn, int i)
+{
+    const M2tPlan *plan = &run->frame->codec.prior.plan;
+    int part = i / turn->count, coded = turn->first + i % turn->count;
+
+    return (Row) {part, plan->coded[plan->coded_start[run->group] + coded], part * run->pieces + coded / M2T_PRIOR_PIECE};
+}
 
 static void
-read_slot(const PartRun *run, int slice, int slot)
+read_row(const FrameDecoder *f, int slice, Row row)
 {
-    const FrameDecoder *f = run->frame;
     const M2tCodec *codec = &f->codec;
     const M2tPriorWeights *w = &codec->model->prior;
-    int channel = w->part_start[run->part];
-    gint64 position = m2t_codec_position(codec, slot);
-    gsize at = (gsize) slot * codec->prior.latents + channel;
+    int channel = w->part_start[row.part];
+    gint64 position = m2t_codec_position(codec, row.slot);
+    gsize at = (gsize) row.slot * codec->prior.latents + channel;
 
-    m2t_slice_reader_get(f->reader[slice], codec->prior.mean + at, codec->prior.level + at, codec->latents + position + channel, w->part_size[run->part]);
+    m2t_slice_reader_get(f->reader[slice], codec->prior.mean + at, codec->prior.level + at, codec->latents + position + channel, w->part_size[row.part]);
 }
 
 static gboolean
-can_be_read(const FrameDecoder *f, const SliceTurn *turn)
+can_be_read(const GroupRun *run, const SliceTurn *turn)
 {
+    const FrameDecoder *f = run->frame;
     int next = g_atomic_int_get(&turn->next);
 
-    return next < turn->end && g_atomic_int_get(&f->predicted[next / M2T_PRIOR_PIECE]);
+    return next < f->codec.model->prior.parts * turn->count && g_atomic_int_get(&f->predicted[find_row(run, turn, next).piece]);
 }
 
 /* Whoever leaves a slice looks again, for what was predicted by one who found it busy. */
 static void
-read_slice(const PartRun *run, int slice)
+read_slice(const GroupRun *run, int slice)
 {
     FrameDecoder *f = run->frame;
     SliceTurn *turn = &f->turn[slice];
-    const gint32 *coded = f->codec.prior.plan.coded + f->codec.prior.plan.coded_start[run->group];
     const M2tPriorWeights *w = &f->codec.model->prior;
 
-    while (can_be_read(f, turn) && g_atomic_int_compare_and_exchange(&turn->busy, FALSE, TRUE)) {
+    while (can_be_read(run, turn) && g_atomic_int_compare_and_exchange(&turn->busy, FALSE, TRUE)) {
         gint64 begin = g_get_monotonic_time();
         int first = g_atomic_int_get(&turn->next), last;
 
-        for (; can_be_read(f, turn); g_atomic_int_inc(&turn->next))
-            read_slot(run, slice, coded[g_atomic_int_get(&turn->next)]);
+        for (; can_be_read(run, turn); g_atomic_int_inc(&turn->next))
+            read_row(f, slice, find_row(run, turn, g_atomic_int_get(&turn->next)));
         last = g_atomic_int_get(&turn->next);
         turn->time += g_get_monotonic_time() - begin;
         g_atomic_int_set(&turn->busy, FALSE);
-        for (int i = first; i < last; i++) /* while mean and level are in the cache */
-            m2t_codec_find_centroids(&f->codec, coded[i], w->part_start[run->part], w->part_size[run->part]);
+        for (int i = first; i < last; i++) { /* while mean and level are in the cache */
+            Row row = find_row(run, turn, i);
+
+            m2t_codec_find_centroids(&f->codec, row.slot, w->part_start[row.part], w->part_size[row.part]);
+        }
     }
 }
 
 static void
-read_predicted(gpointer data, int begin, int end)
+read_predicted(gpointer data, int part, int begin, int end)
 {
-    const PartRun *run = data;
+    const GroupRun *run = data;
     FrameDecoder *f = run->frame;
 
     for (int slot = begin; slot < end; slot += M2T_PRIOR_PIECE)
-        g_atomic_int_set(&f->predicted[slot / M2T_PRIOR_PIECE], TRUE);
+        g_atomic_int_set(&f->predicted[part * run->pieces + slot / M2T_PRIOR_PIECE], TRUE);
     for (guint i = 0; i < f->header.slices; i++)
         read_slice(run, (int) i);
 }
 
+/* Whoever waits for a slice reads it, if nobody does. */
+static void
+await_read(gpointer data, int part, int begin, int end)
+{
+    const GroupRun *run = data;
+    FrameDecoder *f = run->frame;
+
+    for (guint i = 0; i < f->header.slices; i++) {
+        SliceTurn *turn = &f->turn[i];
+        int last = MIN(end - turn->first, turn->count);
+
+        if (begin >= turn->first + turn->count || last <= 0)
+            continue;
+        for (int times = 0; g_atomic_int_get(&turn->next) < part * turn->count + last; times++) {
+            read_slice(run, (int) i);
+            m2t_threads_pause(times);
+        }
+    }
+}
+
+static const M2tPriorReader reader = {read_predicted, await_read};
+
 /* Nothing is predicted. Slices without data have no slots. */
 static void
-begin_part(const PartRun *run)
+begin_group(GroupRun *run)
 {
     FrameDecoder *f = run->frame;
     const M2tPlan *plan = &f->codec.prior.plan;
-    const gint32 *coded = plan->coded + plan->coded_start[run->group];
-    int slots = plan->coded_start[run->group + 1] - plan->coded_start[run->group], next = 0;
+    int start = plan->coded_start[run->group], slots = plan->coded_start[run->group + 1] - start;
 
-    memset(f->predicted, 0, (slots + M2T_PRIOR_PIECE - 1) / M2T_PRIOR_PIECE * sizeof *f->predicted);
+    run->pieces = (slots + M2T_PRIOR_PIECE - 1) / M2T_PRIOR_PIECE;
+    memset(f->predicted, 0, (gsize) f->codec.model->prior.parts * run->pieces * sizeof *f->predicted);
     for (guint i = 0; i < f->header.slices; i++) {
         SliceTurn *turn = &f->turn[i];
+        int first = m2t_plan_coded(plan, run->group, (int) i), last = m2t_plan_coded(plan, run->group, (int) i + 1);
 
-        turn->next = next;
-        while (next < slots && coded[next] < m2t_plan_slot(plan, run->group, (int) i + 1))
-            next++;
-        turn->end = f->slice[i].data ? next : turn->next;
+        turn->next = 0;
+        turn->first = first - start;
+        turn->count = f->slice[i].data ? last - first : 0;
     }
 }
 
@@ -439,7 +480,7 @@ decode_latents(FrameDecoder *f)
 {
     M2tCodec *codec = &f->codec;
     const M2tPriorWeights *w = &codec->model->prior;
-    PartRun run = {f, 0, 0};
+    GroupRun run = {f};
 
     m2t_threads_run(codec->context.threads, codec->geometry.slices, 1, begin_slices, f);
     m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
@@ -450,10 +491,8 @@ decode_latents(FrameDecoder *f)
     m2t_plan_select(&codec->prior.plan, codec->kept);
     for (run.group = 0; run.group < w->groups; run.group++) {
         m2t_prior_run(&codec->prior, &codec->quant, codec->latents, run.group, run.group);
-        for (run.part = 0; run.part < w->parts; run.part++) {
-            begin_part(&run);
-            m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, run.group, run.group, run.part, read_predicted, &run);
-        }
+        begin_group(&run);
+        m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, run.group, run.group, &reader, &run);
     }
     m2t_profile_end(&codec->profile, M2T_STAGE_PRIOR);
     count_reading(f);

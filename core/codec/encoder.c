@@ -279,30 +279,56 @@ slice_kept(const FrameEncoder *f, int slice)
     return f->codec.kept + m2t_geometry_slice_token(&f->codec.geometry, slice);
 }
 
-/* Symbols are queued in the order in which a decoder will ask for them. */
-static void
-queue_slices(void *data, int begin, int end, int worker)
+static int
+coded_slots(const FrameEncoder *f, int slice, int group)
 {
-    FrameEncoder *f = data;
+    return m2t_plan_coded(&f->codec.prior.plan, group, slice + 1) - m2t_plan_coded(&f->codec.prior.plan, group, slice);
+}
+
+/* One section for each part of a group: the order in which a decoder will ask for symbols. */
+static void
+begin_slice(FrameEncoder *f, int slice)
+{
+    const M2tPriorWeights *w = &f->codec.model->prior;
+
+    m2t_slice_writer_begin(&f->writer[slice]);
+    for (int group = 0; group < w->groups; group++)
+        for (int part = 0; part < w->parts; part++)
+            m2t_slice_writer_add_section(&f->writer[slice], (gsize) coded_slots(f, slice, group) * w->part_size[part]);
+}
+
+static void
+queue_section(FrameEncoder *f, int slice, int section)
+{
     const M2tCodec *codec = &f->codec;
     const M2tPrior *prior = &codec->prior;
     const M2tPriorWeights *w = &codec->model->prior;
+    int group = section / w->parts, part = section % w->parts, channel = w->part_start[part];
+    int begin = m2t_plan_coded(&prior->plan, group, slice), end = m2t_plan_coded(&prior->plan, group, slice + 1);
+    gsize before = m2t_codec_slice_position(codec, slice);
 
-    for (int slice = begin; slice < end; slice++) {
-        gsize first = m2t_codec_slice_position(codec, slice);
+    for (int i = begin; i < end; i++) {
+        int slot = prior->plan.coded[i];
+        gsize at = (gsize) slot * prior->latents + channel, position = (gsize) m2t_codec_position(codec, slot) + channel;
 
-        m2t_slice_writer_begin(&f->writer[slice]);
-        for (int group = 0; group < w->groups; group++)
-            for (int part = 0; part < w->parts; part++)
-                for (int slot = m2t_plan_slot(&prior->plan, group, slice); slot < m2t_plan_slot(&prior->plan, group, slice + 1); slot++) {
-                    gint64 position = m2t_codec_position(codec, slot);
-                    gsize at = (gsize) slot * prior->latents + w->part_start[part];
-
-                    if (position >= 0)
-                        m2t_slice_writer_put(&f->writer[slice], (guint32) (position - first + w->part_start[part]), prior->mean + at, prior->level + at,
-                                             codec->latents + position + w->part_start[part], w->part_size[part]);
-                }
+        m2t_slice_writer_put(&f->writer[slice], section, (guint32) (position - before), prior->mean + at, prior->level + at, codec->latents + position,
+                             w->part_size[part]);
     }
+}
+
+static int
+count_sections(const FrameEncoder *f)
+{
+    return f->codec.model->prior.groups * f->codec.model->prior.parts;
+}
+
+static void
+queue_sections(void *data, int begin, int end, int worker)
+{
+    FrameEncoder *f = data;
+
+    for (int i = begin; i < end; i++)
+        queue_section(f, i / count_sections(f), i % count_sections(f));
 }
 
 static void
@@ -328,7 +354,9 @@ write_packet(FrameEncoder *f)
     M2tThreads *threads = f->codec.context.threads;
     int slices = f->codec.geometry.slices;
 
-    m2t_threads_run(threads, slices, 1, queue_slices, f);
+    for (int i = 0; i < slices; i++)
+        begin_slice(f, i);
+    m2t_threads_run(threads, slices * count_sections(f), 1, queue_sections, f);
     f->header.lanes = 0;
     for (int i = 0; i < slices; i++)
         f->header.lanes = MAX(f->header.lanes, m2t_slice_writer_lanes(&f->writer[i]));
@@ -453,10 +481,9 @@ code_latents(FrameEncoder *f)
     for (int token = 0; token < count_tokens(f); token++)
         if (f->codec.kept[token])
             memset(f->codec.latents + token * latents, 0, latents * sizeof *f->codec.latents);
-    if (!m2t_kept_all(f->codec.kept, count_tokens(f))) {
-        m2t_plan_select(&f->codec.prior.plan, f->codec.kept);
+    m2t_plan_select(&f->codec.prior.plan, f->codec.kept);
+    if (!m2t_kept_all(f->codec.kept, count_tokens(f)))
         choose(f);
-    }
     write_packet(f);
     m2t_profile_end(profile, M2T_STAGE_ENTROPY);
 }

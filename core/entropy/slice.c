@@ -44,7 +44,7 @@ struct _M2tSliceReader {
 static gsize
 set_words(gsize latents)
 {
-    return (latents + 63) / 64;
+    return (latents + 31) / 32;
 }
 
 void
@@ -59,9 +59,20 @@ m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, const M2tEntrop
 void
 m2t_slice_writer_begin(M2tSliceWriter *writer)
 {
-    writer->count = 0;
+    writer->sections = 0;
+    writer->section[0] = 0;
     writer->exception_count = 0;
     memset(writer->exception_set, 0, set_words(writer->latents) * sizeof *writer->exception_set);
+}
+
+void
+m2t_slice_writer_add_section(M2tSliceWriter *writer, gsize latents)
+{
+    int section = writer->sections++;
+
+    g_assert(section < M2T_SECTIONS_MAX && latents <= writer->latents - writer->section[section]);
+    writer->section[section + 1] = writer->section[section] + latents;
+    writer->count[section] = 0;
 }
 
 static inline M2tSymbol
@@ -85,21 +96,22 @@ static void
 add_exception(M2tSliceWriter *writer, guint32 position, gint16 latent)
 {
     writer->exceptions[position] = latent;
-    writer->exception_set[position / 64] |= (guint64) 1 << position % 64;
-    writer->exception_count++;
+    g_atomic_int_or(&writer->exception_set[position / 32], 1u << position % 32);
+    g_atomic_int_inc(&writer->exception_count);
 }
 
 void
-m2t_slice_writer_put(M2tSliceWriter *writer, guint32 position, const gint32 *mean, const guint8 *level, const gint16 *latent,
-                     int n)
+m2t_slice_writer_put(M2tSliceWriter *writer, int section, guint32 position, const gint32 *mean, const guint8 *level,
+                     const gint16 *latent, int n)
 {
     const M2tEntropyTables *tables = writer->tables;
     guint8 skip = (guint8) tables->skip, mark[M2T_LATENTS_MAX];
     guint16 list[M2T_LATENTS_MAX];
     int count;
-    M2tSymbol *symbol = writer->symbols + writer->count;
+    gsize at = writer->section[section] + writer->count[section];
+    M2tSymbol *symbol = writer->symbols + at;
 
-    g_assert(n <= M2T_LATENTS_MAX && position + (gsize) n <= writer->latents && writer->count + n <= writer->latents);
+    g_assert(n <= M2T_LATENTS_MAX && position + (gsize) n <= writer->latents && at + n <= writer->section[section + 1]);
 
     for (int i = 0; i < n; i++)
         mark[i] = (level[i] >= skip) | (latent[i] != 0);
@@ -112,7 +124,7 @@ m2t_slice_writer_put(M2tSliceWriter *writer, guint32 position, const gint32 *mea
         else
             add_exception(writer, position + i, latent[i]);
     }
-    writer->count = symbol - writer->symbols;
+    writer->count[section] = symbol - writer->symbols - writer->section[section];
 }
 
 static void
@@ -122,8 +134,8 @@ write_exceptions(const M2tSliceWriter *writer, GByteArray *out)
 
     m2t_varint_write(out, writer->exception_count);
     for (gsize word = 0; word < set_words(writer->latents); word++) {
-        for (guint64 set = writer->exception_set[word]; set; set &= set - 1) {
-            gsize position = 64 * word + __builtin_ctzll(set);
+        for (guint set = writer->exception_set[word]; set; set &= set - 1) {
+            gsize position = 32 * word + __builtin_ctz(set);
 
             m2t_varint_write(out, (guint32) (position - next));
             m2t_varint_write(out, m2t_zigzag(writer->exceptions[position]));
@@ -179,18 +191,36 @@ push_symbol(guint8 *at, guint32 *state, M2tSymbol symbol)
     return push_entry(at, state, symbol.start, symbol.frequency);
 }
 
+static gsize
+count_symbols(const M2tSliceWriter *writer)
+{
+    gsize count = 0;
+
+    for (int i = 0; i < writer->sections; i++)
+        count += writer->count[i];
+    return count;
+}
+
+static guint8 *
+queue_end(const M2tSliceWriter *writer)
+{
+    return (guint8 *) (writer->symbols + writer->section[writer->sections]);
+}
+
 /* Codes the queue into the memory of the queue itself: the code of a symbol never is longer than the symbol, so that what is written
  * from the end down stays behind what is still to be read. Returns where the words begin; they end where the queue does. */
 static const guint8 *
 code_queue(M2tSliceWriter *writer, guint32 *state, int lanes)
 {
-    guint8 *at = (guint8 *) (writer->symbols + writer->count);
+    guint8 *at = queue_end(writer);
+    gsize left = count_symbols(writer);
 
-    for (gsize i = writer->count; i-- > 0;) {
-        M2tSymbol symbol = writer->symbols[i];
+    for (int section = writer->sections; section-- > 0;)
+        for (gsize i = writer->count[section]; i-- > 0;) {
+            M2tSymbol symbol = writer->symbols[writer->section[section] + i];
 
-        at = push_symbol(at, &state[i & (lanes - 1)], symbol);
-    }
+            at = push_symbol(at, &state[--left & (lanes - 1)], symbol);
+        }
     return at;
 }
 
@@ -198,7 +228,9 @@ code_queue(M2tSliceWriter *writer, guint32 *state, int lanes)
 int
 m2t_slice_writer_lanes(const M2tSliceWriter *writer)
 {
-    return writer->count < 1024 ? 0 : writer->count < 32768 ? 1 : 2;
+    gsize count = count_symbols(writer);
+
+    return count < 1024 ? 0 : count < 32768 ? 1 : 2;
 }
 
 void
@@ -217,7 +249,7 @@ m2t_slice_writer_end(M2tSliceWriter *writer, int code, GByteArray *out)
 
         g_byte_array_append(out, (const guint8 *) &bytes, 4);
     }
-    g_byte_array_append(out, words, (const guint8 *) (writer->symbols + writer->count) - words);
+    g_byte_array_append(out, words, queue_end(writer) - words);
 }
 
 /* ---- reader ---- */

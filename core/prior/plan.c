@@ -153,3 +153,19 @@ m2t_plan_select(M2tPlan *plan, const guint8 *kept)
     }
     plan->coded_start[plan->groups] = n;
 }
+
+int
+m2t_plan_coded(const M2tPlan *plan, int group, int slice)
+{
+    int slot = m2t_plan_slot(plan, group, slice), begin = plan->coded_start[group], end = plan->coded_start[group + 1];
+
+    while (begin < end) {
+        int middle = (begin + end) / 2;
+
+        if (plan->coded[middle] < slot)
+            begin = middle + 1;
+        else
+            end = middle;
+    }
+    return begin;
+}

@@ -52,4 +52,7 @@ m2t_plan_slot(const M2tPlan *plan, int group, int slice)
     return plan->group_start[group] + (int) (slots * plan->slice_row[slice] / plan->rows);
 }
 
+/* The same among those that are coded: index into plan->coded. */
+int m2t_plan_coded(const M2tPlan *plan, int group, int slice);
+
 #endif

@@ -4,11 +4,6 @@
 
 #include <string.h>
 
-#define WINDOWS 2 /* that a worker takes at a time, */
-#define HEADS 64  /* and slots, of whose latents the first can be read while the last are predicted */
-
-G_STATIC_ASSERT(HEADS % M2T_PRIOR_PIECE == 0);
-
 typedef struct {
     M2tPrior *prior;
     const M2tQuant *quant;
@@ -18,7 +13,7 @@ typedef struct {
     int known;            /* groups whose latents may enter */
     int layer, part;
     M2tPriorChoose choose;
-    M2tPriorPredicted predicted;
+    const M2tPriorReader *reader;
     gpointer data;        /* theirs */
 } PriorRun;
 
@@ -250,10 +245,10 @@ m2t_prior_run(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int fir
     slots = plan->group_start[run.last + 1] - run.start;
     m2t_threads_run(p->context->threads, slots, M2T_CHUNK, enter, &run);
     for (; run.layer < prior->layers - 1; run.layer++) {
-        m2t_threads_run(p->context->threads, plan->windows[prior->layer[run.layer].kind], WINDOWS, attend, &run);
+        m2t_threads_run(p->context->threads, plan->windows[prior->layer[run.layer].kind], 1, attend, &run);
         m2t_threads_run(p->context->threads, slots, M2T_CHUNK, end_layer_of_slots, &run);
     }
-    m2t_threads_run(p->context->threads, plan->windows[prior->layer[run.layer].kind], WINDOWS, attend, &run);
+    m2t_threads_run(p->context->threads, plan->windows[prior->layer[run.layer].kind], 1, attend, &run);
     run.start = plan->coded_start[run.first];
     m2t_threads_run(p->context->threads, plan->coded_start[run.last + 1] - run.start, M2T_CHUNK, end_layer_of_coded, &run);
 }
@@ -300,26 +295,46 @@ predict(const PriorRun *run, M2tScratch *scratch, int first, int m)
     }
 }
 
+static int
+coded_slots(const PriorRun *run)
+{
+    return run->prior->plan.coded_start[run->last + 1] - run->start;
+}
+
+static int
+pieces_of_heads(const PriorRun *run)
+{
+    return (coded_slots(run) + M2T_PRIOR_PIECE - 1) / M2T_PRIOR_PIECE;
+}
+
+/* Items are pieces, part after part: whoever has to wait for latents of a piece waits for pieces that others took before. */
 static void
 run_heads(void *data, int begin, int end, int worker)
 {
-    const PriorRun *run = data;
-    M2tScratch *scratch = &run->prior->context->scratch[worker];
-    int first = run->start + begin, m = end - begin;
+    PriorRun run = *(const PriorRun *) data;
+    M2tScratch *scratch = &run.prior->context->scratch[worker];
+    int pieces = pieces_of_heads(&run);
 
-    if (run->part)
-        take_step(run, scratch, first, m);
-    predict(run, scratch, first, m);
-    if (run->predicted)
-        run->predicted(run->data, begin, end);
+    for (int item = begin; item < end; item++) {
+        int from = item % pieces * M2T_PRIOR_PIECE, to = MIN(from + M2T_PRIOR_PIECE, coded_slots(&run));
+
+        run.part = item / pieces;
+        if (run.part && run.reader)
+            run.reader->await(run.data, run.part - 1, from, to);
+        if (run.part)
+            take_step(&run, scratch, run.start + from, to - from);
+        predict(&run, scratch, run.start + from, to - from);
+        if (run.reader)
+            run.reader->predicted(run.data, run.part, from, to);
+    }
 }
 
 void
-m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, int part, M2tPriorPredicted predicted, gpointer data)
+m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, const M2tPriorReader *reader, gpointer data)
 {
-    PriorRun run = {p, quant, latents, first, last, p->plan.coded_start[first], .part = part, .predicted = predicted, .data = data};
+    PriorRun run = {p, quant, latents, first, last, p->plan.coded_start[first], .reader = reader, .data = data};
 
-    m2t_threads_run(p->context->threads, p->plan.coded_start[last + 1] - run.start, HEADS, run_heads, &run);
+    m2t_threads_run(p->context->threads, p->context->net->model->prior.parts * pieces_of_heads(&run), 1, run_heads, &run);
 }
 
 /* All parts of some coded slots, which know nothing of each other by now. */

@@ -32,16 +32,18 @@ void m2t_prior_layout(M2tPrior *prior, M2tArena *arena, const M2tContext *contex
  * masked, @first is @last and all groups before it are read. Kept tokens take part as they are, with latents of zero. */
 void m2t_prior_run(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last);
 
-/* Coded slots @begin...@end - 1 of the groups that run, counted from the first, have their means and levels now. By the thread that did it, while others are at
- * other slots; @begin is a multiple of M2T_PRIOR_PIECE. */
-typedef void (*M2tPriorPredicted)(gpointer data, int begin, int end);
+/* Reads latents while others are predicted. Any thread calls, while others are at other slots: for coded slots @begin...@end - 1 of the groups that run,
+ * counted from the first; @begin is a multiple of M2T_PRIOR_PIECE. */
+typedef struct {
+    void (*predicted)(gpointer data, int part, int begin, int end); /* means and levels of @part are there */
+    void (*await)(gpointer data, int part, int begin, int end);     /* returns when the latents of @part are there, which were predicted before */
+} M2tPriorReader;
 
 #define M2T_PRIOR_PIECE 16
 
-/* Then, part after part: fills in mean and level of the channels of @part for these groups. Reads from @latents the part before, of the same tokens.
- * @predicted: NULL, or is called with @data. */
-void m2t_prior_heads(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last, int part, M2tPriorPredicted predicted,
-                     gpointer data);
+/* Then, part after part: fills in mean and level of all channels for these groups. Reads from @latents the parts before, of the same tokens: known already
+ * if @reader is NULL; else it is called with @data. */
+void m2t_prior_heads(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last, const M2tPriorReader *reader, gpointer data);
 
 /* The latents of n channels from @channel on of a coded slot have mean and level now; they may still change. Any thread. */
 typedef void (*M2tPriorChoose)(gpointer data, int slot, int channel, int n);

@@ -79,8 +79,9 @@ check_golden_coder(const M2tEntropyTables *tables, int lanes, int code, int symb
     g_assert_cmpmem(latents, symbols * sizeof *latents, value, symbols * sizeof *value);
 
     m2t_slice_writer_begin(writer);
+    m2t_slice_writer_add_section(writer, symbols);
     for (int i = 0; i < symbols; i += ROW)
-        m2t_slice_writer_put(writer, i, mean + i, level + i, value + i, MIN(ROW, symbols - i));
+        m2t_slice_writer_put(writer, 0, i, mean + i, level + i, value + i, MIN(ROW, symbols - i));
     m2t_slice_writer_end(writer, code, out);
     g_assert_cmpmem(out->data, out->len, slice, size + 1);
     m2t_slice_reader_free(reader);
@@ -117,8 +118,9 @@ check_golden_exceptions(const M2tEntropyTables *tables, const char *name)
 
     count /= 2;
     m2t_slice_writer_begin(writer);
+    m2t_slice_writer_add_section(writer, count);
     for (gsize i = 0; i < count; i += ROW)
-        m2t_slice_writer_put(writer, i, mean + i, level + i, values + i, MIN(ROW, count - i));
+        m2t_slice_writer_put(writer, 0, i, mean + i, level + i, values + i, MIN(ROW, count - i));
     g_assert_cmpint(m2t_slice_writer_lanes(writer), ==, 0);
     m2t_slice_writer_end(writer, 0, out);
     g_assert_cmpmem(out->data, out->len - 4, data, size);
@@ -371,17 +373,24 @@ slice_clear(Slice *s)
     g_free(s->rows);
 }
 
+/* In sections, some of them empty, which are filled from the last to the first. */
 static int
 slice_write(const Slice *s, M2tSliceWriter *writer, GByteArray *out)
 {
+    gsize rows = s->count / ROW, first[M2T_SECTIONS_MAX + 1] = {0};
     int code;
 
     m2t_slice_writer_begin(writer);
-    for (gsize i = 0; i < s->count / ROW; i++) {
-        guint32 at = s->rows[i];
-
-        m2t_slice_writer_put(writer, at, s->mean + at, s->level + at, s->latents + at, ROW);
+    for (int i = 0; i < M2T_SECTIONS_MAX; i++) {
+        first[i + 1] = i + 1 < M2T_SECTIONS_MAX ? (gsize) g_rand_int_range(rng, (gint32) first[i], (gint32) MIN(rows, first[i] + rows / 20) + 1) : rows;
+        m2t_slice_writer_add_section(writer, (first[i + 1] - first[i]) * ROW);
     }
+    for (int section = M2T_SECTIONS_MAX; section-- > 0;)
+        for (gsize i = first[section]; i < first[section + 1]; i++) {
+            guint32 at = s->rows[i];
+
+            m2t_slice_writer_put(writer, section, at, s->mean + at, s->level + at, s->latents + at, ROW);
+        }
     code = m2t_slice_writer_lanes(writer);
     m2t_slice_writer_end(writer, code, out);
     return code;
@@ -474,7 +483,8 @@ test_longest_escapes(void)
             latent[i] = (g_rand_boolean(rng) ? 1 : -1) * (16383 - g_rand_int_range(rng, 0, 4));
         }
         m2t_slice_writer_begin(writer);
-        m2t_slice_writer_put(writer, 0, mean, level, latent, ROW);
+        m2t_slice_writer_add_section(writer, ROW);
+        m2t_slice_writer_put(writer, 0, 0, mean, level, latent, ROW);
         g_assert_cmpint(m2t_slice_writer_lanes(writer), ==, 0);
         m2t_slice_writer_end(writer, 0, out);
         g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, back, ROW));

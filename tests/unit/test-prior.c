@@ -122,8 +122,7 @@ static void
 predict_group(M2tCodec *codec, int group)
 {
     m2t_prior_run(&codec->prior, &codec->quant, codec->latents, group, group);
-    for (int part = 0; part < codec->model->prior.parts; part++)
-        m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, group, group, part, NULL, NULL);
+    m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, group, group, NULL, NULL);
 }
 
 /* What the prior has now for these groups is what the reference has. */

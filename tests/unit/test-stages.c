@@ -91,8 +91,7 @@ static void
 predict(M2tCodec *codec, int first, int last)
 {
     m2t_prior_run(&codec->prior, &codec->quant, codec->latents, first, last);
-    for (int part = 0; part < codec->model->prior.parts; part++)
-        m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, first, last, part, NULL, NULL);
+    m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, first, last, NULL, NULL);
 }
 
 static void
