@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A frame is a list of passes: layers that a stage runs one after the other on the same chunk of rows. The passes here are those of analysis.c, block.c,
- * prior.c and synthesis.c, in their order; chunks are full ones, so whatever a stage loses by shorter ones shows in the comparison. */
+/* A frame is a list of passes: layers that a stage runs one after the other on the same chunk of rows. The passes here are those of
+ * analysis.c, block.c, prior.c and synthesis.c, in their order; chunks are full ones, so whatever a stage loses by shorter ones shows in
+ * the comparison. */
 #include "products.h"
 
 #include "nn/linear.h"

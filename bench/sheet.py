@@ -9,20 +9,15 @@ ffmpeg and Pillow.
 """
 import argparse
 import os
-import subprocess
 import tempfile
 
 from PIL import Image, ImageDraw
 
-from rd import CODECS, psnr, read_y4m
+from rd import CODECS, psnr, read_y4m, shell
 
 SIDE, GAP, TEXT = 320, 8, 18
 RANGE = {"x264": (1, 51, 10), "x265": (1, 51, 10), "aom": (1, 63, 1)}   # of the quantizer, and steps in 1
 M2T_RANGE = (0, 63, 4)
-
-
-def shell(command):
-    subprocess.run(command, shell=True, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def commands(codec, m2t):

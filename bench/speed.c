@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* speed MODEL BACKEND THREADS FRAMES PRESET QUANTIZER CLIP.y4m: encodes and decodes a clip that is in memory, FRAMES at the same time, and the matrix
- * products of frames alone, and prints one line of JSON. One process measures one setting, so that peak memory is its own; speed.py runs all of them and writes the tables. */
+/* speed MODEL BACKEND THREADS FRAMES PRESET QUANTIZER CLIP.y4m: encodes and decodes a clip that is in memory, FRAMES at the same time, and
+ * the matrix products of frames alone, and prints one line of JSON. One process measures one setting, so that peak memory is its own;
+ * speed.py runs all of them and writes the tables. */
 #include "codec/profile.h"
 #include "products.h"
 #include "y4m.h"

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* m2tdec: coded frames in, raw frames out, one for one.
  *
- * A frame is opened (headers, checksums, model), the output format follows its header, and it is decoded straight into the planes
- * of a buffer from downstream's pool. By default nothing is held back, the latency is zero; with max-frame-delay several frames are
- * decoded at the same time, and all but one are held. Frames are pushed from the streaming thread only, in order, and nothing is pushed,
- * dropped or negotiated before those that are held.
- * After damage or loss a key frame is asked for. Until it comes nothing is shown, or, where the picture is made of slices, what is there: slices that are
- * missing, or lean on what is, show what was there before, and the frame is flagged as corrupted. Only a missing model or memory is an error. */
+ * A frame is opened (headers, checksums, model), the output format follows its header, and it is decoded straight into the planes of a
+ * buffer from downstream's pool. By default nothing is held back, the latency is zero; with max-frame-delay several frames are decoded at
+ * the same time, and all but one are held. Frames are pushed from the streaming thread only, in order, and nothing is pushed, dropped or
+ * negotiated before those that are held.
+ * After damage or loss a key frame is asked for. Until it comes nothing is shown, or, where the picture is made of slices, what is there:
+ * slices that are missing, or lean on what is, show what was there before, and the frame is flagged as corrupted. Only a missing model or
+ * memory is an error. */
 /**
  * SECTION:element-m2tdec
  * @title: m2tdec
@@ -69,6 +70,7 @@ struct _GstM2tDec {
     GstVideoCodecState *input_state;
     gboolean format_stale; /* the output state does not follow @input_state yet */
     M2tVideoInfo header;   /* that the output state was made from */
+    gboolean model_given;  /* by the property */
     gboolean started;      /* a key frame has been opened */
     gboolean sliced;       /* frames have more than one slice: what comes after a loss can be shown */
     gboolean refreshed;    /* slices are refreshed in turn, damage goes away by itself */
@@ -81,7 +83,7 @@ struct _GstM2tDec {
 static GstStaticPadTemplate sink_template =
     GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS,
                             GST_STATIC_CAPS("video/x-m2t, stream-format = (string) framed, "
-                                            "alignment = (string) frame; " GST_M2T_FOURCC_NAME));
+                                            "alignment = (string) frame; " GST_M2T_FOURCC_NAME "; " GST_M2T_PART_CAPS));
 
 static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_M2T_RAW_CAPS));
@@ -101,16 +103,21 @@ gst_m2t_dec_start(GstVideoDecoder *base)
     GstM2tDec *self = GST_M2T_DEC(base);
     g_autoptr(M2tModel) model = NULL;
     g_autoptr(GError) error = NULL;
+    g_autofree char *model_file = NULL;
     M2tDecoderSettings settings;
 
-    if (self->model_file != NULL) {
-        model = gst_m2t_open_model(GST_ELEMENT(self), GST_CAT_DEFAULT, self->model_file);
+    m2t_decoder_settings_init(&settings);
+    GST_OBJECT_LOCK(self);
+    model_file = g_strdup(self->model_file);
+    settings.threads = self->threads;
+    settings.frames = self->max_frame_delay;
+    GST_OBJECT_UNLOCK(self);
+    if (model_file != NULL) {
+        model = gst_m2t_open_model(GST_ELEMENT(self), GST_CAT_DEFAULT, model_file);
         if (model == NULL)
             return FALSE;
     }
-    m2t_decoder_settings_init(&settings);
-    settings.threads = self->threads;
-    settings.frames = self->max_frame_delay;
+    self->model_given = model != NULL;
     self->decoder = m2t_decoder_new(model, &settings, &error);
     if (self->decoder == NULL) {
         GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS, ("The M2T decoder cannot be set up."), ("%s", error->message));
@@ -181,13 +188,10 @@ gst_m2t_dec_refuse(GstM2tDec *self, const GstVideoCodecFrame *frame, const GErro
 
     switch (error->code) {
     case M2T_ERROR_WRONG_MODEL:
-        if (self->model_file != NULL)
+        if (self->model_given)
             GST_ELEMENT_ERROR(self, STREAM, WRONG_TYPE, ("The video was not coded with the model of the property model-file."), ("%s", error->message));
         else
             GST_ELEMENT_ERROR(self, STREAM, WRONG_TYPE, ("The video was coded with a model that is not installed."), ("%s", error->message));
-        return GST_FLOW_ERROR;
-    case M2T_ERROR_MODEL:
-        GST_ELEMENT_ERROR(self, RESOURCE, READ, ("The model of the video cannot be used."), ("%s", error->message));
         return GST_FLOW_ERROR;
     case M2T_ERROR_MEMORY:
         GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT, ("There is not enough memory to decode video of this size."),
@@ -355,7 +359,11 @@ gst_m2t_dec_configure_pool(GstM2tDec *self, GstQuery *query)
     gst_buffer_pool_config_set_allocator(config, allocator, &params);
     if (gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL))
         gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-    gst_buffer_pool_set_config(pool, config);
+    if (!gst_buffer_pool_set_config(pool, config)) { /* it may have adjusted it, and agree now */
+        config = gst_buffer_pool_get_config(pool);
+        if (!gst_buffer_pool_config_validate_params(config, caps, size, min, max) || !gst_buffer_pool_set_config(pool, config))
+            GST_WARNING_OBJECT(self, "the buffer pool takes no configuration");
+    }
     gst_query_set_nth_allocation_pool(query, 0, pool, size, min, max);
     gst_clear_object(&allocator);
     gst_object_unref(pool);

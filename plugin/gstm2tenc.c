@@ -127,8 +127,12 @@ static gboolean
 gst_m2t_enc_start(GstVideoEncoder *base)
 {
     GstM2tEnc *self = GST_M2T_ENC(base);
+    g_autofree char *model_file = NULL;
 
-    self->model = gst_m2t_open_model(GST_ELEMENT(self), GST_CAT_DEFAULT, self->model_file);
+    GST_OBJECT_LOCK(self);
+    model_file = g_strdup(self->model_file);
+    GST_OBJECT_UNLOCK(self);
+    self->model = gst_m2t_open_model(GST_ELEMENT(self), GST_CAT_DEFAULT, model_file);
     self->magic_owed = TRUE;
     self->key_owed = FALSE;
     self->last_pts = GST_CLOCK_TIME_NONE;
@@ -215,8 +219,8 @@ gst_m2t_enc_drop(GstM2tEnc *self, GstVideoCodecFrame *frame, GstFlowReturn ret)
     return ret != GST_FLOW_OK ? ret : dropped;
 }
 
-/* With intra refresh the header comes with each part of the picture that is coded afresh, so that decoding can start there; but the picture is whole at
- * once only where nothing is taken over. Files are cut and sought in at such frames. */
+/* With intra refresh the header comes with each part of the picture that is coded afresh, so that decoding can start there; but the
+ * picture is whole at once only where nothing is taken over. Files are cut and sought in at such frames. */
 static gboolean
 gst_m2t_enc_is_sync_point(const M2tPacket *packet)
 {
@@ -374,8 +378,6 @@ gst_m2t_enc_announce(GstM2tEnc *self)
     GstClockTime latency;
     GstCaps *caps = gst_m2t_output_caps(GST_VIDEO_ENCODER_SRC_PAD(base), &self->byte_stream);
 
-    if (caps == NULL)
-        return FALSE;
     if (gst_structure_has_name(gst_caps_get_structure(caps, 0), GST_M2T_CAPS_NAME))
         gst_caps_set_simple(caps, "profile", G_TYPE_STRING, m2t_model_name(self->model), NULL);
     gst_m2t_info_add_hdr(&self->info, caps);

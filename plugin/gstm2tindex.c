@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A byte stream has no times and no table of key frames. Both come from counting its frames, for which their headers suffice: the index goes from
- * unit to unit by the lengths that they state. What is read is a window of the file, as a rule from where the one before ended; only frames
- * larger than that are passed over.
+/* A byte stream has no times and no table of key frames. Both come from counting its frames, for which their headers suffice: the index
+ * goes from unit to unit by the lengths that they state. What is read is a window of the file, as a rule from where the one before ended;
+ * only frames larger than that are passed over.
  *
- * It counts what m2tparse will push, because the times are to agree: a unit whose length is true, with a frame header that is. Where the next unit is not at
- * the stated place, it is searched for byte by byte, as m2t_stream_find() does. However damaged a file is, no byte is looked at more than a
- * few times, and the number of entries is limited. */
+ * It counts what m2tparse will push, because the times are to agree: a unit whose length is true, with a frame header that is. Where the
+ * next unit is not at the stated place, it is searched for byte by byte, as m2t_stream_find() does. However damaged a file is, no byte is
+ * looked at more than a few times, and the number of entries is limited. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif

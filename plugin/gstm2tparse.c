@@ -61,7 +61,7 @@ struct _GstM2tParse {
 };
 
 static GstStaticPadTemplate sink_template =
-    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS("video/x-m2t; " GST_M2T_FOURCC_NAME));
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS("video/x-m2t; " GST_M2T_FOURCC_NAME "; " GST_M2T_PART_CAPS));
 
 static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS,
@@ -126,7 +126,7 @@ gst_m2t_parse_set_sink_caps(GstBaseParse *parse, GstCaps *caps)
     const GstStructure *s = gst_caps_get_structure(caps, 0);
     const char *form = gst_structure_get_string(s, "stream-format");
 
-    gst_m2t_parse_set_framed(self, gst_structure_has_name(s, GST_M2T_FOURCC_NAME) || g_strcmp0(form, "framed") == 0);
+    gst_m2t_parse_set_framed(self, !gst_structure_has_name(s, GST_M2T_CAPS_NAME) || g_strcmp0(form, "framed") == 0);
     gst_caps_replace(&self->input_caps, caps);
     self->caps_stale = TRUE;
     return TRUE;
@@ -143,15 +143,15 @@ gst_m2t_parse_get_sink_caps(GstBaseParse *parse, GstCaps *filter)
     GstCaps *result;
 
     for (guint i = 0; i < gst_caps_get_size(wanted); i++) {
-        GstStructure *framed_or_not = gst_structure_copy(gst_caps_get_structure(wanted, i));
-        GstStructure *from_mp4;
+        g_autoptr(GstStructure) limits = gst_structure_copy(gst_caps_get_structure(wanted, i));
 
-        gst_structure_remove_fields(framed_or_not, "parsed", "stream-format", "alignment", "format", NULL);
-        from_mp4 = gst_structure_copy(framed_or_not);
-        gst_structure_set_name(framed_or_not, GST_M2T_CAPS_NAME);
-        gst_structure_set_name(from_mp4, GST_M2T_FOURCC_NAME);
-        accepted = gst_caps_merge_structure(accepted, framed_or_not);
-        accepted = gst_caps_merge_structure(accepted, from_mp4);
+        gst_structure_remove_fields(limits, "parsed", "stream-format", "alignment", "format", NULL);
+        for (guint form = 0; form < gst_caps_get_size(mine); form++) {
+            GstStructure *in = gst_structure_copy(limits);
+
+            gst_structure_set_name(in, gst_structure_get_name(gst_caps_get_structure(mine, form)));
+            accepted = gst_caps_merge_structure(accepted, in);
+        }
     }
     result = gst_caps_intersect_full(mine, accepted, GST_CAPS_INTERSECT_FIRST);
     if (filter != NULL) {
@@ -198,8 +198,6 @@ gst_m2t_parse_set_output_caps(GstM2tParse *self, const M2tVideoInfo *header)
     g_autoptr(GstCaps) caps = gst_m2t_output_caps(GST_BASE_PARSE_SRC_PAD(parse), &self->byte_stream);
     M2tVideoInfo info = *header;
 
-    if (caps == NULL)
-        return FALSE;
     if (self->input_caps != NULL)
         gst_m2t_info_overlay(&info, self->input_caps);
     gst_m2t_info_add_to_caps(&info, caps);
@@ -462,31 +460,43 @@ gst_m2t_parse_take_packet(GstM2tParse *self)
     return buffer;
 }
 
-/* @in: a packet if the input is framed, else a unit. Returns: NULL if it cannot be read, or fits no unit. */
+/* @in: a packet if the input is framed, else a unit. FALSE if it cannot be read, or fits no unit. */
+static gboolean
+gst_m2t_parse_append_unit(GstM2tParse *self, GByteArray *unit, GstBuffer *in)
+{
+    gboolean fits = TRUE;
+    GstMapInfo map;
+
+    if (!gst_buffer_map(in, &map, GST_MAP_READ)) {
+        GST_ELEMENT_WARNING(self, RESOURCE, READ, ("A frame is left out."), ("its memory cannot be read"));
+        return FALSE;
+    }
+    if (self->framed)
+        fits = m2t_stream_append(unit, map.data, map.size);
+    else
+        g_byte_array_append(unit, map.data, (guint) map.size);
+    if (!fits)
+        GST_ELEMENT_WARNING(self, STREAM, FORMAT, ("A frame is left out."),
+                            ("%" G_GSIZE_FORMAT " bytes, of which a byte stream takes %u at most", map.size, M2T_STREAM_PACKET_MAX));
+    gst_buffer_unmap(in, &map);
+    return fits;
+}
+
+/* Returns: NULL if @in is to be left out. */
 static GstBuffer *
 gst_m2t_parse_make_unit(GstM2tParse *self, GstBuffer *in)
 {
-    GByteArray *unit;
-    GstMapInfo map;
+    GByteArray *unit = g_byte_array_new();
     GstBuffer *out;
     GBytes *bytes;
 
-    if (!gst_buffer_map(in, &map, GST_MAP_READ))
-        return NULL;
-    if (self->framed && map.size > M2T_STREAM_PACKET_MAX) {
-        gst_buffer_unmap(in, &map);
-        return NULL;
-    }
-    unit = g_byte_array_new();
     if (self->magic_owed)
         g_byte_array_append(unit, m2t_stream_magic(), M2T_STREAM_MAGIC_SIZE);
+    if (!gst_m2t_parse_append_unit(self, unit, in)) {
+        g_byte_array_unref(unit);
+        return NULL;
+    }
     self->magic_owed = FALSE;
-    if (self->framed)
-        m2t_stream_append(unit, map.data, map.size);
-    else
-        g_byte_array_append(unit, map.data, (guint) map.size);
-    gst_buffer_unmap(in, &map);
-
     bytes = g_byte_array_free_to_bytes(unit);
     out = gst_buffer_new_wrapped_bytes(bytes);
     g_bytes_unref(bytes);
@@ -508,11 +518,8 @@ gst_m2t_parse_pre_push_frame(GstBaseParse *parse, GstBaseParseFrame *frame)
         return GST_FLOW_OK;
 
     frame->out_buffer = self->byte_stream ? gst_m2t_parse_make_unit(self, in) : gst_m2t_parse_take_packet(self);
-    if (frame->out_buffer == NULL) {
-        GST_ELEMENT_WARNING(self, STREAM, FORMAT, ("A frame is left out."),
-                            ("%" G_GSIZE_FORMAT " bytes, of which a byte stream takes %u at most", gst_buffer_get_size(in), M2T_STREAM_PACKET_MAX));
+    if (frame->out_buffer == NULL)
         return GST_BASE_PARSE_FLOW_DROPPED;
-    }
     gst_buffer_copy_into(frame->out_buffer, in, GST_BUFFER_COPY_METADATA, 0, -1);
     return GST_FLOW_OK;
 }

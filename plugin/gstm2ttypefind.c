@@ -54,6 +54,8 @@ gst_m2t_has_unit(GstTypeFind *find, const guint8 *start, guint size)
     m2t_stream_find(start, size, &at, &unit_size);
     if (at + M2T_STREAM_UNIT_HEADER_SIZE > size)
         return FALSE;
+    if (at + unit_size == gst_type_find_get_length(find))
+        return TRUE;
     next = gst_type_find_peek(find, (gint64) (at + unit_size), SYNC_SIZE);
     return next != NULL && memcmp(next, start + at, SYNC_SIZE) == 0;
 }

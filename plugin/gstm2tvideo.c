@@ -246,9 +246,9 @@ gst_m2t_output_caps(GstPad *srcpad, gboolean *byte_stream)
     const char *form = "byte-stream";
     g_autoptr(GstStructure) first = NULL;
 
-    if (gst_caps_is_empty(allowed))
-        return NULL;
-    if (!gst_caps_is_any(theirs)) {
+    if (gst_caps_is_empty(allowed)) {
+        form = "framed";
+    } else if (!gst_caps_is_any(theirs)) {
         first = gst_structure_copy(gst_caps_get_structure(allowed, 0));
         gst_structure_fixate_field(first, "stream-format");
         name = gst_structure_get_name(first);

@@ -105,7 +105,8 @@ copy_number(GstCaps *caps, const char *name, const GstStructure *rtp)
         gst_caps_set_simple(caps, name, G_TYPE_INT, (gint) value, NULL);
 }
 
-/* An integer or a ratio. Not read as GStreamer reads fractions: those may be negative, and what it makes of the smallest integer is a critical warning. */
+/* An integer or a ratio. Not read as GStreamer reads fractions: those may be negative, and what it makes of the smallest integer is a
+ * critical warning. */
 static void
 copy_rate(GstCaps *caps, const GstStructure *rtp)
 {

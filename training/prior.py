@@ -32,6 +32,7 @@ from rd import read_y4m  # noqa: E402
 
 TOKENS, BATCH = 16, 8          # crops of 16 × 16 tokens
 QUALITIES = (14, 32, 50)       # where bits are measured
+CALIBRATION_EVERY = 12         # pictures
 
 
 def s_groups(steps):
@@ -153,9 +154,9 @@ def measure(net, args):
 @torch.no_grad()
 def export_prior(args):
     """The averaged weights of RUN/checkpoint.pt in integers -> RUN/NAME.prior: the tensors `graph` and `prior.*`. Scales are measured with the transforms
-    of the checkpoint, on every twelfth picture of --train (with --held-out 25)."""
+    of the checkpoint, on every twelfth picture of --train."""
     net = export.load(os.path.join(args.out, 'checkpoint.pt'))[0]
-    tensors = export.tensors_of(net, quantise.calibrate(net, data.load_pictures(args.train)[::args.held_out // 2]), args.name)
+    tensors = export.tensors_of(net, quantise.calibrate(net, data.load_pictures(args.train)[::CALIBRATION_EVERY]), args.name)
     chosen = {name: t for name, t in tensors.items() if name == 'graph' or name.startswith('prior.')}
     export.write_file(os.path.join(args.out, args.name + '.prior'), chosen, {'content': 'prior only'})
 

@@ -128,7 +128,7 @@ def save(path, net, ema, opt, scales, **progress):
     os.replace(path + '.part', path)
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--train', required=True, help='folder of pictures')
     parser.add_argument('--structured', help='folder of pictures drawn by structured.py')
@@ -146,8 +146,40 @@ def main():
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--batch', type=int, default=8, help='crops of a step, for each process')
-    args = parser.parse_args()
+    return parser.parse_args()
 
+
+def starting_point(args, path, device):
+    """-> the checkpoint to go on from, {} if there is none, and whether it is one of this very run, at `path`."""
+    resume = path if os.path.exists(path) else args.resume
+    return torch.load(resume, weights_only=False, map_location=device) if resume else {}, resume == path
+
+
+def network(args, checkpoint, continued, pictures, structured, rng):
+    """-> the net, on its way from the checkpoint or new, and the scales of its rounding, None without --qat."""
+    net = Codec(Config(**checkpoint['config'] if checkpoint else json.loads(args.config)))
+    if checkpoint:
+        weights = 'weights' if 'weights' in checkpoint and (continued or not args.average) else 'ema'
+        net.load_state_dict(checkpoint[weights])
+    else:
+        klt_start(net, pictures, rng)
+    scales = None
+    if args.qat:
+        scales = checkpoint.get('scales') or quantise.calibrate(net, pictures, structured)
+        quantise.attach(net, scales)
+    return net.to(memory_format=torch.channels_last), scales
+
+
+def restored_optimiser(args, checkpoint, net):
+    opt = optimiser(net, args.lr)
+    for name, p in net.named_parameters():
+        if name in checkpoint.get('optimiser', {}):
+            opt.state[p] = checkpoint['optimiser'][name]
+    return opt
+
+
+def main():
+    args = arguments()
     torch.set_num_threads(args.threads)
     rank, world = join_others()
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -167,30 +199,15 @@ def main():
         print(text, file=log, flush=True)
 
     say(json.dumps(vars(args)))
-    resume = path if os.path.exists(path) else args.resume
-    checkpoint = torch.load(resume, weights_only=False, map_location=device) if resume else {}
-    continued = resume == path
+    checkpoint, continued = starting_point(args, path, device)
     steps, before = checkpoint.get('step', 0), checkpoint['minutes'] if continued else 0.0
     torch.manual_seed(args.seed + steps)
     rng = np.random.default_rng(args.seed + steps)
     pictures = data.load_pictures(args.train)
     structured = data.load_pictures(args.structured) if args.structured else []
 
-    net = Codec(Config(**checkpoint['config']) if resume else Config(**json.loads(args.config)))
-    if resume:
-        weights = 'weights' if 'weights' in checkpoint and (continued or not args.average) else 'ema'
-        net.load_state_dict(checkpoint[weights])
-    else:
-        klt_start(net, pictures, rng)
-    scales = None
-    if args.qat:
-        scales = checkpoint.get('scales') or quantise.calibrate(net, pictures, structured)
-        quantise.attach(net, scales)
-    net = net.to(memory_format=torch.channels_last)
-    opt = optimiser(net, args.lr)
-    for name, p in net.named_parameters():
-        if name in checkpoint.get('optimiser', {}):
-            opt.state[p] = checkpoint['optimiser'][name]
+    net, scales = network(args, checkpoint, continued, pictures, structured, rng)
+    opt = restored_optimiser(args, checkpoint, net)
     ema = {n: v.clone() for n, v in (checkpoint['ema'] if continued else net.state_dict()).items()}
     say(f'{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {len(pictures)} pictures, from step {steps}')
 

@@ -70,7 +70,7 @@ def main():
     parser.add_argument("--low", type=int, default=500, help="kbit/s (default: %(default)s)")
     args = parser.parse_args()
     use_build(args.build)
-    encoder = CODECS["m2t"].encoder.format(model=args.model).replace("vbv-buf-capacity=500 slices=3", f"vbv-buf-capacity={args.vbv}")
+    encoder = CODECS["m2t"].encoder.format(model=args.model) + f" vbv-buf-capacity={args.vbv} slices=1"    # the last one counts
     rows = []
     for path in clips_of(args.clips):
         clip = load_clip(path, args.size, args.rate)

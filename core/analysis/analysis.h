@@ -19,7 +19,8 @@ void m2t_analysis_layout(M2tAnalysis *analysis, M2tArena *arena, const M2tContex
 /* Takes the picture in: analysis->patches. What outlives the picture is there. */
 void m2t_analysis_load(M2tAnalysis *analysis, const M2tPicture *picture);
 
-/* Of the picture that was loaded. @latents: [token_rows][token_columns][latents], rounded to the nearest integer; @rest: the same shape, what rounding took away, in 1/128. */
+/* Of the picture that was loaded. @latents: [token_rows][token_columns][latents], rounded to the nearest integer; @rest: the same shape,
+ * what rounding took away, in 1/128. */
 void m2t_analysis_run(M2tAnalysis *analysis, const M2tQuant *quant, gint16 *latents, gint8 *rest);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One block, handed out from front to back. Megabytes at a time pass through it for every frame, so it lies in large pages where the system has them. */
+/* One block, handed out from front to back. Megabytes at a time pass through it for every frame, so it lies in large pages where the
+ * system has them. */
 #define _DEFAULT_SOURCE /* madvise() */
 #include "base/arena.h"
 

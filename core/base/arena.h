@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* All memory of a frame in flight that grows with the picture is one block. The functions called ..._layout() run twice: with an empty arena they only count, with
- * memory they hand out pointers. One function does both, so that count and use cannot drift apart. */
+/* All memory of a frame in flight that grows with the picture is one block. The functions called ..._layout() run twice: with an empty
+ * arena they only count, with memory they hand out pointers. One function does both, so that count and use cannot drift apart. */
 #ifndef M2T_BASE_ARENA_H
 #define M2T_BASE_ARENA_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Of a row of latents, those that there is something to do for. Most are none, and a processor cannot guess which: with a list, whose length it has to guess once,
- * it does not have to. */
+/* Of a row of latents, those that there is something to do for. Most are none, and a processor cannot guess which: with a list, whose
+ * length it has to guess once, it does not have to. */
 #ifndef M2T_BASE_MARKED_H
 #define M2T_BASE_MARKED_H
 

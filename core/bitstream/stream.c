@@ -40,7 +40,7 @@ write_unit_header(guint8 *header, gsize body)
         header[SYNC_SIZE + i] = 0x80 | (body >> 7 * (3 - i) & 127);
 }
 
-void
+gboolean
 m2t_stream_append(GByteArray *out, const void *packet, gsize size)
 {
     static const guint8 escape = 3;
@@ -49,7 +49,7 @@ m2t_stream_append(GByteArray *out, const void *packet, gsize size)
     guint start = out->len, body = start + sizeof header;
 
     if (size > M2T_STREAM_UNIT_MAX)
-        return;
+        return FALSE;
     g_byte_array_append(out, header, sizeof header);
     while (at < end) {
         const guint8 *next = find_escape(at, end);
@@ -59,10 +59,12 @@ m2t_stream_append(GByteArray *out, const void *packet, gsize size)
             g_byte_array_append(out, &escape, 1);
         at = next;
     }
-    if (out->len - body <= M2T_STREAM_UNIT_MAX)
-        write_unit_header(out->data + start, out->len - body);
-    else
+    if (out->len - body > M2T_STREAM_UNIT_MAX) {
         g_byte_array_set_size(out, start);
+        return FALSE;
+    }
+    write_unit_header(out->data + start, out->len - body);
+    return TRUE;
 }
 
 /* The first sync word that lies in @at...@end, or NULL. 0x4D is its only byte that is rare in damaged data, too. */

@@ -25,7 +25,7 @@ m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint thre
     memset(codec, 0, sizeof *codec);
     codec->model = m2t_model_ref(model);
     codec->net = m2t_net_acquire(model, gemm);
-    codec->tables = m2t_entropy_tables_new(&model->entropy);
+    codec->tables = codec->net->tables;
     m2t_geometry_init(&codec->geometry, width, height, slices);
     m2t_context_init(&codec->context, codec->net, (int) threads, codec->geometry.patch_columns);
     m2t_quant_init(&codec->quant, model);
@@ -50,7 +50,6 @@ m2t_codec_clear(M2tCodec *codec)
     m2t_arena_free(&codec->arena);
     m2t_quant_clear(&codec->quant);
     m2t_context_clear(&codec->context);
-    m2t_entropy_tables_free(codec->tables);
     m2t_net_release(codec->net);
     m2t_model_unref(codec->model);
     memset(codec, 0, sizeof *codec);
@@ -127,6 +126,17 @@ gsize
 m2t_codec_slice_latents(const M2tCodec *codec, int slice)
 {
     return (gsize) m2t_geometry_slice_tokens(&codec->geometry, slice) * codec->model->latents;
+}
+
+gboolean
+m2t_codec_check_picture(const M2tPicture *picture, GError **error)
+{
+    for (int i = 0; i < 3; i++)
+        if (!picture->data[i]) {
+            g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "picture without plane %d", i);
+            return FALSE;
+        }
+    return TRUE;
 }
 
 gboolean

@@ -16,7 +16,7 @@
 typedef struct {
     M2tModel *model;
     M2tNet *net;
-    M2tEntropyTables *tables;
+    const M2tEntropyTables *tables;  /* of the net */
     M2tContext context;
     M2tArena arena;
     M2tGeometry geometry;
@@ -51,6 +51,9 @@ void m2t_codec_dequantise(const M2tCodec *codec, gint16 *values);
 /* Latents of a slice, and the position of the first one. */
 gsize m2t_codec_slice_latents(const M2tCodec *codec, int slice);
 gsize m2t_codec_slice_position(const M2tCodec *codec, int slice);
+
+/* FALSE with M2T_ERROR_SETTINGS: a plane is missing. */
+gboolean m2t_codec_check_picture(const M2tPicture *picture, GError **error);
 
 /* The settings that encoder and decoder share, made definite. */
 typedef struct {

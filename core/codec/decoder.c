@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The decoder: decode_picture() is the list of the stages. Headers are read in the caller's thread and in order; what follows happens in the frame's own
- * memory, so that several can be decoded at the same time: each takes over what it keeps as soon as the one before has its values. Everything that comes from a stream is checked before it is used; a frame is checked whole,
- * checksum and end of its data included, before a sample is written. */
+/* The decoder: decode_picture() is the list of the stages. Headers are read in the caller's thread and in order; what follows happens in
+ * the frame's own memory, so that several can be decoded at the same time: each takes over what it keeps as soon as the one before has its
+ * values. Everything that comes from a stream is checked before it is used; a frame is checked whole, checksum and end of its data
+ * included, before a sample is written. */
 #include <m2t/m2t-decoder.h>
 
 #include "bitstream/frame.h"
@@ -611,6 +612,8 @@ m2t_decoder_start(M2tDecoder *d, const M2tPicture *picture, GError **error)
         g_set_error_literal(error, M2T_ERROR, M2T_ERROR_STREAM, "no frame is open");
         return FALSE;
     }
+    if (picture && !m2t_codec_check_picture(picture, error))
+        return FALSE;
     d->open = FALSE;
     f = &d->frame[m2t_jobs_next(d->jobs)];
     if (!open_slices(d, f, error)) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The encoder: encode_picture() is the list of the stages. With every frame a key frame and a constant quantizer, what depends on the order of frames is
- * settled when one is started, everything else happens in the frame's own memory, so that several can be coded at the same time. Otherwise frames run in
- * a chain: what they leave to the next one is the encoder's, and only the frame that is being coded touches it. */
+/* The encoder: encode_picture() is the list of the stages. With every frame a key frame and a constant quantizer, what depends on the
+ * order of frames is settled when one is started, everything else happens in the frame's own memory, so that several can be coded at the
+ * same time. Otherwise frames run in a chain: what they leave to the next one is the encoder's, and only the frame that is being coded
+ * touches it. */
 #include <m2t/m2t-encoder.h>
 
 #include "analysis/analysis.h"
@@ -659,11 +660,8 @@ m2t_encoder_start(M2tEncoder *e, const M2tPicture *picture, gboolean force_key, 
     FrameEncoder *f;
 
     g_return_val_if_fail(e && picture && m2t_jobs_pending(e->jobs) < e->settings.frames, FALSE);
-    for (int i = 0; i < 3; i++)
-        if (!picture->data[i]) {
-            g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "picture without plane %d", i);
-            return FALSE;
-        }
+    if (!m2t_codec_check_picture(picture, error))
+        return FALSE;
     if (e->chained || is_chained(e)) /* the chain is this frame's, or the caller's */
         m2t_jobs_settle(e->jobs);
     e->chained = is_chained(e);

@@ -29,7 +29,8 @@ guint m2t_jobs_finish(M2tJobs *jobs);
 /* Waits for all; they stay pending. */
 void m2t_jobs_settle(M2tJobs *jobs);
 
-/* For tasks, which take turns in the order of their starts: waits until the one before has ended its turn. Either all of them have one, or none has. */
+/* For tasks, which take turns in the order of their starts: waits until the one before has ended its turn. Either all of them have one, or
+ * none has. */
 void m2t_jobs_await_turn(M2tJobs *jobs, guint job);
 void m2t_jobs_end_turn(M2tJobs *jobs, guint job);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where the latents that were rounded to a value lie on average: most often a little nearer to what the prior expected. The synthesis sees them there. The model has
- * a centroid for each entry of the tables of the entropy coder, since mean and level tell as much about it as about the cost. */
-#ifndef M2T_CENTROID_H
-#define M2T_CENTROID_H
+/* Where the latents that were rounded to a value lie on average: most often a little nearer to what the prior expected. The synthesis sees
+ * them there. The model has a centroid for each entry of the tables of the entropy coder, since mean and level tell as much about it as
+ * about the cost. */
+#ifndef M2T_ENTROPY_CENTROID_H
+#define M2T_ENTROPY_CENTROID_H
 
 #include "entropy/tables.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What coding a latent costs, for an encoder that weighs bits against quality. In integers, so that encoders agree as well. Costs come from the frequencies that
- * will be used. An escape and an exception are rare; theirs are estimates. */
+/* What coding a latent costs, for an encoder that weighs bits against quality. In integers, so that encoders agree as well. Costs come
+ * from the frequencies that will be used. An escape and an exception are rare; theirs are estimates. */
 #ifndef M2T_ENTROPY_COST_H
 #define M2T_ENTROPY_COST_H
 

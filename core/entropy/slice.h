@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "model/model.h"
 
-/* Cumulative frequencies and look-ups for all (level, fraction), built once per model. */
+/* Cumulative frequencies and look-ups for all (level, fraction), which are the same for all coders of a model. */
 typedef struct _M2tEntropyTables M2tEntropyTables;
 
 M2tEntropyTables *m2t_entropy_tables_new(const M2tEntropyWeights *weights);
@@ -59,7 +59,8 @@ void m2t_slice_reader_free(M2tSliceReader *reader);
  * the end. FALSE: damaged. */
 gboolean m2t_slice_reader_begin(M2tSliceReader *reader, const guint8 *data, gsize size, int lanes, gint16 *latents, gsize count);
 
-/* One row of n channels, at most M2T_LATENTS_MAX: writes those of @latent whose level is coded, leaves the others. Reading past the end yields zeros and is remembered. */
+/* One row of n channels, at most M2T_LATENTS_MAX: writes those of @latent whose level is coded, leaves the others. Reading past the end
+ * yields zeros and is remembered. */
 void m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n);
 
 /* TRUE if every byte was used, none was missing and all states ended as they must. */

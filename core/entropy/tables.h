@@ -84,8 +84,8 @@ typedef struct {
     int escape;
 } M2tEntropyPlace;
 
-/* Entry i of fraction f is number 16 i + 15 - f of its level. The mean being 16 center + f, and the value center + i - R, that depends on their distance
- * alone; means a little apart are side by side, and the value beside this one is 16 numbers on. */
+/* Entry i of fraction f is number 16 i + 15 - f of its level. The mean being 16 center + f, and the value center + i - R, that depends on
+ * their distance alone; means a little apart are side by side, and the value beside this one is 16 numbers on. */
 static inline M2tEntropyPlace
 m2t_entropy_place(const M2tEntropyTables *tables, int mean, int level, int latent)
 {

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* The codec's own squared error doubles every 50 quarter steps; per luma sample it is about 3 at q = 0 (Kodak). An eighth of that goes unseen, also where
- * pictures are smooth and the error is far below its usual size. */
+/* The codec's own squared error doubles every 50 quarter steps; per luma sample it is about 3 at q = 0 (Kodak). An eighth of that goes
+ * unseen, also where pictures are smooth and the error is far below its usual size. */
 #define OCTAVE 50
 #define LIMIT_FINEST (64 * 3 / 8)          /* of the 64 luma samples of a patch */
 

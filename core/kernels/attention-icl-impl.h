@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Attention of one head of one query for x86 CPUs from Ice Lake and Zen 4 on: products by vpdpbusd, and the table of the exponential in registers, where
- * vpermi2b looks up all keys at once. A part of kernels-impl.c. */
+/* Attention of one head of one query for x86 CPUs from Ice Lake and Zen 4 on: products by vpdpbusd, and the table of the exponential in
+ * registers, where vpermi2b looks up all keys at once. A part of kernels-impl.c. */
 
 #define QUAD 4                      /* factors that a product adds up at once */
 #define KEY_OFFSET 128              /* makes keys unsigned, which one side of a product has to be */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Attention of one head of one query by products of pairs of 16-bit values: a part of kernels-impl.c, which has the other one in attention-icl-impl.h. */
+/* Attention of one head of one query by products of pairs of 16-bit values: a part of kernels-impl.c, which has the other one in
+ * attention-icl-impl.h. */
 
-/* The pairs that products work on: sum[i] of the lanes = factor[0] row[2i] + factor[1] row[2i + 1], over all pairs of factors and their rows. @lanes is
- * a constant, so that the sums stay in registers. */
+/* The pairs that products work on: sum[i] of the lanes = factor[0] row[2i] + factor[1] row[2i + 1], over all pairs of factors and their
+ * rows. @lanes is a constant, so that the sums stay in registers. */
 #ifdef __AVX2__
 #define LANES_MOST 64
 

@@ -159,8 +159,8 @@ split(const gint16 *restrict in, gint8 *restrict hi, gint8 *restrict lo, gsize c
 }
 
 #ifdef __AVX512VNNI__
-/* Of 64 channels, four bytes of each side by side, which products work on: part[q] has channels 16 l + 4 q ... 16 l + 4 q + 3 in lane l, for that is how
- * bytes are interleaved, and what packs sums again undoes it. */
+/* Of 64 channels, four bytes of each side by side, which products work on: part[q] has channels 16 l + 4 q ... 16 l + 4 q + 3 in lane l,
+ * for that is how bytes are interleaved, and what packs sums again undoes it. */
 typedef struct {
     __m512i part[4];
 } Quads;

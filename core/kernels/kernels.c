@@ -50,5 +50,7 @@ m2t_kernels_get(void)
     for (int i = 0; wanted && all[i]; i++)
         if (!strcmp(all[i]->name, wanted))
             return all[i];
+    if (wanted)
+        g_warning("M2T_CPU=%s: no such kernels here, but %s", wanted, all[0]->name);
     return all[0];
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A model in memory: the graph of the networks and pointers into the file's tensors, all checked
  * (docs/model-format.md). What is here is what the stages read; nothing of it changes after opening. */
-#ifndef M2T_CORE_MODEL_H
-#define M2T_CORE_MODEL_H
+#ifndef M2T_MODEL_MODEL_H
+#define M2T_MODEL_MODEL_H
 
 #include "base/limits.h"
 
@@ -89,7 +89,8 @@ m2t_window_shift(M2tLayerKind kind)
     return kind == M2T_LAYER_SHIFTED ? M2T_WINDOW / 2 : 0;
 }
 
-/* The cell of a window that comes i-th in coding order: 8 row + column. A displaced window holds the 64 places of a plain one, turned by the shift. */
+/* The cell of a window that comes i-th in coding order: 8 row + column. A displaced window holds the 64 places of a plain one, turned by
+ * the shift. */
 static inline int
 m2t_window_cell(const M2tPriorWeights *prior, M2tLayerKind kind, int i)
 {

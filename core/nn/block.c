@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Blocks of the transforms ("Block" in docs/bitstream.md). A worker takes a band of grid rows, few enough to stay in its cache, through the whole chain
- * of blocks. A block reads one row above and below from what the block before left, so each block works one row higher up than the one before:
+/* Blocks of the transforms ("Block" in docs/bitstream.md). A worker takes a band of grid rows, few enough to stay in its cache, through
+ * the whole chain of blocks. A block reads one row above and below from what the block before left, so each block works one row higher up
+ * than the one before:
  *
- *     rows        band k - 1 │ band k
- *     block 0   ─────────────┼──────────────┐
- *     block 1   ───────────┐ └────────────┐
- *     block 2   ─────────┐ └────────────┐
+ * rows        band k - 1 │ band k block 0   ─────────────┼──────────────┐ block 1   ───────────┐ └────────────┐ block 2   ─────────┐
+ * └────────────┐
  *
  * All that a block of a band waits for is the block before it in the band above. */
 #include "nn/block.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Products for x86 CPUs without VNNI: pairs of 16-bit values multiplied and added by vpmaddwd, which does twice as many products an instruction as float
- * arithmetic, and moves half the bytes. Weights lie in panels of 16 outputs, pair by pair, so that a tile reads them in order; the rows of the input are
- * widened once and stay in the second-level cache while the panels pass. Zeros at the end of the rows of a tile are left out: most latents are zero, and the
- * rarest come last. */
+/* Products for x86 CPUs without VNNI: pairs of 16-bit values multiplied and added by vpmaddwd, which does twice as many products an
+ * instruction as float arithmetic, and moves half the bytes. Weights lie in panels of 16 outputs, pair by pair, so that a tile reads them
+ * in order; the rows of the input are widened once and stay in the second-level cache while the panels pass. Zeros at the end of the rows
+ * of a tile are left out: most latents are zero, and the rarest come last. */
 #include "nn/gemm.h"
 
 #if M2T_ARCH_X86

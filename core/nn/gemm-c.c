@@ -2,8 +2,6 @@
 /* The definition of a product, in plain C: what every other backend is held to, and what runs where there is none. */
 #include "nn/gemm.h"
 
-#include <string.h>
-
 static gboolean
 open_c(void)
 {

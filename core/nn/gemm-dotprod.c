@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Products for 64-bit ARM CPUs with dot product instructions, which add up sixteen products each where float arithmetic does four. This file is built with
- * them allowed (meson.build); whether the CPU has them is asked at run time. Weights lie in panels of 8 outputs, quad by quad, so that a tile reads them in
- * order. Zeros at the end of the rows of a tile are left out: most latents are zero, and the rarest come last. */
+/* Products for 64-bit ARM CPUs with dot product instructions, which add up sixteen products each where float arithmetic does four. This
+ * file is built with them allowed (meson.build); whether the CPU has them is asked at run time. Weights lie in panels of 8 outputs, quad
+ * by quad, so that a tile reads them in order. Zeros at the end of the rows of a tile are left out: most latents are zero, and the rarest
+ * come last. */
 #include "nn/gemm.h"
 
 #include <arm_neon.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Products by oneDNN, in int8 all the way. A primitive is made for one number of rows, so there are a few for each weight matrix, and a product is put
- * together from them; they share the packed weights. Each runs on the one thread that calls it. On a CPU without VNNI oneDNN saturates 16-bit sums: the
- * check in gemm.c finds that and leaves this backend out. */
+/* Products by oneDNN, in int8 all the way. A primitive is made for one number of rows, so there are a few for each weight matrix, and a
+ * product is put together from them; they share the packed weights. Each runs on the one thread that calls it. On a CPU without VNNI
+ * oneDNN saturates 16-bit sums: the check in gemm.c finds that and leaves this backend out. */
 #include "nn/gemm.h"
 
 #ifdef M2T_HAVE_ONEDNN

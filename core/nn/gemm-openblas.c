@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Products by sgemm on integers held in floats. Exact while every partial sum stays below 2^24, in whatever order a kernel adds them: so sums longer than
- * 2^24 / 127^2 = 1040 terms are cut in pieces. */
+/* Products by sgemm on integers held in floats. Exact while every partial sum stays below 2^24, in whatever order a kernel adds them: so
+ * sums longer than 2^24 / 127^2 = 1040 terms are cut in pieces. */
 #include "nn/gemm.h"
-
-#include "kernels/kernels.h"
 
 #ifdef M2T_HAVE_OPENBLAS
 #include <cblas.h>

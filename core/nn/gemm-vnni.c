@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Products for x86 CPUs with AVX-512 VNNI. vpdpbusd multiplies unsigned by signed bytes and adds four products at a time to an exact 32-bit sum. Weights
- * are the unsigned side, 128 added, and lie in panels of 32 outputs, four inputs beside each other, so that a tile reads them in order. What the 128 add to
- * the sums of a row, 128 times the sum of the row, is taken off where they begin. Input that is zero adds nothing, then, and where it is zero in all rows of
- * a tile it is left out: most latents are zero, and what is made from them. */
+/* Products for x86 CPUs with AVX-512 VNNI. vpdpbusd multiplies unsigned by signed bytes and adds four products at a time to an exact
+ * 32-bit sum. Weights are the unsigned side, 128 added, and lie in panels of 32 outputs, four inputs beside each other, so that a tile
+ * reads them in order. What the 128 add to the sums of a row, 128 times the sum of the row, is taken off where they begin. Input that is
+ * zero adds nothing, then, and where it is zero in all rows of a tile it is left out: most latents are zero, and what is made from them. */
 #include "nn/gemm.h"
 
 #if M2T_ARCH_X86

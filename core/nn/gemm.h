@@ -57,8 +57,8 @@ extern const M2tGemm m2t_gemm_openblas;
 
 #define M2T_GEMM_MAX 6 /* backends, with the NULL at the end of the list */
 
-/* The backends that work here, fastest first, NULL-terminated. Each has to compute a product of extreme values that is known, when it is asked for first,
- * and is left out if it gets a sum wrong. */
+/* The backends that work here, fastest first, NULL-terminated. Each has to compute a product of extreme values that is known, when it is
+ * asked for first, and is left out if it gets a sum wrong. */
 const M2tGemm *const *m2t_gemm_list(void);
 
 /* @name: NULL for the fastest. Returns NULL if there is none of this name. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Linear layers on a chunk of rows, and what a worker needs to run them. Everything a stage does to its rows happens chunk by chunk in one worker's scratch
- * memory, so that sums are stored while they are in the cache. */
+/* Linear layers on a chunk of rows, and what a worker needs to run them. Everything a stage does to its rows happens chunk by chunk in one
+ * worker's scratch memory, so that sums are stored while they are in the cache. */
 #ifndef M2T_NN_LINEAR_H
 #define M2T_NN_LINEAR_H
 
@@ -32,8 +32,8 @@ typedef struct {
 void m2t_context_init(M2tContext *context, const M2tNet *net, int threads, int columns);
 void m2t_context_clear(M2tContext *context);
 
-/* out = in ([m][k]) times the weights, m <= M2T_CHUNK. @bias: the layer's own (NULL: none), or the row that counts now. @out: [m][n], of the type that
- * @kind says; not the memory of @in. */
+/* out = in ([m][k]) times the weights, m <= M2T_CHUNK. @bias: the layer's own (NULL: none), or the row that counts now. @out: [m][n], of
+ * the type that @kind says; not the memory of @in. */
 void m2t_linear_run(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, const gint8 *in, int m,
                     M2tStoreKind kind, gpointer out);
 

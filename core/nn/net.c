@@ -120,6 +120,7 @@ make_net(M2tModel *model, const M2tGemm *gemm)
     net->gemm = gemm;
     visit_all(net, pack_linear);
     make_attention(net);
+    net->tables = m2t_entropy_tables_new(&model->entropy);
     return net;
 }
 
@@ -129,6 +130,7 @@ free_net(M2tNet *net)
     visit_all(net, free_linear);
     for (int i = 0; i < net->model->prior.layers; i++)
         g_free(net->layer[i].rel);
+    m2t_entropy_tables_free(net->tables);
     m2t_model_unref(net->model);
     g_free(net);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A model made ready for a backend: the same graph with packed weights. Made once per model and backend, and shared by all codecs of the
- * process that use them. */
+/* A model made ready for a backend: the same graph with packed weights, and the tables of the entropy coder. Made once per model and
+ * backend, and shared by all codecs of the process that use them. */
 #ifndef M2T_NN_NET_H
 #define M2T_NN_NET_H
 
 #include "model/model.h"
+#include "entropy/slice.h"
 #include "kernels/kernels.h"
 #include "nn/gemm.h"
 
@@ -41,6 +42,7 @@ typedef struct _M2tNet {
     guint8 exp[M2T_EXP_SIZE + 1];  /* the model's, and a zero */
     guint8 seen[M2T_CELLS];        /* by coding order: cells up to the end of the own group */
     int n_max, k_max;              /* over all linear layers */
+    M2tEntropyTables *tables;
 } M2tNet;
 
 /* The net for a model with this identity, made at the first call. Give it back with m2t_net_release(). Any thread. */

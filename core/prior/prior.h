@@ -32,8 +32,8 @@ void m2t_prior_layout(M2tPrior *prior, M2tArena *arena, const M2tContext *contex
  * masked, @first is @last and all groups before it are read. Kept tokens take part as they are, with latents of zero. */
 void m2t_prior_run(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last);
 
-/* Reads latents while others are predicted. Any thread calls, while others are at other slots: for coded slots @begin...@end - 1 of the groups that run,
- * counted from the first; @begin is a multiple of M2T_PRIOR_PIECE. */
+/* Reads latents while others are predicted. Any thread calls, while others are at other slots: for coded slots @begin...@end - 1 of the
+ * groups that run, counted from the first; @begin is a multiple of M2T_PRIOR_PIECE. */
 typedef struct {
     void (*predicted)(gpointer data, int part, int begin, int end); /* means and levels of @part are there */
     void (*await)(gpointer data, int part, int begin, int end);     /* returns when the latents of @part are there, which were predicted before */
@@ -41,15 +41,15 @@ typedef struct {
 
 #define M2T_PRIOR_PIECE 16
 
-/* Then, part after part: fills in mean and level of all channels for these groups. Reads from @latents the parts before, of the same tokens: known already
- * if @reader is NULL; else it is called with @data. */
+/* Then, part after part: fills in mean and level of all channels for these groups. Reads from @latents the parts before, of the same
+ * tokens: known already if @reader is NULL; else it is called with @data. */
 void m2t_prior_heads(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last, const M2tPriorReader *reader, gpointer data);
 
 /* The latents of n channels from @channel on of a coded slot have mean and level now; they may still change. Any thread. */
 typedef void (*M2tPriorChoose)(gpointer data, int slot, int channel, int n);
 
-/* All groups and parts, for an encoder. @choose: is called with @data for every part of every coded slot before anything is predicted from it, so that mean and level
- * are those of the decoder for what it leaves in @latents; or NULL, then all groups run at once. */
+/* All groups and parts, for an encoder. @choose: is called with @data for every part of every coded slot before anything is predicted from
+ * it, so that mean and level are those of the decoder for what it leaves in @latents; or NULL, then all groups run at once. */
 void m2t_prior_predict(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, M2tPriorChoose choose, gpointer data);
 
 #endif

@@ -40,8 +40,8 @@ m2t_quant_choose(const M2tEntropyTables *tables, const gint32 *mean, const guint
     }
 }
 
-/* Had latents a Laplace distribution of their usual size, one that is rare would cost log2(e) / size bits more than zero, worth 0.08 / size in steps by the
- * rule above. The limit of the limit is for pictures that have what is usually rare. */
+/* Had latents a Laplace distribution of their usual size, one that is rare would cost log2(e) / size bits more than zero, worth 0.08 /
+ * size in steps by the rule above. The limit of the limit is for pictures that have what is usually rare. */
 void
 m2t_quant_choose_small(const float *feature, gint8 *rest, gint16 *latent, int n, int scanty)
 {

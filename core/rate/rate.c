@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The model: a token takes exp(complexity - slope · q) bits. Complexity follows the frames; the slope follows frames that were coded twice.
+/* The model: a token takes exp(complexity - slope · q) bits. Complexity follows the frames; the slope follows frames that were coded
+ * twice.
  *
- * The buffer is the sender's: frames fill it, the network drains it. Constant bitrate means half a buffer, so that there is room for a scene cut and something
- * to send after one; variable bitrate means no debt over some seconds, and a buffer that drains at the peak rate. Either is approached over a while (REACTION,
- * MEMORY), and the quantizer moves a step at a time, so that neighbouring frames look alike; a frame that is far too large is coded again at once. */
+ * The buffer is the sender's: frames fill it, the network drains it. Constant bitrate means half a buffer, so that there is room for a
+ * scene cut and something to send after one; variable bitrate means no debt over some seconds, and a buffer that drains at the peak rate.
+ * Either is approached over a while (REACTION, MEMORY), and the quantizer moves a step at a time, so that neighbouring frames look alike;
+ * a frame that is far too large is coded again at once. */
 #include "rate/rate.h"
 
 #include <math.h>

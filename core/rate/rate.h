@@ -36,15 +36,15 @@ typedef struct {
 
 void m2t_rate_init(M2tRate *rate, const M2tRateLimits *limits);
 
-/* From the next frame on. What is in the buffer stays there; a smaller one that would be too full is taken to be three quarters full at most, or as full as the
- * larger one was. The quantizer that the next one is near to moves as far as the bitrate does. */
+/* From the next frame on. What is in the buffer stays there; a smaller one that would be too full is taken to be three quarters full at
+ * most, or as full as the larger one was. The quantizer that the next one is near to moves as far as the bitrate does. */
 void m2t_rate_set(M2tRate *rate, const M2tRateLimits *limits);
 
 /* The quantizer, 0 … M2T_RATE_COARSEST, for a frame of @duration seconds of which @units tokens are coded. */
 int m2t_rate_begin(M2tRate *rate, double duration, int units);
 
-/* Whether a frame that came out at @bits with quantizer *@q is to be coded again, with the new *@q. Once, as a rule; again only if it does not fit into the
- * buffer. */
+/* Whether a frame that came out at @bits with quantizer *@q is to be coded again, with the new *@q. Once, as a rule; again only if it does
+ * not fit into the buffer. */
 gboolean m2t_rate_again(M2tRate *rate, double bits, int *q);
 
 /* TRUE if a frame of @bits fits into the buffer: now, or when it is empty. */

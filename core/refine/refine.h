@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which latents are worth a step up or down, by looking at the outcome (encoder only). The picture that a decoder would show is analysed like the original;
- * where the latents of the two differ, a step in that direction brings the pictures together. This stands in for the gradient of the error, with nothing but
- * the networks that are there. */
+/* Which latents are worth a step up or down, by looking at the outcome (encoder only). The picture that a decoder would show is analysed
+ * like the original; where the latents of the two differ, a step in that direction brings the pictures together. This stands in for the
+ * gradient of the error, with nothing but the networks that are there. */
 #ifndef M2T_REFINE_H
 #define M2T_REFINE_H
 
@@ -31,8 +31,8 @@ void m2t_refine_restore(const M2tRefine *refine, gint16 *latents, gint8 *rest);
 /* Shows refine->synthesis.values: refine->seen. */
 void m2t_refine_look(M2tRefine *refine, const M2tQuant *quant);
 
-/* Steps up or down, where that is worth the bits, for every other of @n latents, the other half in the next round. The first of @latents is at position @at of the
- * picture; @mean, @level: what the prior expects. @scanty: see choose.h. */
+/* Steps up or down, where that is worth the bits, for every other of @n latents, the other half in the next round. The first of @latents
+ * is at position @at of the picture; @mean, @level: what the prior expects. @scanty: see choose.h. */
 void m2t_refine_choose(const M2tRefine *refine, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int n, int round, int scanty,
                        gint16 *latents);
 

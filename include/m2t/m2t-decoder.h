@@ -50,8 +50,9 @@ M2T_API M2tDecoder *m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *s
  * is decoded, or finished, or another one opened in its place.
  * Slices that are missing or damaged do not matter as long as one is good, see m2t_decoder_damaged().
  * Returns: TRUE with @info filled in (it may be NULL). FALSE, with @error set, leaves the decoder usable: M2T_ERROR_STREAM,
- * _NO_HEADER, _UNSUPPORTED (also of what takes more than max_samples), _WRONG_MODEL (names both identities), _MODEL, _MEMORY. If it was a key frame with another sequence header than
- * the last one, those that follow without one are not decoded either: _NO_HEADER, up to the next key frame. */
+ * _NO_HEADER, _UNSUPPORTED (also of what takes more than max_samples), _WRONG_MODEL (names both identities), _MEMORY. If it was a key
+ * frame with another sequence header than the last one, those that follow without one are not decoded either: _NO_HEADER, up to the next
+ * key frame. */
 M2T_API gboolean m2t_decoder_open_frame(M2tDecoder *decoder, const void *data, gsize size, M2tFrameInfo *info, GError **error);
 
 /* Decodes the packet just opened into @picture, which has the size that @info said, or may be NULL as below: start and finish in one, while no other
@@ -59,10 +60,11 @@ M2T_API gboolean m2t_decoder_open_frame(M2tDecoder *decoder, const void *data, g
  * Returns: FALSE with M2T_ERROR_STREAM if the payload is damaged; @picture is then not written. */
 M2T_API gboolean m2t_decoder_decode(M2tDecoder *decoder, M2tPicture *picture, GError **error);
 
-/* Begins to decode the packet just opened, in a thread of the decoder; with one frame in flight it is done on return. @picture is copied; the planes
- * it points to, and the packet, must stay until the frame is finished. NULL: the frame is not to be shown, and only what later ones may lean on is
- * decoded, in about half the time. A caller's mistake: as many frames as there can be are pending.
- * Returns: TRUE, and the frame is pending; FALSE with M2T_ERROR_STREAM, and it is not, if no frame is open or what a slice says of its tokens is damaged. */
+/* Begins to decode the packet just opened, in a thread of the decoder; with one frame in flight it is done on return. @picture is copied;
+ * the planes it points to, and the packet, must stay until the frame is finished. NULL: the frame is not to be shown, and only what later
+ * ones may lean on is decoded, in about half the time. A caller's mistake: as many frames as there can be are pending.
+ * Returns: TRUE, and the frame is pending; FALSE, and it is not, with M2T_ERROR_STREAM if no frame is open or what a slice says of its
+ * tokens is damaged, with M2T_ERROR_SETTINGS if @picture lacks a plane. */
 M2T_API gboolean m2t_decoder_start(M2tDecoder *decoder, const M2tPicture *picture, GError **error);
 
 /* Waits for the frame that was started first. A caller's mistake: none is pending.

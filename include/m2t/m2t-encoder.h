@@ -24,9 +24,9 @@ typedef enum {
     M2T_SPEED_PRESET_SLOW,   /* decodes and analyses what it is about to send four times, and changes what that shows to be worth a change */
 } M2tSpeedPreset;
 
-/* With a bitrate, a frame for which the buffer (VBV) has no room even at the coarsest quantizer is dropped: its packet says to show the frame before
- * again, and a key frame that was due comes later. What nobody may drop is sent all the same, and alone may exceed the buffer: the first frame, forced
- * key frames, those larger than the whole buffer, and all frames if key_interval is 1. */
+/* With a bitrate, a frame for which the buffer (VBV) has no room even at the coarsest quantizer is dropped: its packet says to show the
+ * frame before again, and a key frame that was due comes later. What nobody may drop is sent all the same, and alone may exceed the
+ * buffer: the first frame, forced key frames, those larger than the whole buffer, and all frames if key_interval is 1. */
 typedef enum {
     M2T_RATE_CONTROL_CQP,    /* constant quantizer */
     M2T_RATE_CONTROL_VBR,    /* variable bitrate: the mean over some seconds is bitrate, the buffer drains at max_bitrate */
@@ -81,16 +81,18 @@ M2T_API void m2t_encoder_set_key_interval(M2tEncoder *encoder, guint frames);
 /* From the next frame that is started on; as in M2tEncoderSettings. Without effect at a constant quantizer. */
 M2T_API void m2t_encoder_set_bitrate(M2tEncoder *encoder, guint bitrate, guint max_bitrate, guint vbv_buf_capacity);
 
-/* How long frames last that are started from now on, in nanoseconds; 0: as the frame rate says, or 1/30 s. For rate control where frames come unevenly. */
+/* How long frames last that are started from now on, in nanoseconds; 0: as the frame rate says, or 1/30 s. For rate control where frames
+ * come unevenly. */
 M2T_API void m2t_encoder_set_duration(M2tEncoder *encoder, guint64 duration);
 
 /* Codes one picture of the size given to m2t_encoder_new(), while no other is pending: m2t_encoder_start() and m2t_encoder_finish() in one.
  * Returns: TRUE with @packet filled in. FALSE with the errors of these two. */
 M2T_API gboolean m2t_encoder_encode(M2tEncoder *encoder, const M2tPicture *picture, gboolean force_key, M2tPacket *packet, GError **error);
 
-/* Begins to code one picture in a thread of the encoder; with one frame in flight it is done on return. @force_key: make it a key frame whatever the
- * interval says. The first frame always is one. Packets do not depend on the number of frames in flight. @picture is copied; the planes it points to are
- * only read, and must stay as they are until the frame is finished. A caller's mistake: as many frames as there can be are pending.
+/* Begins to code one picture in a thread of the encoder; with one frame in flight it is done on return. @force_key: make it a key frame
+ * whatever the interval says. The first frame always is one. Packets do not depend on the number of frames in flight. @picture is copied;
+ * the planes it points to are only read, and must stay as they are until the frame is finished. A caller's mistake: as many frames as
+ * there can be are pending.
  * Returns: TRUE, and the frame is pending. FALSE with M2T_ERROR_SETTINGS, if @picture lacks a plane, leaves the encoder as it was. */
 M2T_API gboolean m2t_encoder_start(M2tEncoder *encoder, const M2tPicture *picture, gboolean force_key, GError **error);
 

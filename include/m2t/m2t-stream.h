@@ -16,9 +16,9 @@ G_BEGIN_DECLS
 /* The bytes that open a file. Static. */
 M2T_API const guint8 *m2t_stream_magic(void);
 
-/* Appends @packet as one unit (sync word, length, escaped body) to @out; nothing if it is longer than M2T_STREAM_PACKET_MAX and does not
- * fit one. An encoder makes no such packets. Any thread. */
-M2T_API void m2t_stream_append(GByteArray *out, const void *packet, gsize size);
+/* Appends @packet as one unit (sync word, length, escaped body) to @out. FALSE, and nothing is appended, if it is longer than
+ * M2T_STREAM_PACKET_MAX and does not fit one; an encoder makes no such packets. Any thread. */
+M2T_API gboolean m2t_stream_append(GByteArray *out, const void *packet, gsize size);
 
 typedef enum {
     M2T_STREAM_UNIT,   /* a whole unit stands at data + skip, unit_size bytes long */

@@ -467,3 +467,57 @@ assert_same_picture(GstBuffer *a, GstBuffer *b, guint width, guint height)
     gst_video_frame_unmap(&fa);
     gst_video_frame_unmap(&fb);
 }
+
+void
+send_segment(GstHarness *h)
+{
+    GstSegment segment;
+
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    gst_harness_push_event(h, gst_event_new_segment(&segment));
+}
+
+void
+send_late(GstHarness *h, GstClockTime when, GstClockTimeDiff late)
+{
+    gst_harness_push_upstream_event(h, gst_event_new_qos(GST_QOS_TYPE_UNDERFLOW, 2.0, late, when));
+}
+
+static GstFlowReturn
+refusing_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
+{
+    gst_buffer_unref(buffer);
+    return GPOINTER_TO_INT(g_object_get_data(G_OBJECT(pad), "answer"));
+}
+
+void
+answer_always(GstHarness *h, GstFlowReturn answer)
+{
+    g_object_set_data(G_OBJECT(h->sinkpad), "answer", GINT_TO_POINTER(answer));
+    gst_pad_set_chain_function(h->sinkpad, refusing_chain);
+}
+
+void
+assert_model_missing(const char *factory)
+{
+    GstElement *element = gst_element_factory_make(factory, NULL);
+    GstBus *bus = gst_bus_new();
+    GstMessage *message;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *debug = NULL;
+
+    gst_element_set_bus(element, bus);
+    g_object_set(element, "model-file", "/nowhere/absent.m2tw", NULL);
+    g_assert_cmpint(gst_element_set_state(element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+    message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
+    g_assert_nonnull(message);
+    gst_message_parse_error(message, &error, &debug);
+    g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
+    g_assert_nonnull(strstr(debug, "/nowhere/absent.m2tw"));
+    g_assert_nonnull(strstr(debug, "model-file"));
+    gst_message_unref(message);
+    gst_element_set_state(element, GST_STATE_NULL);
+    gst_bus_set_flushing(bus, TRUE);
+    gst_object_unref(bus);
+    gst_object_unref(element);
+}

@@ -25,10 +25,21 @@ char *raw_caps(guint width, guint height, const char *more);
 /* Over I420 pictures of one size without padding between the rows. */
 double psnr(GstBuffer *a, GstBuffer *b);
 
-/* A harness with a bus (test_bus()), between caps; NULL leaves them open. Free with gst_harness_teardown(). */
+/* A harness with a bus (test_bus()), between caps; NULL leaves them open. Free with harness_free(). */
 GstHarness *harness(const char *launch, const char *src_caps, const char *sink_caps);
 GstBus *test_bus(GstHarness *h);
 void harness_free(GstHarness *h);
+
+void send_segment(GstHarness *h);
+
+/* The frame that was due at @when came @late. */
+void send_late(GstHarness *h, GstClockTime when, GstClockTimeDiff late);
+
+/* To every buffer from now on, in place of taking it. */
+void answer_always(GstHarness *h, GstFlowReturn answer);
+
+/* An element of @factory says that the file its property model-file names is not there. */
+void assert_model_missing(const char *factory);
 
 /* The first error on the bus: its code if it is in @domain, else -1. */
 gint posted_error(GstHarness *h, GQuark domain);
@@ -59,8 +70,8 @@ typedef struct {
 /* What the element says to an accept-caps query. */
 void assert_accepted(GstHarness *h, const AcceptCase *cases, guint count);
 
-/* What arrives at the sink pad of the harness, in order: "c64" caps of this width, "b3" the buffer of frame 3, "k" force-key-unit, "g" gap, "e" end of
- * stream, a blank after each. Belongs to the pad. */
+/* What arrives at the sink pad of the harness, in order: "c64" caps of this width, "b3" the buffer of frame 3, "k" force-key-unit, "g"
+ * gap, "e" end of stream, a blank after each. Belongs to the pad. */
 GString *arrivals(GstHarness *h);
 
 GstClockTime min_latency(GstHarness *h); /* of the element alone */

@@ -297,22 +297,7 @@ log_of_errors(void)
 static void
 missing_model_file(void)
 {
-    GstElement *element = gst_element_factory_make("m2tdec", NULL);
-    GstBus *bus = gst_bus_new();
-    GstMessage *message;
-    g_autoptr(GError) error = NULL;
-
-    gst_element_set_bus(element, bus);
-    g_object_set(element, "model-file", "/nowhere/absent.m2tw", NULL);
-    g_assert_cmpint(gst_element_set_state(element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
-    message = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
-    gst_message_parse_error(message, &error, NULL);
-    g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
-    gst_message_unref(message);
-    gst_element_set_state(element, GST_STATE_NULL);
-    gst_bus_set_flushing(bus, TRUE);
-    gst_object_unref(bus);
-    gst_object_unref(element);
+    assert_model_missing("m2tdec");
 }
 
 /* The same frame under the name of a model that nobody has. */
@@ -440,15 +425,6 @@ only_damaged(void)
 }
 
 static void
-send_segment(GstHarness *h)
-{
-    GstSegment segment;
-
-    gst_segment_init(&segment, GST_FORMAT_TIME);
-    gst_harness_push_event(h, gst_event_new_segment(&segment));
-}
-
-static void
 flush(void)
 {
     g_autoptr(GPtrArray) coded = coded_frames(WIDTH, HEIGHT, 6, 3);
@@ -517,12 +493,6 @@ no_time_stamps(void)
         g_assert_cmpuint(GST_BUFFER_PTS(out), ==, i * FRAME_TIME);
     }
     harness_free(h);
-}
-
-static void
-send_late(GstHarness *h, GstClockTime when, GstClockTimeDiff late)
-{
-    gst_harness_push_upstream_event(h, gst_event_new_qos(GST_QOS_TYPE_UNDERFLOW, 2.0, late, when));
 }
 
 static void
@@ -835,13 +805,6 @@ tiny_buffers(void)
     harness_free(h);
 }
 
-static GstFlowReturn
-refusing_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
-{
-    gst_buffer_unref(buffer);
-    return GPOINTER_TO_INT(g_object_get_data(G_OBJECT(pad), "answer"));
-}
-
 static void
 flow_returns(void)
 {
@@ -851,8 +814,7 @@ flow_returns(void)
     for (guint i = 0; i < G_N_ELEMENTS(answers); i++) {
         GstHarness *h = decoder("");
 
-        g_object_set_data(G_OBJECT(h->sinkpad), "answer", GINT_TO_POINTER(answers[i]));
-        gst_pad_set_chain_function(h->sinkpad, refusing_chain);
+        answer_always(h, answers[i]);
         g_assert_cmpint(push(h, coded->pdata[0]), ==, answers[i]);
         g_assert_null(gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR));
         harness_free(h);

@@ -167,10 +167,46 @@ rtp_with_loss(void)
 static void
 playbin(void)
 {
+    const char *sinks[] = {"fakesink", "fakevideosink"};
     g_autofree char *stream = make_file("p.m2tv", 5, "m2tenc"), *mp4 = make_file("p.mp4", 5, "m2tenc ! mp4mux");
 
-    assert_runs("playbin uri=file://%s video-sink=\"fakesink sync=false\"", stream);
-    assert_runs("playbin uri=file://%s video-sink=\"fakesink sync=false\"", mp4);
+    for (guint i = 0; i < G_N_ELEMENTS(sinks); i++) {
+        assert_runs("playbin uri=file://%s video-sink=\"%s sync=false\"", stream, sinks[i]);
+        assert_runs("playbin uri=file://%s video-sink=\"%s sync=false\"", mp4, sinks[i]);
+    }
+}
+
+/* A file and a picture from one encoder: what suits the muxer suits the decoder. */
+static void
+recorded_and_shown(void)
+{
+    const char *branches[] = {"m2tdec", "m2tparse ! m2tdec"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(branches); i++) {
+        g_autofree char *path = temporary("recorded.mp4");
+        g_autoptr(GPtrArray) shown = samples_of(SOURCE " ! m2tenc ! tee name=t ! queue ! mp4mux ! filesink location=%s t. ! queue ! %s ! " OUT, 10u,
+                                                path, branches[i]);
+        g_autoptr(GPtrArray) played = NULL;
+
+        assert_times(shown, 10);
+        played = samples_of("filesrc location=%s ! decodebin ! " OUT, path);
+        assert_times(played, 10);
+    }
+}
+
+/* What multifilesink makes of a stream: the magic is in the first file only. */
+static void
+one_frame_per_file(void)
+{
+    g_autofree char *pattern = temporary("frame%d.m2tv");
+
+    assert_runs(SOURCE " ! m2tenc key-int-max=1 ! multifilesink location=%s", 3u, pattern);
+    for (guint i = 0; i < 3; i++) {
+        g_autofree char *name = g_strdup_printf("frame%u.m2tv", i), *path = temporary(name);
+        g_autoptr(GPtrArray) samples = samples_of("filesrc location=%s ! decodebin ! " OUT, path);
+
+        g_assert_cmpuint(samples->len, ==, 1);
+    }
 }
 
 static void
@@ -700,6 +736,8 @@ main(int argc, char **argv)
     g_test_add_func("/pipelines/rtp", rtp);
     g_test_add_func("/pipelines/rtp with loss", rtp_with_loss);
     g_test_add_func("/pipelines/playbin", playbin);
+    g_test_add_func("/pipelines/recorded and shown", recorded_and_shown);
+    g_test_add_func("/pipelines/one frame per file", one_frame_per_file);
     g_test_add_func("/pipelines/encodebin", encodebin);
     g_test_add_func("/pipelines/splitmuxsink", splitmuxsink);
     g_test_add_func("/pipelines/concat", concat);

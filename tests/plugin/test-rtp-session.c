@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The RTP elements in pipelines with the real encoder and decoder: direct, over UDP, in sessions with feedback, with retransmission and
- * forward error correction, and in WebRTC. */
+/* The RTP elements in pipelines with the real encoder and decoder: direct, over UDP, in sessions with feedback, and with
+ * retransmission and forward error correction. */
 #include "common.h"
 
 #include <gst/rtp/rtp.h>

@@ -134,7 +134,7 @@ several_at_once(void)
         g_thread_join(threads[i]);
 }
 
-/* A thousand changes while playing, memory stays where it is. */
+/* A thousand changes while playing. */
 static void
 property_changes(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The public API from outside: pictures of all kinds of sizes through encoder and decoder, settings, errors, damage, several frames in flight, and that
- * nothing is allocated per frame. */
+/* The public API from outside: pictures of all kinds of sizes through encoder and decoder, settings, errors, damage, several frames in
+ * flight, and that nothing is allocated per frame. */
 #include "base/arena.h"
 #include "bitstream/frame.h"
 #include "planes.h"
@@ -18,13 +18,40 @@ static gint allocations;
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define COUNTS_ALLOCATIONS 1
 void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
 void *malloc(size_t size);
+void *calloc(size_t count, size_t size);
+void *realloc(void *memory, size_t size);
+void *aligned_alloc(size_t alignment, size_t size);
 
 void *
 malloc(size_t size)
 {
     g_atomic_int_inc(&allocations);
     return __libc_malloc(size);
+}
+
+void *
+calloc(size_t count, size_t size)
+{
+    g_atomic_int_inc(&allocations);
+    return __libc_calloc(count, size);
+}
+
+void *
+realloc(void *memory, size_t size)
+{
+    g_atomic_int_inc(&allocations);
+    return __libc_realloc(memory, size);
+}
+
+void *
+aligned_alloc(size_t alignment, size_t size)
+{
+    g_atomic_int_inc(&allocations);
+    return __libc_memalign(alignment, size);
 }
 #else
 #define COUNTS_ALLOCATIONS 0
@@ -128,7 +155,7 @@ test_sizes(void)
     }
 }
 
-/* More quantizer, fewer bits and less quality; and one decoder follows all changes of size. */
+/* The coarser the quantizer, the fewer bits. */
 static void
 test_quantizer(void)
 {
@@ -154,7 +181,7 @@ test_quantizer(void)
 }
 
 static void
-test_threads_and_strides(void)
+test_threads(void)
 {
     g_autofree char *md5 = NULL;
     g_autoptr(GBytes) first = NULL;
@@ -441,7 +468,7 @@ test_refused_key_frame(void)
     planes_clear(&out);
 }
 
-/* The identity in the header changed and the header's check mended: another model is needed. */
+/* The decoder may use another model only than the one that the stream names. */
 static void
 test_wrong_model(void)
 {
@@ -464,6 +491,37 @@ test_wrong_model(void)
     g_assert_nonnull(strstr(error->message, m2t_model_identity_hex(other)));
     g_clear_error(&error);
     planes_clear(&in);
+}
+
+/* Refused, and what is open stays open. */
+static void
+test_missing_planes(void)
+{
+    g_autoptr(M2tEncoder) encoder = open_encoder(32, 32, 30, 1);
+    g_autoptr(M2tDecoder) decoder = open_decoder(1);
+    g_autoptr(GBytes) packet = NULL;
+    Planes in, out;
+
+    planes_init(&in, 32, 32);
+    planes_init(&out, 32, 32);
+    planes_draw(&in, 1);
+    packet = encode(encoder, &in);
+    g_assert_true(m2t_decoder_open_frame(decoder, g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), NULL, NULL));
+    for (int i = 0; i < 3; i++) {
+        g_autoptr(GError) encoding = NULL;
+        g_autoptr(GError) decoding = NULL;
+        M2tPicture picture = in.picture;
+
+        picture.data[i] = NULL;
+        g_assert_false(m2t_encoder_start(encoder, &picture, FALSE, &encoding));
+        g_assert_error(encoding, M2T_ERROR, M2T_ERROR_SETTINGS);
+        g_assert_false(m2t_decoder_start(decoder, &picture, &decoding));
+        g_assert_error(decoding, M2T_ERROR, M2T_ERROR_SETTINGS);
+    }
+    g_assert_true(m2t_decoder_decode(decoder, &out.picture, NULL));
+    g_assert_cmpfloat(planes_psnr(&in, &out), >, 20);
+    planes_clear(&in);
+    planes_clear(&out);
 }
 
 /* Thousands of truncations and flipped bits: reported, never decoded as if nothing had happened, and the decoder goes on. */
@@ -879,7 +937,7 @@ main(int argc, char **argv)
     g_assert_no_error(error);
     g_test_add_func("/codec/sizes", test_sizes);
     g_test_add_func("/codec/quantizer", test_quantizer);
-    g_test_add_func("/codec/threads", test_threads_and_strides);
+    g_test_add_func("/codec/threads", test_threads);
     g_test_add_func("/codec/negative-stride", test_negative_stride);
     g_test_add_func("/codec/key-frames", test_key_frames);
     g_test_add_func("/codec/high-frame-rate", test_high_frame_rate);
@@ -888,6 +946,7 @@ main(int argc, char **argv)
     g_test_add_func("/codec/arena", test_arena);
     g_test_add_func("/codec/refused-key-frame", test_refused_key_frame);
     g_test_add_func("/codec/wrong-model", test_wrong_model);
+    g_test_add_func("/codec/missing-planes", test_missing_planes);
     g_test_add_func("/codec/damage", test_damage);
     g_test_add_func("/codec/no-allocation", test_no_allocation);
     g_test_add_func("/codec/shared-model", test_shared_model);

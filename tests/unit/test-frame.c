@@ -403,16 +403,17 @@ static void
 test_equal(void)
 {
     M2tVideoInfo a, b;
+    gboolean *has[] = {&a.has_rate, &a.has_aspect, &a.has_colour, &a.has_chroma_site};
 
     m2t_video_info_init(&a, 100, 100);
     b = a;
     b.rate_n = b.aspect_d = b.chroma_site = b.colour.matrix = b.mastering.min_luminance = b.content_light.max_average = 1;
     g_assert_true(m2t_video_info_equal(&a, &b));
-    for (gboolean *has = &a.has_rate; has; has = has == &a.has_rate ? &a.has_aspect : has == &a.has_aspect ? &a.has_colour : NULL) {
-        *has = TRUE;
+    for (guint i = 0; i < G_N_ELEMENTS(has); i++) {
+        *has[i] = TRUE;
         g_assert_false(m2t_video_info_equal(&a, &b));
         g_assert_false(m2t_video_info_equal(&b, &a));
-        *has = FALSE;
+        *has[i] = FALSE;
     }
     a.has_mastering = b.has_mastering = TRUE;
     g_assert_false(m2t_video_info_equal(&a, &b));

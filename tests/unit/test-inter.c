@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Slices and inter frames: the heads of slices, the plan of the prior, and whole streams: those of the reference, with any number of threads and of frames in
- * flight; what a loss does, how far it reaches, how it is noticed, and when it has healed. */
+/* Slices and inter frames: the heads of slices, the plan of the prior, and whole streams: those of the reference, with any number of
+ * threads and of frames in flight; what a loss does, how far it reaches, how it is noticed, and when it has healed. */
 #include "base/limits.h"
 #include "bitstream/frame.h"
 #include "codec/codec.h"
@@ -462,8 +462,8 @@ test_encoder_threads(void)
     clear_clip(clip);
 }
 
-/* The preset that looks at its own pictures does not depend on which frame in flight a frame is coded by, nor on threads: what is kept goes with it. With a bitrate, frames
- * are coded twice, and some not at all. */
+/* The preset that looks at its own pictures does not depend on which frame in flight a frame is coded by, nor on threads: what is kept
+ * goes with it. With a bitrate, frames are coded twice, and some not at all. */
 static void
 test_refined(void)
 {
@@ -915,8 +915,8 @@ encode_at_bitrate(M2tEncoderSettings *settings, guint bitrate, guint vbv_buf_cap
     return packets;
 }
 
-/* Where the buffer of the rate control has no room for a frame, nothing is coded. A slice whose turn it was has it a frame later: from one key frame to the
- * next all of them stand alone. Where one does, decoding can start. */
+/* Where the buffer of the rate control has no room for a frame, nothing is coded. A slice whose turn it was has it a frame later: from one
+ * key frame to the next all of them stand alone. Where one does, decoding can start. */
 static void
 test_refresh_at_low_rate(void)
 {

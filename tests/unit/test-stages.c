@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every stage against the vectors of the Python reference, with each backend, each build of the kernels and one to three threads: patches, latents, the
- * prior in one pass and step by step, samples, whole packets. */
+/* Every stage against the vectors of the Python reference, with each backend, each build of the kernels and one to three threads: patches,
+ * latents, the prior in one pass and step by step, samples, whole packets. */
 #include "analysis/analysis.h"
 #include "codec/codec.h"
 #include "planes.h"
@@ -181,7 +181,8 @@ test_packet(gconstpointer name)
     planes_clear(&out);
 }
 
-/* Our packet for the picture of a vector: fewer bytes than the reference's, which rounds every latent to the nearest integer, for a picture nearly as good. */
+/* Our packet for the picture of a vector: fewer bytes than the reference's, which rounds every latent to the nearest integer, for a
+ * picture nearly as good. */
 static void
 test_encode(gconstpointer name)
 {

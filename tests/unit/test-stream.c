@@ -262,16 +262,16 @@ test_long_packets(void)
     g_autoptr(GByteArray) unit = g_byte_array_new();
     gsize skip, unit_size;
 
-    m2t_stream_append(unit, data, M2T_STREAM_PACKET_MAX);
+    g_assert_true(m2t_stream_append(unit, data, M2T_STREAM_PACKET_MAX));
     g_assert_cmpint(m2t_stream_find(unit->data, unit->len, &skip, &unit_size), ==, M2T_STREAM_UNIT);
     g_assert_cmpuint(unit_size, ==, unit->len);
     g_byte_array_set_size(unit, 3);
-    m2t_stream_append(unit, data, M2T_STREAM_PACKET_MAX + 4);
+    g_assert_false(m2t_stream_append(unit, data, M2T_STREAM_PACKET_MAX + 4));
     g_assert_cmpuint(unit->len, ==, 3);
     memset(data, 0x55, M2T_STREAM_UNIT_MAX + 1);
-    m2t_stream_append(unit, data, M2T_STREAM_UNIT_MAX + 1);
+    g_assert_false(m2t_stream_append(unit, data, M2T_STREAM_UNIT_MAX + 1));
     g_assert_cmpuint(unit->len, ==, 3);
-    m2t_stream_append(unit, data, M2T_STREAM_UNIT_MAX);
+    g_assert_true(m2t_stream_append(unit, data, M2T_STREAM_UNIT_MAX));
     g_assert_cmpuint(unit->len, ==, 3 + M2T_STREAM_UNIT_HEADER_SIZE + M2T_STREAM_UNIT_MAX);
 }
 
