@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+G_STATIC_ASSERT(M2T_CHUNK % M2T_PRIOR_PIECE == 0);
+
 typedef struct {
     M2tPrior *prior;
     const M2tQuant *quant;
@@ -301,10 +303,17 @@ coded_slots(const PriorRun *run)
     return run->prior->plan.coded_start[run->last + 1] - run->start;
 }
 
+/* Small enough that the first can be read while the last are predicted; one thread has nothing to gain from that. */
+static int
+rows_of_heads(const PriorRun *run)
+{
+    return m2t_threads_count(run->prior->context->threads) > 1 ? M2T_PRIOR_PIECE : M2T_CHUNK;
+}
+
 static int
 pieces_of_heads(const PriorRun *run)
 {
-    return (coded_slots(run) + M2T_PRIOR_PIECE - 1) / M2T_PRIOR_PIECE;
+    return (coded_slots(run) + rows_of_heads(run) - 1) / rows_of_heads(run);
 }
 
 /* Items are pieces, part after part: whoever has to wait for latents of a piece waits for pieces that others took before. */
@@ -313,10 +322,10 @@ run_heads(void *data, int begin, int end, int worker)
 {
     PriorRun run = *(const PriorRun *) data;
     M2tScratch *scratch = &run.prior->context->scratch[worker];
-    int pieces = pieces_of_heads(&run);
+    int pieces = pieces_of_heads(&run), rows = rows_of_heads(&run);
 
     for (int item = begin; item < end; item++) {
-        int from = item % pieces * M2T_PRIOR_PIECE, to = MIN(from + M2T_PRIOR_PIECE, coded_slots(&run));
+        int from = item % pieces * rows, to = MIN(from + rows, coded_slots(&run));
 
         run.part = item / pieces;
         if (run.part && run.reader)
