@@ -333,39 +333,55 @@ gst_m2t_dec_follow_format(GstM2tDec *self, const M2tVideoInfo *header)
     return GST_FLOW_OK;
 }
 
-/* Downstream's pool, for the frames that are held as well; or one of our own where it cannot have that many buffers. The decoder writes any strides;
- * whether they may differ from the default ones is for downstream to say. */
-static void
-gst_m2t_dec_configure_pool(GstM2tDec *self, GstQuery *query)
-{
+typedef struct {
+    GstCaps *caps;
+    guint size, min, max;
     GstAllocator *allocator;
     GstAllocationParams params;
-    GstBufferPool *pool;
-    GstStructure *config;
-    guint size, min, max;
-    GstCaps *caps;
+    gboolean any_strides;  /* the decoder writes them; whether they may differ from the default ones is for downstream to say */
+} PoolSettings;
 
-    gst_query_parse_allocation(query, &caps, NULL);
-    gst_query_parse_nth_allocation_param(query, 0, &allocator, &params);
-    gst_query_parse_nth_allocation_pool(query, 0, &pool, &size, &min, &max);
-    min += m2t_decoder_frames(self->decoder) - 1;
-    if (max != 0 && max < min) {
+/* TRUE if @pool takes the settings, or those that it would rather have and that will do. */
+static gboolean
+gst_m2t_dec_configure_pool(GstBufferPool *pool, const PoolSettings *s)
+{
+    GstStructure *config;
+
+    if (s->max != 0 && s->max < s->min)
+        return FALSE;
+    config = gst_buffer_pool_get_config(pool);
+    gst_buffer_pool_config_set_params(config, s->caps, s->size, s->min, s->max);
+    gst_buffer_pool_config_set_allocator(config, s->allocator, &s->params);
+    if (s->any_strides)
+        gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+    if (gst_buffer_pool_set_config(pool, config))
+        return TRUE;
+    config = gst_buffer_pool_get_config(pool);
+    if (gst_buffer_pool_config_validate_params(config, s->caps, s->size, s->min, s->max))
+        return gst_buffer_pool_set_config(pool, config);
+    gst_structure_free(config);
+    return FALSE;
+}
+
+/* Downstream's pool, for the frames that are held as well; or one of our own where it refuses. */
+static void
+gst_m2t_dec_choose_pool(GstM2tDec *self, GstQuery *query)
+{
+    PoolSettings s = {.any_strides = gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL)};
+    GstBufferPool *pool;
+
+    gst_query_parse_allocation(query, &s.caps, NULL);
+    gst_query_parse_nth_allocation_param(query, 0, &s.allocator, &s.params);
+    gst_query_parse_nth_allocation_pool(query, 0, &pool, &s.size, &s.min, &s.max);
+    s.min += m2t_decoder_frames(self->decoder) - 1;
+    if (!gst_m2t_dec_configure_pool(pool, &s)) {
         gst_object_unref(pool);
         pool = gst_video_buffer_pool_new();
-        max = 0;
+        s.max = 0;
+        gst_m2t_dec_configure_pool(pool, &s);
     }
-    config = gst_buffer_pool_get_config(pool);
-    gst_buffer_pool_config_set_params(config, caps, size, min, max);
-    gst_buffer_pool_config_set_allocator(config, allocator, &params);
-    if (gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL))
-        gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-    if (!gst_buffer_pool_set_config(pool, config)) { /* it may have adjusted it, and agree now */
-        config = gst_buffer_pool_get_config(pool);
-        if (!gst_buffer_pool_config_validate_params(config, caps, size, min, max) || !gst_buffer_pool_set_config(pool, config))
-            GST_WARNING_OBJECT(self, "the buffer pool takes no configuration");
-    }
-    gst_query_set_nth_allocation_pool(query, 0, pool, size, min, max);
-    gst_clear_object(&allocator);
+    gst_query_set_nth_allocation_pool(query, 0, pool, s.size, s.min, s.max);
+    gst_clear_object(&s.allocator);
     gst_object_unref(pool);
 }
 
@@ -374,7 +390,7 @@ gst_m2t_dec_decide_allocation(GstVideoDecoder *base, GstQuery *query)
 {
     if (!GST_VIDEO_DECODER_CLASS(parent_class)->decide_allocation(base, query))
         return FALSE;
-    gst_m2t_dec_configure_pool(GST_M2T_DEC(base), query);
+    gst_m2t_dec_choose_pool(GST_M2T_DEC(base), query);
     return TRUE;
 }
 

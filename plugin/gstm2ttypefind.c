@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Recognizes .m2tv files by their magic, and byte streams that were cut somewhere in the middle by a unit that ends where the
- * next one starts. Reads 4 KiB, and four bytes at that place. */
+ * next one starts, or the file ends. Reads 4 KiB, and four bytes at that place. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif

@@ -34,7 +34,7 @@ void gst_m2t_info_add_hdr(const M2tVideoInfo *info, GstCaps *caps);
 void gst_m2t_info_add_to_caps(const M2tVideoInfo *info, GstCaps *caps);
 
 /* What to send through @srcpad: the form that the peer likes best, or the byte stream if the peer takes everything.
- * Returns: new caps without size and rate, or NULL if the peer takes none. */
+ * If it takes none, the framed form, and setting it will fail. Returns: new caps without size and rate. */
 GstCaps *gst_m2t_output_caps(GstPad *srcpad, gboolean *byte_stream);
 
 /* How long a frame lasts in a stream that has no times of its own; GST_M2T_RATE_ASSUMED where the rate is variable or not stated. */

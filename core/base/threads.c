@@ -184,7 +184,7 @@ m2t_threads_pause(int times)
 {
     if (times < SPINS)
         pause_cpu();
-    else /* it may have no core */
+    else /* the other may be waiting for this very core */
         g_thread_yield();
 }
 

@@ -26,7 +26,7 @@ typedef struct {
 typedef struct {
     gint busy;                 /* atomic: a thread is at it */
     gint next;                 /* atomic: rows that were read, its coded slots part after part; changed by that thread */
-    int first, count;          /* its coded slots, counted from the first of the group; none if there are no data */
+    int first, count;          /* its coded slots, counted from the first of the group */
     gint64 time;               /* microseconds that all of this took */
 } SliceTurn;
 
@@ -432,7 +432,7 @@ await_read(gpointer data, int part, int begin, int end)
 
 static const M2tPriorReader reader = {read_predicted, await_read};
 
-/* Nothing is predicted. Slices without data have no slots. */
+/* Nothing is predicted. Slices without data are kept whole, and have no coded slots. */
 static void
 begin_group(GroupRun *run)
 {
@@ -448,7 +448,7 @@ begin_group(GroupRun *run)
 
         turn->next = 0;
         turn->first = first - start;
-        turn->count = f->slice[i].data ? last - first : 0;
+        turn->count = last - first;
     }
 }
 

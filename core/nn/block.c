@@ -3,15 +3,16 @@
  * the whole chain of blocks. A block reads one row above and below from what the block before left, so each block works one row higher up
  * than the one before:
  *
- * rows        band k - 1 │ band k block 0   ─────────────┼──────────────┐ block 1   ───────────┐ └────────────┐ block 2   ─────────┐
- * └────────────┐
+ *     rows        band k - 1 │ band k
+ *     block 0   ─────────────┼──────────────┐
+ *     block 1   ───────────┐ └────────────┐
+ *     block 2   ─────────┐ └────────────┐
  *
  * All that a block of a band waits for is the block before it in the band above. */
 #include "nn/block.h"
 
 #define BAND_BYTES (128 * 1024) /* half of a small second-level cache: the rows of a band, weights beside them */
 #define BAND_LEAST 2            /* rows: otherwise a block would look beyond the band above */
-#define SPINS 1000
 
 typedef struct {
     M2tStage *stage;
@@ -132,9 +133,8 @@ run_block(const Chain *chain, int index, int begin, int end, M2tScratch *scratch
 static void
 wait_for_block(const Chain *chain, int band, int blocks)
 {
-    for (int i = 0; g_atomic_int_get(&chain->stage->done[band]) < blocks; i++)
-        if (i > SPINS)
-            g_thread_yield(); /* it may be waiting for this very core */
+    for (int times = 0; g_atomic_int_get(&chain->stage->done[band]) < blocks; times++)
+        m2t_threads_pause(times);
 }
 
 static void

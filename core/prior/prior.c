@@ -328,22 +328,13 @@ run_heads(void *data, int begin, int end, int worker)
         int from = item % pieces * rows, to = MIN(from + rows, coded_slots(&run));
 
         run.part = item / pieces;
-        if (run.part && run.reader)
+        if (run.part) {
             run.reader->await(run.data, run.part - 1, from, to);
-        if (run.part)
             take_step(&run, scratch, run.start + from, to - from);
+        }
         predict(&run, scratch, run.start + from, to - from);
-        if (run.reader)
-            run.reader->predicted(run.data, run.part, from, to);
+        run.reader->predicted(run.data, run.part, from, to);
     }
-}
-
-void
-m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, const M2tPriorReader *reader, gpointer data)
-{
-    PriorRun run = {p, quant, latents, first, last, p->plan.coded_start[first], .reader = reader, .data = data};
-
-    m2t_threads_run(p->context->threads, p->context->net->model->prior.parts * pieces_of_heads(&run), 1, run_heads, &run);
 }
 
 /* All parts of some coded slots, which know nothing of each other by now. */
@@ -366,6 +357,17 @@ run_parts(void *data, int begin, int end, int worker)
 }
 
 void
+m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, const M2tPriorReader *reader, gpointer data)
+{
+    PriorRun run = {p, quant, latents, first, last, p->plan.coded_start[first], .reader = reader, .data = data};
+
+    if (reader)
+        m2t_threads_run(p->context->threads, p->context->net->model->prior.parts * pieces_of_heads(&run), 1, run_heads, &run);
+    else
+        m2t_threads_run(p->context->threads, coded_slots(&run), M2T_CHUNK, run_parts, &run);
+}
+
+void
 m2t_prior_predict(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, M2tPriorChoose choose, gpointer data)
 {
     const M2tPriorWeights *prior = &p->context->net->model->prior;
@@ -376,6 +378,6 @@ m2t_prior_predict(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, M2t
         PriorRun run = {p, quant, latents, first, first + at_once - 1, start[first], .choose = choose, .data = data};
 
         m2t_prior_run(p, quant, latents, run.first, run.last);
-        m2t_threads_run(p->context->threads, start[run.last + 1] - run.start, M2T_CHUNK, run_parts, &run);
+        m2t_threads_run(p->context->threads, coded_slots(&run), M2T_CHUNK, run_parts, &run);
     }
 }

@@ -859,7 +859,6 @@ flush_discards_what_is_held(void)
     push_frames(h, 0, 2);
     g_assert_cmpuint(min_latency(h), >, 0);
     before = gst_harness_buffers_received(h);
-    g_assert_cmpuint(before, <, 3);
     gst_harness_push_event(h, gst_event_new_flush_start());
     gst_harness_push_event(h, gst_event_new_flush_stop(TRUE));
     send_segment(h);
