@@ -874,19 +874,24 @@ flush_discards_what_is_held(void)
     harness_free(h);
 }
 
-/* A request counts for the next frame that comes in, and its event leaves before that frame. */
+/* All frames are key frames then. The event leaves before the one that came in after the request, at the latest. */
 static void
 key_unit_while_frames_are_held(void)
 {
     GstHarness *h = encoder_that_may_hold("threads=4");
     GString *log = arrivals(h);
+    const char *event, *answer;
 
     push_frames(h, 0, 3); /* the first is out then */
     g_assert_cmpuint(min_latency(h), >, 0);
     gst_harness_push_upstream_event(h, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1));
     push_frames(h, 4, 6);
     g_assert_true(gst_harness_push_event(h, gst_event_new_eos()));
-    g_assert_cmpstr(log->str, ==, "b0 b1 b2 b3 k b4 b5 b6 e ");
+    event = strstr(log->str, "k ");
+    answer = strstr(log->str, "b4 ");
+    g_assert_true(event && answer && event < answer);
+    g_string_erase(log, event - log->str, 2);
+    g_assert_cmpstr(log->str, ==, "b0 b1 b2 b3 b4 b5 b6 e ");
     harness_free(h);
 }
 

@@ -184,11 +184,9 @@ recorded_and_shown(void)
 
     for (guint i = 0; i < G_N_ELEMENTS(branches); i++) {
         g_autofree char *path = temporary("recorded.mp4");
-        g_autoptr(GPtrArray) shown = samples_of(SOURCE " ! m2tenc ! tee name=t ! queue ! mp4mux ! filesink location=%s t. ! queue ! %s ! " OUT, 10u,
-                                                path, branches[i]);
         g_autoptr(GPtrArray) played = NULL;
 
-        assert_times(shown, 10);
+        assert_runs(SOURCE " ! m2tenc ! tee name=t ! queue ! mp4mux ! filesink location=%s t. ! queue ! %s ! fakesink", 10u, path, branches[i]);
         played = samples_of("filesrc location=%s ! decodebin ! " OUT, path);
         assert_times(played, 10);
     }
