@@ -7,26 +7,33 @@
 #include <glib.h>
 #include <string.h>
 
+/* Bit k of the result is mark k of eight. */
+static inline guint64
+m2t_marked_bits(const guint8 *mark)
+{
+    guint64 eight;
+
+    memcpy(&eight, mark, 8);
+    return (GUINT64_FROM_LE(eight) * G_GUINT64_CONSTANT(0x0102040810204080)) >> 56; /* each mark is moved to its place in the highest byte */
+}
+
 /* Writes the places of the ones among n zeros and ones to @list ([n]), in order. Returns how many there are. */
 static inline int
 m2t_marked_list(const guint8 *mark, int n, guint16 *list)
 {
-    int count = 0, i = 0;
+    int count = 0;
 
-    for (; i + 8 <= n; i += 8) {
-        guint64 eight;
+    for (int begin = 0; begin < n; begin += 64) {
+        int whole = MIN(n - begin, 64) & ~7;
+        guint64 bits = 0;
 
-        memcpy(&eight, mark + i, 8);
-        if (eight == 0)
-            continue;
-        for (int j = i; j < i + 8; j++) {
-            list[count] = (guint16) j;
-            count += mark[j];
-        }
-    }
-    for (; i < n; i++) {
-        list[count] = (guint16) i;
-        count += mark[i];
+        for (int i = 0; i < whole; i += 8)
+            bits |= m2t_marked_bits(mark + begin + i) << i;
+        for (; bits; bits &= bits - 1)
+            list[count++] = (guint16) (begin + __builtin_ctzll(bits));
+        for (int i = begin + whole; whole < 64 && i < n; i++)
+            if (mark[i])
+                list[count++] = (guint16) i;
     }
     return count;
 }

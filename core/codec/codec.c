@@ -64,10 +64,11 @@ m2t_codec_position(const M2tCodec *codec, int slot)
 }
 
 void
-m2t_codec_find_centroids(const M2tCodec *codec, int slot, int channel, int n)
+m2t_codec_find_centroids(const M2tCodec *codec, int slot, int part)
 {
+    int channel = codec->model->prior.part_start[part], n = codec->model->prior.part_size[part];
     gint64 position = m2t_codec_position(codec, slot) + channel;
-    gsize at = (gsize) slot * codec->model->latents + channel;
+    gsize at = m2t_prior_place(&codec->prior, slot, channel, n);
 
     m2t_entropy_centroids(codec->tables, codec->prior.mean + at, codec->prior.level + at, codec->latents + position, codec->centroid + position, n);
 }
@@ -78,8 +79,8 @@ find_centroids_of_slots(void *data, int begin, int end, int worker)
     const M2tCodec *codec = data;
 
     for (int slot = begin; slot < end; slot++)
-        if (m2t_codec_position(codec, slot) >= 0)
-            m2t_codec_find_centroids(codec, slot, 0, codec->model->latents);
+        for (int part = 0; part < codec->model->prior.parts && m2t_codec_position(codec, slot) >= 0; part++)
+            m2t_codec_find_centroids(codec, slot, part);
 }
 
 void

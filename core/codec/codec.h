@@ -39,8 +39,8 @@ void m2t_codec_clear(M2tCodec *codec); /* of zeros is allowed */
 /* Position of the first latent of a slot among all latents, or -1 if it is not coded: outside the token grid, or kept. */
 gint64 m2t_codec_position(const M2tCodec *codec, int slot);
 
-/* Fills in centroid of n channels from @channel on of the token of a coded slot, whose mean and level the prior has given. */
-void m2t_codec_find_centroids(const M2tCodec *codec, int slot, int channel, int n);
+/* Fills in centroid of a part of the token of a coded slot, whose mean and level the prior has given. */
+void m2t_codec_find_centroids(const M2tCodec *codec, int slot, int part);
 
 /* The same for all that is coded. */
 void m2t_codec_find_all_centroids(M2tCodec *codec);

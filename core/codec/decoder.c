@@ -357,11 +357,11 @@ read_row(const FrameDecoder *f, int slice, Row row)
 {
     const M2tCodec *codec = &f->codec;
     const M2tPriorWeights *w = &codec->model->prior;
-    int channel = w->part_start[row.part];
-    gint64 position = m2t_codec_position(codec, row.slot);
-    gsize at = (gsize) row.slot * codec->prior.latents + channel;
+    int channel = w->part_start[row.part], n = w->part_size[row.part];
+    gint64 position = m2t_codec_position(codec, row.slot) + channel;
+    gsize at = m2t_prior_place(&codec->prior, row.slot, channel, n);
 
-    m2t_slice_reader_get(f->reader[slice], codec->prior.mean + at, codec->prior.level + at, codec->latents + position + channel, w->part_size[row.part]);
+    m2t_slice_reader_get(f->reader[slice], codec->prior.mean + at, codec->prior.level + at, codec->latents + position, n);
 }
 
 static gboolean
@@ -379,7 +379,6 @@ read_slice(const GroupRun *run, int slice)
 {
     FrameDecoder *f = run->frame;
     SliceTurn *turn = &f->turn[slice];
-    const M2tPriorWeights *w = &f->codec.model->prior;
 
     while (can_be_read(run, turn) && g_atomic_int_compare_and_exchange(&turn->busy, FALSE, TRUE)) {
         gint64 begin = g_get_monotonic_time();
@@ -393,7 +392,7 @@ read_slice(const GroupRun *run, int slice)
         for (int i = first; i < last; i++) { /* while mean and level are in the cache */
             Row row = find_row(run, turn, i);
 
-            m2t_codec_find_centroids(&f->codec, row.slot, w->part_start[row.part], w->part_size[row.part]);
+            m2t_codec_find_centroids(&f->codec, row.slot, row.part);
         }
     }
 }

@@ -244,7 +244,7 @@ choose_latents(gpointer data, int slot, int channel, int n)
     const Choice *choice = data;
     FrameEncoder *f = choice->frame;
     const M2tPrior *prior = &f->codec.prior;
-    gsize at = (gsize) slot * prior->latents + channel, to = (gsize) m2t_codec_position(&f->codec, slot) + channel;
+    gsize at = m2t_prior_place(prior, slot, channel, n), to = (gsize) m2t_codec_position(&f->codec, slot) + channel;
 
     if (choice->round < 0)
         m2t_quant_choose(f->codec.tables, prior->mean + at, prior->level + at, f->rest + to, f->codec.latents + to, n, f->scanty);
@@ -304,16 +304,15 @@ queue_section(FrameEncoder *f, int slice, int section)
     const M2tCodec *codec = &f->codec;
     const M2tPrior *prior = &codec->prior;
     const M2tPriorWeights *w = &codec->model->prior;
-    int group = section / w->parts, part = section % w->parts, channel = w->part_start[part];
+    int group = section / w->parts, part = section % w->parts, channel = w->part_start[part], n = w->part_size[part];
     int begin = m2t_plan_coded(&prior->plan, group, slice), end = m2t_plan_coded(&prior->plan, group, slice + 1);
     gsize before = m2t_codec_slice_position(codec, slice);
 
     for (int i = begin; i < end; i++) {
         int slot = prior->plan.coded[i];
-        gsize at = (gsize) slot * prior->latents + channel, position = (gsize) m2t_codec_position(codec, slot) + channel;
+        gsize at = m2t_prior_place(prior, slot, channel, n), position = (gsize) m2t_codec_position(codec, slot) + channel;
 
-        m2t_slice_writer_put(&f->writer[slice], section, (guint32) (position - before), prior->mean + at, prior->level + at, codec->latents + position,
-                             w->part_size[part]);
+        m2t_slice_writer_put(&f->writer[slice], section, (guint32) (position - before), prior->mean + at, prior->level + at, codec->latents + position, n);
     }
 }
 

@@ -20,6 +20,13 @@ clamp32(gint32 x, gint32 low, gint32 high)
     return x > high ? high : x;
 }
 
+static inline float
+clampf(float x, float low, float high)
+{
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
 static inline gint8
 clamp8(gint32 x)
 {
@@ -39,9 +46,7 @@ round_within(float x, float low, float high)
 {
     gint32 bits;
 
-    x = x < low ? low : x;
-    x = x > high ? high : x;
-    x += 12582912.0f;
+    x = clampf(x, low, high) + 12582912.0f;
     memcpy(&bits, &x, sizeof bits);
     return bits - 0x4b400000;
 }
@@ -507,15 +512,20 @@ levels(const M2tLevels *l, const gint32 *restrict sum, const gint32 *restrict bi
        const float *restrict level_scale, const gint32 *restrict size, gint32 *restrict mean, guint8 *restrict level, int n)
 {
     float per_step = 1.0f / (float) l->step, limit = (float) l->limit;
+    float highest = (float) (l->levels - 1);
+    gint32 base = l->base, wide[M2T_LATENTS_MAX]; /* before they are bytes: vectors of those would leave most of a small part to single steps */
 
     for (int i = 0; i < n; i++)
         mean[i] = round_within((float) (sum[i] + bias[i]) * mean_scale[i], -262128.0f, 262128.0f);
     for (int i = 0; i < n; i++) {
-        gint32 v = round_within((float) (sum[n + i] + bias[n + i]) * level_scale[i], -limit, limit) + size[i] - l->base;
+        gint32 v = round_within((float) (sum[n + i] + bias[n + i]) * level_scale[i], -limit, limit) + size[i] - base;
 
-        /* v / step rounded down: v is below 2^17, and half a unit more keeps it farther from the next integer than two roundings can take it. */
-        level[i] = (guint8) MIN((gint32) (((float) MAX(v, 0) + 0.5f) * per_step), l->levels - 1);
+        /* v / step rounded down: v is below 2^17, and half a unit more keeps it farther from the next integer than two roundings can take it.
+         * Clamped as floats: gcc makes branches of the same with integers. */
+        wide[i] = (gint32) clampf(((float) v + 0.5f) * per_step, 0.0f, highest);
     }
+    for (int i = 0; i < n; i++)
+        level[i] = (guint8) wide[i];
 }
 
 #define PASTE(a, b) a##b

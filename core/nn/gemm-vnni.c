@@ -83,6 +83,30 @@ scratch_free(gpointer data)
     g_free(scratch);
 }
 
+INLINE VNNI __m512i
+add_pairs(__m512i a, __m512i b)
+{
+    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+}
+
+INLINE VNNI __m512i
+add_pairs_of_pairs(__m512i a, __m512i b)
+{
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/* The sum of each row's lanes. */
+INLINE VNNI __m256i
+add_lanes(const __m512i *row)
+{
+    __m512i low = add_pairs_of_pairs(add_pairs(row[0], row[1]), add_pairs(row[2], row[3]));     /* four quarters of rows 0...3 */
+    __m512i high = add_pairs_of_pairs(add_pairs(row[4], row[5]), add_pairs(row[6], row[7]));
+    __m512i sum = _mm512_add_epi32(_mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(1, 0, 1, 0)), _mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(3, 2, 3, 2)));
+
+    sum = _mm512_add_epi32(sum, _mm512_shuffle_i32x4(sum, sum, _MM_SHUFFLE(2, 3, 0, 1)));
+    return _mm512_castsi512_si256(_mm512_shuffle_i32x4(sum, sum, _MM_SHUFFLE(2, 0, 2, 0)));
+}
+
 /* Takes stock of the rows at @in. */
 VNNI static void
 enter_tile(Tile *tile, const gint8 *in, int k)
@@ -92,6 +116,7 @@ enter_tile(Tile *tile, const gint8 *in, int k)
 
     tile->in = in;
     tile->quads = 0;
+#pragma GCC unroll 8
     for (int r = 0; r < TILE_ROWS; r++)
         sum[r] = _mm512_setzero_si512();
     for (int j = 0; j < k; j += 64) {
@@ -110,8 +135,7 @@ enter_tile(Tile *tile, const gint8 *in, int k)
         _mm512_storeu_si512(tile->quad + tile->quads, _mm512_maskz_compress_epi32(set, _mm512_add_epi32(lanes, _mm512_set1_epi32(j))));
         tile->quads += __builtin_popcount(set);
     }
-    for (int r = 0; r < TILE_ROWS; r++)
-        tile->begin[r] = -OFFSET * _mm512_reduce_add_epi32(sum[r]);
+    _mm256_storeu_si256((__m256i *) tile->begin, _mm256_mullo_epi32(add_lanes(sum), _mm256_set1_epi32(-OFFSET)));
 }
 
 /* What becomes of sums. Without a store they are kept. */

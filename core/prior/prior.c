@@ -289,7 +289,7 @@ predict(const PriorRun *run, M2tScratch *scratch, int first, int m)
     m2t_linear_sums(p->context, scratch, head, scratch->a, m);
     for (int i = 0; i < m; i++) {
         int slot = p->plan.coded[first + i];
-        gsize at = (gsize) slot * p->latents + channel;
+        gsize at = m2t_prior_place(p, slot, channel, n);
 
         p->context->kernels->levels(&levels, scratch->sum + (gsize) i * 2 * n, head->weights->bias + group_of(&p->plan, slot) * 2 * n,
                                     run->quant->mean_scale + channel, head->weights->scale + n, run->quant->size + channel, p->mean + at,

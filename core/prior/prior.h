@@ -22,9 +22,16 @@ typedef struct {
     gint8 *qkv[M2T_LAYERS_MAX];     /* [slots][3 width] per layer */
     gint16 *cache[M2T_LAYERS_MAX];  /* [windows][M2T_CACHE(width)] per layer: keys and values by window */
     gint8 *attended;                /* [slots][width]: what attention gave */
-    gint32 *mean;                   /* [slots][latents], in 1/16; of coded slots, as level */
-    guint8 *level;                  /* [slots][latents] */
+    gint32 *mean;                   /* [parts][slots][channels of the part], in 1/16; of coded slots, as level */
+    guint8 *level;
 } M2tPrior;
+
+/* Where a slot's n channels from @channel on, which are a part, have their mean and level: part after part, as they are predicted and read. */
+static inline gsize
+m2t_prior_place(const M2tPrior *prior, int slot, int channel, int n)
+{
+    return (gsize) prior->plan.slots * channel + (gsize) slot * n;
+}
 
 void m2t_prior_layout(M2tPrior *prior, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);
 

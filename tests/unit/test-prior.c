@@ -49,35 +49,38 @@ predict(M2tCodec *codec)
     m2t_prior_predict(&codec->prior, &codec->quant, codec->latents, NULL, NULL);
 }
 
+/* A part of slots @first...@end - 1 has the mean and level that it had before. */
+static void
+assert_unchanged(const M2tPrior *prior, const gint32 *mean, const guint8 *level, int part, int first, int end)
+{
+    const M2tPriorWeights *w = &prior->context->net->model->prior;
+    gsize at = m2t_prior_place(prior, first, w->part_start[part], w->part_size[part]), count = (gsize) (end - first) * w->part_size[part];
+
+    g_assert_cmpmem(prior->mean + at, count * sizeof *mean, mean + at, count * sizeof *mean);
+    g_assert_cmpmem(prior->level + at, count, level + at, count);
+}
+
 static void
 test_causal(gconstpointer size)
 {
     M2tCodec codec = {0};
-    gsize latents, count;
+    const int *start;
+    gsize count;
     g_autofree gint32 *mean = NULL;
     g_autofree guint8 *level = NULL;
 
     open_codec(&codec, size);
-    latents = codec.model->latents;
-    count = codec.prior.plan.slots * latents;
+    start = codec.prior.plan.group_start;
+    count = (gsize) codec.prior.plan.slots * codec.model->latents;
     randomise(&codec, 0, 0, 1);
     predict(&codec);
     mean = g_memdup2(codec.prior.mean, count * sizeof *mean);
     level = g_memdup2(codec.prior.level, count);
     for (int group = codec.model->prior.groups - 1; group >= 0; group--) {
-        gsize known = codec.prior.plan.group_start[group] * latents;
-        gsize ahead = codec.prior.plan.group_start[group + 1] * latents;
-
-        randomise(&codec, codec.prior.plan.group_start[group], 0, 100 + group);
+        randomise(&codec, start[group], 0, 100 + group);
         predict(&codec);
-        g_assert_cmpmem(codec.prior.mean, known * sizeof *mean, mean, known * sizeof *mean);
-        g_assert_cmpmem(codec.prior.level, known, level, known);
-        for (gsize slot = known; slot < ahead; slot += latents) { /* of the group itself: the first part, which sees none of it */
-            gsize first_part = codec.model->prior.part_size[0];
-
-            g_assert_cmpmem(codec.prior.mean + slot, first_part * sizeof *mean, mean + slot, first_part * sizeof *mean);
-            g_assert_cmpmem(codec.prior.level + slot, first_part, level + slot, first_part);
-        }
+        for (int part = 0; part < codec.model->prior.parts; part++) /* of the group itself: the first part, which sees none of it */
+            assert_unchanged(&codec.prior, mean, level, part, 0, start[part ? group : group + 1]);
     }
     m2t_codec_clear(&codec);
 }
@@ -87,18 +90,18 @@ static void
 test_listens(gconstpointer size)
 {
     M2tCodec codec = {0};
-    gsize latents, last;
     g_autofree gint32 *mean = NULL;
+    gsize last, count; /* of the first part of the last group */
 
     open_codec(&codec, size);
-    latents = codec.model->latents;
-    last = codec.prior.plan.group_start[codec.model->prior.groups - 1] * latents;
+    last = (gsize) codec.prior.plan.group_start[codec.model->prior.groups - 1] * codec.model->prior.part_size[0];
+    count = (gsize) codec.prior.plan.slots * codec.model->prior.part_size[0] - last;
     randomise(&codec, 0, 0, 1);
     predict(&codec);
-    mean = g_memdup2(codec.prior.mean + last, (codec.prior.plan.slots * latents - last) * sizeof *mean);
+    mean = g_memdup2(codec.prior.mean + last, count * sizeof *mean);
     randomise(&codec, 0, 0, 2);
     predict(&codec);
-    g_assert_true(memcmp(mean, codec.prior.mean + last, (codec.prior.plan.slots * latents - last) * sizeof *mean));
+    g_assert_true(memcmp(mean, codec.prior.mean + last, count * sizeof *mean));
     m2t_codec_clear(&codec);
 }
 
@@ -132,16 +135,16 @@ assert_predictions(const char *name, const M2tCodec *codec, int first, int last)
     const M2tPrior *prior = &codec->prior;
     const gint32 *mean = vectors_find(&vectors, name, "mean", NULL);
     const guint8 *level = vectors_find(&vectors, name, "level", NULL);
-    gsize latents = codec->model->latents;
+    const M2tPriorWeights *w = &codec->model->prior;
 
-    for (int slot = prior->plan.group_start[first]; slot < prior->plan.group_start[last + 1]; slot++) {
-        gint64 at = m2t_codec_position(codec, slot);
+    for (int slot = prior->plan.group_start[first]; slot < prior->plan.group_start[last + 1]; slot++)
+        for (int part = 0; part < w->parts && m2t_codec_position(codec, slot) >= 0; part++) {
+            gsize n = w->part_size[part], from = m2t_prior_place(prior, slot, w->part_start[part], (int) n);
+            gsize at = (gsize) m2t_codec_position(codec, slot) + w->part_start[part];
 
-        if (at >= 0) {
-            g_assert_cmpmem(prior->mean + slot * latents, latents * sizeof *mean, mean + at, latents * sizeof *mean);
-            g_assert_cmpmem(prior->level + slot * latents, latents, level + at, latents);
+            g_assert_cmpmem(prior->mean + from, n * sizeof *mean, mean + at, n * sizeof *mean);
+            g_assert_cmpmem(prior->level + from, n, level + at, n);
         }
-    }
 }
 
 static void

@@ -74,15 +74,16 @@ check_predictions(const char *test_case, const M2tCodec *codec)
     gsize latents = codec->model->latents, tokens = (gsize) m2t_geometry_tokens(&codec->geometry);
     g_autofree gint32 *mean = g_new(gint32, tokens * latents);
     g_autofree guint8 *level = g_new(guint8, tokens * latents);
+    const M2tPriorWeights *w = &codec->model->prior;
 
-    for (int i = 0; i < codec->prior.plan.slots; i++) {
-        gint64 at = m2t_codec_position(codec, i);
+    for (int slot = 0; slot < codec->prior.plan.slots; slot++)
+        for (int part = 0; part < w->parts && m2t_codec_position(codec, slot) >= 0; part++) {
+            gsize n = w->part_size[part], from = m2t_prior_place(&codec->prior, slot, w->part_start[part], (int) n);
+            gsize at = (gsize) m2t_codec_position(codec, slot) + w->part_start[part];
 
-        if (at >= 0) {
-            memcpy(mean + at, codec->prior.mean + i * latents, latents * sizeof *mean);
-            memcpy(level + at, codec->prior.level + i * latents, latents);
+            memcpy(mean + at, codec->prior.mean + from, n * sizeof *mean);
+            memcpy(level + at, codec->prior.level + from, n);
         }
-    }
     assert_array(test_case, "mean", mean);
     assert_array(test_case, "level", level);
 }
