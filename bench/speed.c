@@ -169,15 +169,20 @@ run_one_by_one(Coder *coder, Sample *sample)
     }
 }
 
-/* As many as possible are always in flight. Single frames then have no time of their own but a latency. */
+/* As many as possible are always in flight. Single frames then have no time of their own but a latency; time is taken from when each of the
+ * places for frames was used. */
 static void
 run_in_flight(Coder *coder, Sample *sample)
 {
-    int frames = coder->clip->frames;
-    gint64 begin = g_get_monotonic_time();
-    double cpu = cpu_ms();
+    int frames = coder->clip->frames, first = MIN(1 + coder->frames, frames - 1);
+    gint64 begin = 0;
+    double cpu = 0;
 
-    while (coder->finished < frames)
+    while (coder->finished < frames) {
+        if (coder->finished == first && !begin) {
+            begin = g_get_monotonic_time();
+            cpu = cpu_ms();
+        }
         if (coder->started < frames && coder->started - coder->finished < coder->frames) {
             sample[coder->started].start = g_get_monotonic_time();
             start_frame(coder);
@@ -185,11 +190,12 @@ run_in_flight(Coder *coder, Sample *sample)
             finish_frame(coder);
             sample[coder->finished - 1].latency = g_get_monotonic_time() - sample[coder->finished - 1].start;
         }
+    }
     begin = g_get_monotonic_time() - begin;
     cpu = cpu_ms() - cpu;
     for (int i = 1; i < frames; i++) {
-        sample[i].frame = begin / (frames - 1);
-        sample[i].cpu = cpu / (frames - 1);
+        sample[i].frame = begin / (frames - first);
+        sample[i].cpu = cpu / (frames - first);
         measure_products(coder, &sample[i]);
     }
 }

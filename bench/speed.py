@@ -30,6 +30,7 @@ import tempfile
 
 STAGES = ["analysis", "prior", "choice", "entropy", "synthesis"]
 FRAMES_MIN, FRAMES_MAX, SAMPLES = 4, 60, 6e6   # luma samples of a clip
+FLIGHT_MIN = 24                                # frames of it if several are in flight: where they begin and end, there are fewer
 ABSENT = 77
 
 
@@ -72,11 +73,11 @@ def in_memory():
     return tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
 
 
-def to_y4m(argument, folder):
-    """The clip as a Y4M file in @folder. Argument: a file, or file@WIDTHxHEIGHT."""
+def to_y4m(argument, folder, least=FRAMES_MIN):
+    """The clip as a Y4M file of at least @least frames in @folder. Argument: a file, or file@WIDTHxHEIGHT."""
     clip, _, size = argument.partition("@")
     width, height = map(int, size.split("x")) if size else size_of(clip)
-    frames = int(min(FRAMES_MAX, max(FRAMES_MIN, SAMPLES / (width * height))))
+    frames = int(min(FRAMES_MAX, max(least, SAMPLES / (width * height))))
     path = pathlib.Path(folder) / (pathlib.Path(clip).stem + (f"@{size}" if size else "") + ".y4m")
     scale = ["-vf", f"scale={width}:{height}:flags=bicubic"] if size else []
     subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", clip, "-frames:v", str(frames), *scale, "-pix_fmt", "yuv420p", str(path)], check=True)
@@ -208,7 +209,8 @@ def main():
     parser.add_argument("--coretype", help="kinds of OpenBLAS kernels (default: the one that OpenBLAS finds best)")
     args = parser.parse_args()
     with in_memory() as folder:
-        clips = [to_y4m(clip, folder) for clip in args.clips]
+        least = FRAMES_MIN if args.frames == "1" else FLIGHT_MIN
+        clips = [to_y4m(clip, folder, least) for clip in args.clips]
         results = measure_all(str(pathlib.Path(args.build) / "bench" / "speed"), clips, args)
     rows = list(rows_of(results))
     if args.out:

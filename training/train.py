@@ -30,7 +30,6 @@ from soap import SOAP
 
 LAMBDA_FINE, LAMBDA_COARSE = 0.25, 0.0012        # loss = bits per pixel + lambda · squared error
 CHROMA_WEIGHT = 4.5                              # the metric averages dB, not squared errors: see docs/training.md
-CROP = 256
 EMA = 0.999
 LONGEST_STEP = 60                                # seconds; what lasts longer was a pause
 
@@ -41,9 +40,9 @@ def distortion(a, b):
     return ((a - b).square().mean((2, 3)) * weight).sum(1) * 255 ** 2
 
 
-def klt_start(net, pictures, rng):
+def klt_start(net, pictures, crop, rng):
     """The short-cuts become the 16×16 KLT of the training set, the gains a ladder, the sizes those measured."""
-    tokens = lambda n: F.pixel_unshuffle(data.crops(pictures, n, CROP, rng), 2).permute(0, 2, 3, 1).reshape(-1, 384)
+    tokens = lambda n: F.pixel_unshuffle(data.crops(pictures, n, crop, rng), 2).permute(0, 2, 3, 1).reshape(-1, 384)
     x = torch.cat([tokens(16) for _ in range(24)]).double()
     x = x - x.mean(0)
     basis = torch.linalg.eigh(x.T @ x)[1].flip(1)[:, :net.config.latents].float()
@@ -53,18 +52,18 @@ def klt_start(net, pictures, rng):
     ladder = math.log(2) * 0.75 * ((anchors - 1) / 2 - torch.arange(anchors))
     net.gain.data[:] = ladder[:, None]
     net.igain.data[:] = -ladder[:, None]
-    batch = data.crops(pictures, 24, CROP, rng)
+    batch = data.crops(pictures, 24, crop, rng)
     with torch.no_grad():
         for i in range(anchors):
             net.prior.size.data[i] = net.encode(batch, torch.full((24,), float(i))).std((0, 2, 3)).clamp_min(0.4).log()
 
 
-def coded_cells(count, rng):
-    """Now and then the token grid ends inside the crop, as it does at the right and bottom of most pictures."""
-    cells = torch.ones(count, 1, CROP // 16, CROP // 16)
+def coded_cells(count, side, rng):
+    """-> (count, 1, side, side). Now and then the token grid ends inside the crop, as it does at the right and bottom of most pictures."""
+    cells = torch.ones(count, 1, side, side)
     for c in cells:
         if rng.random() < 0.15:
-            h, w = rng.integers(CROP // 32, CROP // 16 + 1, 2)
+            h, w = rng.integers(side // 2, side + 1, 2)
             c[:, h:] = 0
             c[:, :, w:] = 0
     return cells
@@ -146,7 +145,11 @@ def arguments():
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--batch', type=int, default=8, help='crops of a step, for each process')
-    return parser.parse_args()
+    parser.add_argument('--crop', type=int, default=256, help='their sides in samples, a multiple of 128')
+    args = parser.parse_args()
+    if args.crop <= 0 or args.crop % 128:
+        parser.error(f'--crop {args.crop}: crops are whole windows of the prior, of 128 samples')
+    return args
 
 
 def starting_point(args, path, device):
@@ -162,7 +165,7 @@ def network(args, checkpoint, continued, pictures, structured, rng):
         weights = 'weights' if 'weights' in checkpoint and (continued or not args.average) else 'ema'
         net.load_state_dict(checkpoint[weights])
     else:
-        klt_start(net, pictures, rng)
+        klt_start(net, pictures, args.crop, rng)
     scales = None
     if args.qat:
         scales = checkpoint.get('scales') or quantise.calibrate(net, pictures, structured)
@@ -203,8 +206,8 @@ def main():
     steps, before = checkpoint.get('step', 0), checkpoint['minutes'] if continued else 0.0
     torch.manual_seed(args.seed + steps)
     rng = np.random.default_rng(args.seed + steps)
-    pictures = data.load_pictures(args.train)
-    structured = data.load_pictures(args.structured) if args.structured else []
+    pictures = data.load_pictures(args.train, args.crop)
+    structured = data.load_pictures(args.structured, args.crop) if args.structured else []
 
     net, scales = network(args, checkpoint, continued, pictures, structured, rng)
     opt = restored_optimiser(args, checkpoint, net)
@@ -219,9 +222,10 @@ def main():
         for group in opt.param_groups:
             group['lr'] = lr * group['speed']
         crops = args.batch * world
-        batch = data.crops(pictures, crops, CROP, rng, structured, args.share if structured else 0).contiguous(memory_format=torch.channels_last)
+        batch = data.crops(pictures, crops, args.crop, rng, structured, args.share if structured else 0)
+        batch = batch.contiguous(memory_format=torch.channels_last)
         q = torch.tensor(rng.random(crops, np.float32)) * (net.config.anchors - 1)
-        mine = [share_of(x, rank, world) for x in (batch, q, coded_cells(crops, rng))]
+        mine = [share_of(x, rank, world) for x in (batch, q, coded_cells(crops, args.crop // 16, rng))]
         with torch.autocast(device, torch.bfloat16, enabled=fast_bfloat16):
             loss, rate, error = loss_of(model, *mine, net.config.anchors)
         opt.zero_grad(set_to_none=True)
