@@ -28,7 +28,7 @@ import sys
 import numpy as np
 
 from rd import psnr, read_y4m
-from speed import cpu_name, in_memory, model_name, parser_of, print_table
+from speed import cpu_name, in_memory, model_name, parser_of, print_table, use_models
 
 BASE = "jpegenc"   # whose bits are 100 %
 
@@ -267,6 +267,7 @@ def main():
     parser.add_argument("--settings", help="JSON file of an earlier run: only measure speed, with its quality settings")
     parser.add_argument("--plot", help="draw bits against encoding speed into this file")
     args = parser.parse_args()
+    use_models()
     encoders = subprocess.run(["ffmpeg", "-hide_banner", "-encoders"], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     codecs = [libm2t(args.build, model, preset) for model in args.models.split(",") for preset in args.presets.split(",")] + others()
     absent = [codec.name for codec in codecs if not is_here(codec, encoders)] + (["JPEG XS (svtjpegxsenc)"] if not has_element("svtjpegxsenc") else [])

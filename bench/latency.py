@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 
-from speed import cpu_name, in_memory, model_name, parser_of, print_table, rate_of
+from speed import cpu_name, in_memory, model_name, parser_of, print_table, rate_of, use_models
 
 
 def write_frames(clip, width, height, count, folder):
@@ -87,6 +87,7 @@ def main():
     parser.add_argument("--quantizer", type=int, default=32, help="(default: %(default)s)")
     parser.add_argument("--coretype", help="kind of OpenBLAS kernels (default: the one that OpenBLAS finds best)")
     args = parser.parse_args()
+    use_models()
     width, height = map(int, args.size.split("x"))
     if width % 8 or height % 2:
         sys.exit("latency.py: --size: GStreamer's raw planes need a width that 8 divides and an even height")

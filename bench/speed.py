@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 STAGES = ["analysis", "prior", "choice", "entropy", "synthesis"]
 FRAMES_MIN, FRAMES_MAX, SAMPLES = 4, 60, 6e6   # luma samples of a clip
 FLIGHT_MIN = 24                                # frames of it if several are in flight: where they begin and end, there are fewer
@@ -60,6 +61,11 @@ def parser_of(doc):
 def model_name(model):
     """Models are given by name or path."""
     return pathlib.Path(model).stem
+
+
+def use_models():
+    """What is measured finds the models of this source tree by name."""
+    os.environ["M2T_MODEL_PATH"] = ":".join(filter(None, [os.environ.get("M2T_MODEL_PATH"), str(ROOT / "models")]))
 
 
 def size_of(clip):
@@ -208,6 +214,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="runs of each setting (default: %(default)s)")
     parser.add_argument("--coretype", help="kinds of OpenBLAS kernels (default: the one that OpenBLAS finds best)")
     args = parser.parse_args()
+    use_models()
     with in_memory() as folder:
         least = FRAMES_MIN if args.frames == "1" else FLIGHT_MIN
         clips = [to_y4m(clip, folder, least) for clip in args.clips]

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* m2t decode: byte stream in, Y4M out. Frames that cannot be decoded are left out. */
+/* m2t decode: byte stream in, Y4M out. Frames that cannot be decoded are left out, those that lack something are not. */
 #include "source.h"
 
 #include <string.h>
@@ -48,7 +48,7 @@ decode_pictures(PictureReader *reader, Output *out, const CodecOptions *options)
     if (progress.frames == 0 && result != SOURCE_FAILED)
         tool_say("%s: no frame could be decoded", reader->reader.name);
     status = output_close(out, progress.frames, result != SOURCE_FAILED && progress.frames > 0);
-    return reader->reader.damaged > 0 ? TOOL_FAILED : status;
+    return reader->reader.damaged + reader->reader.missing + reader->incomplete > 0 ? TOOL_FAILED : status;
 }
 
 ToolStatus

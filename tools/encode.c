@@ -37,7 +37,7 @@ parse(int *argc, char ***argv, EncodeOptions *options, CodecOptions *codec)
     const GOptionEntry entries[] = {
         {"quantizer", 'q', 0, G_OPTION_ARG_DOUBLE, &options->quantizer, "0 (finest) to 63, rounded to 1/4; default 32", "Q"},
         {"key-interval", 'k', 0, G_OPTION_ARG_INT, &options->key_interval,
-         "Frames from one key frame to the next at most; 1: every frame is one; 0 (default): two seconds", "N"},
+         "Frames from one key frame to the next at most; 1: every frame is one; 0 (default): two seconds, and every frame that reuses nothing is one", "N"},
         {"intra-refresh", 'r', 0, G_OPTION_ARG_NONE, &options->intra_refresh,
          "One slice after the other without reference, instead of key frames", NULL},
         {"slices", 's', 0, G_OPTION_ARG_INT, &options->slices, "Bands that can be decoded without the others; 0 (default): automatic", "N"},

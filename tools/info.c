@@ -134,8 +134,10 @@ stream_info(const char *path, gboolean verbose)
 
         if (!m2t_frame_info_read(reader.packet->data, reader.packet->len, &info, &error)) {
             packet_reader_damaged(&reader, reader.number, error->message);
+            packet_reader_follow(&reader, NULL);
             continue;
         }
+        packet_reader_follow(&reader, &info);
         gather(&facts, &info, reader.packet->len);
         if (verbose)
             printf("  frame %" G_GUINT64_FORMAT ": number %u, quantizer %g, %u bytes%s%s\n", reader.number, info.number, info.quantizer,
@@ -145,7 +147,7 @@ stream_info(const char *path, gboolean verbose)
         print_facts(&facts);
     else if (result == SOURCE_END)
         tool_say("%s: there is no frame in it", reader.name);
-    status = result == SOURCE_FAILED || reader.damaged > 0 || facts.frames == 0 ? TOOL_FAILED : TOOL_OK;
+    status = result == SOURCE_FAILED || reader.damaged + reader.missing > 0 || facts.frames == 0 ? TOOL_FAILED : TOOL_OK;
     packet_reader_close(&reader);
     return status;
 }
@@ -186,8 +188,7 @@ models_run(int argc, char **argv)
     g_auto(GStrv) paths = NULL;
 
     if (!tool_parse(&argc, &argv, "",
-                    "Lists the model files in the directories of M2T_MODEL_PATH, the installed ones and those of the build tree.", NULL,
-                    NULL, 0, 0))
+                    "Lists the model files in the directories of M2T_MODEL_PATH and the installed ones.", NULL, NULL, 0, 0))
         return TOOL_USAGE;
     paths = m2t_model_list();
     if (!paths[0]) {

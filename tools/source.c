@@ -36,6 +36,20 @@ packet_reader_damaged(PacketReader *reader, guint64 number, const char *why)
     tool_say("%s: frame %" G_GUINT64_FORMAT ": %s", reader->name, number, why);
 }
 
+void
+packet_reader_follow(PacketReader *reader, const M2tFrameInfo *info)
+{
+    guint8 gap = info ? info->number - reader->last - 1 : 0;
+
+    if (reader->follows && info && (info->inter || !info->key) && gap > 0) {
+        reader->missing += gap;
+        tool_say("%s: %u frames are missing before frame %" G_GUINT64_FORMAT, reader->name, gap, reader->number);
+    }
+    reader->follows = info != NULL;
+    if (info)
+        reader->last = info->number;
+}
+
 /* Reads until @wanted bytes are there, but gives back what a pipe has rather than wait for a full buffer. FALSE after a message. */
 static gboolean
 fill(PacketReader *reader, gsize wanted)
@@ -191,6 +205,7 @@ start_packet(PictureReader *reader, GError **error)
 
     if (!m2t_decoder_open_frame(reader->decoder, packet->data, packet->len, &picture->info, error))
         return FALSE;
+    packet_reader_follow(&reader->reader, &picture->info);
     if (!picture->frame.data || picture->info.video.width != width || picture->info.video.height != height) {
         frame_clear(&picture->frame);
         frame_init(&picture->frame, picture->info.video.width, picture->info.video.height);
@@ -219,6 +234,7 @@ start_next(PictureReader *reader)
         reader->lost = FALSE;
         return SOURCE_NEXT;
     }
+    packet_reader_follow(&reader->reader, NULL);
     lost = g_error_matches(error, M2T_ERROR, M2T_ERROR_NO_HEADER);
     if (!lost || !reader->lost)
         packet_reader_damaged(&reader->reader, reader->reader.number, error->message);
@@ -237,6 +253,19 @@ wants_more(const PictureReader *reader)
     return pending == 0 || (pending < m2t_decoder_frames(reader->decoder) && packet_reader_ready(&reader->reader));
 }
 
+/* Of pictures one after the other that are not what was coded, the first. */
+static void
+report_incomplete(PictureReader *reader)
+{
+    guint damaged = m2t_decoder_damaged(reader->decoder);
+
+    if (damaged > 0 && !reader->told)
+        tool_say("%s: frame %" G_GUINT64_FORMAT ": %u of %u slices are missing or lean on what is missing", reader->reader.name, reader->last->number,
+                 damaged, reader->last->info.slices);
+    reader->told = damaged > 0;
+    reader->incomplete += damaged > 0;
+}
+
 SourceResult
 picture_reader_next(PictureReader *reader)
 {
@@ -252,6 +281,7 @@ picture_reader_next(PictureReader *reader)
             reader->last = &reader->picture[(reader->started - pending) % m2t_decoder_frames(reader->decoder)];
             if (m2t_decoder_finish(reader->decoder, &error)) {
                 reader->pictures++;
+                report_incomplete(reader);
                 return SOURCE_NEXT;
             }
             packet_reader_damaged(&reader->reader, reader->last->number, error->message);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From a .m2tv file to packets, and from packets to pictures. What is damaged is reported, counted and skipped. */
+/* From a .m2tv file to packets, and from packets to pictures. What is damaged is reported, counted and skipped; so is what is missing, and the
+ * pictures that lack it are shown as they are. */
 #ifndef M2T_SOURCE_H
 #define M2T_SOURCE_H
 
@@ -21,6 +22,9 @@ typedef struct {
     gboolean end;                        /* nothing left to read */
     guint64 number;                      /* of the last unit, the first is 1 */
     guint64 damaged;                     /* frames and gaps reported so far */
+    guint64 missing;                     /* frames that are not there */
+    gboolean follows;                    /* the next frame is the one after the last, whose number is @last */
+    guint8 last;
     guint64 skipped;                     /* bytes since the last unit that belong to none */
     guint8 first[M2T_STREAM_MAGIC_SIZE]; /* of those */
     GByteArray *packet;                  /* the last one, in framed form */
@@ -34,6 +38,10 @@ void packet_reader_close(PacketReader *reader);
 
 /* Reports that the packet of this number is damaged. */
 void packet_reader_damaged(PacketReader *reader, guint64 number, const char *why);
+
+/* Reports frames that are missing before the last packet, whose headers are @info, or could not be read (NULL). Before a key frame
+ * that leans on nothing none are: another stream may begin there. */
+void packet_reader_follow(PacketReader *reader, const M2tFrameInfo *info);
 
 typedef struct {
     GByteArray *packet;
@@ -50,6 +58,8 @@ typedef struct {
     Picture picture[M2T_FRAMES_MAX];   /* a ring, those in flight among them */
     const Picture *last;               /* the last one that is decoded */
     guint64 started, pictures;         /* put into the ring; decoded */
+    guint64 incomplete;                /* of those: which are not what was coded, since something is missing */
+    gboolean told;                     /* the last one is incomplete */
     guint64 limit;                     /* of them; 0: none */
     SourceResult end;                  /* if not SOURCE_NEXT: what comes after those in flight */
     gboolean lost;                     /* waiting for a key frame, and it was said */

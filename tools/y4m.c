@@ -59,19 +59,24 @@ fail(GError **error, const char *format, ...)
 }
 
 /* One line without its newline. Returns its length, 0 at the end of the file, or -1: longer than @size, cut short, or with a zero byte in
- * it. */
+ * it; then @line is its beginning. */
 static int
 read_line(FILE *file, char *line, int size)
 {
     int n = 0, c;
 
-    while ((c = getc(file)) != EOF && c != '\n') {
-        if (n == size - 1 || c == '\0')
-            return -1;
+    while ((c = getc(file)) != EOF && c != '\n' && c != '\0' && n < size - 1)
         line[n++] = (char) c;
-    }
     line[n] = '\0';
-    return c == EOF && n > 0 ? -1 : n;
+    return c == '\n' || (c == EOF && n == 0) ? n : -1;
+}
+
+static gboolean
+has_keyword(const char *line, const char *keyword)
+{
+    gsize length = strlen(keyword);
+
+    return strncmp(line, keyword, length) == 0 && (line[length] == '\0' || line[length] == ' ');
 }
 
 static gboolean
@@ -178,8 +183,10 @@ y4m_read_header(FILE *file, M2tVideoInfo *video, GError **error)
 
     if (read_failed(file, error))
         return FALSE;
-    if (length <= 0 || (strcmp(line, "YUV4MPEG2") != 0 && !g_str_has_prefix(line, "YUV4MPEG2 ")))
+    if (!has_keyword(line, "YUV4MPEG2"))
         return fail(error, "this is not a Y4M file");
+    if (length < 0)
+        return fail(error, "the header of this Y4M file is truncated, longer than %d bytes, or has a zero byte in it", LINE_MAX_SIZE - 1);
     m2t_video_info_init(video, 0, 0);
     field = g_strsplit(line, " ", -1);
     for (guint i = 1; field[i]; i++) {
@@ -213,8 +220,12 @@ y4m_read_frame(FILE *file, Frame *frame, GError **error)
         fail(error, "is truncated");
         return Y4M_FAILED;
     }
-    if (length < 0 || (strcmp(line, "FRAME") != 0 && !g_str_has_prefix(line, "FRAME "))) {
+    if (!has_keyword(line, "FRAME")) {
         fail(error, "does not start with a FRAME line");
+        return Y4M_FAILED;
+    }
+    if (length < 0) {
+        fail(error, "has a FRAME line longer than %d bytes, or with a zero byte in it", FRAME_LINE_MAX_SIZE - 1);
         return Y4M_FAILED;
     }
     if (fread(frame->data, 1, frame->size, file) != frame->size) {

@@ -3,6 +3,12 @@
 #ifndef M2T_BASE_LIMITS_H
 #define M2T_BASE_LIMITS_H
 
+#include <float.h>
+
+#if FLT_EVAL_METHOD != 0
+#error "Float operations have to be rounded one by one, or bits depend on the compiler; on 32-bit x86: -msse2 -mfpmath=sse"
+#endif
+
 #define M2T_LATENT_MIN (-16384) /* a decoder takes no less; what is rounded is not below -M2T_LATENT_MAX */
 #define M2T_LATENT_MAX 16383
 #define M2T_LATENT_ONE 128      /* unit of what rounding takes away from a latent, and of centroids: this is one step */

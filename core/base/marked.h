@@ -21,20 +21,19 @@ m2t_marked_bits(const guint8 *mark)
 static inline int
 m2t_marked_list(const guint8 *mark, int n, guint16 *list)
 {
-    int count = 0;
+    int count = 0, whole = n & ~7;
 
-    for (int begin = 0; begin < n; begin += 64) {
-        int whole = MIN(n - begin, 64) & ~7;
+    for (int begin = 0; begin < whole; begin += 64) {
         guint64 bits = 0;
 
-        for (int i = 0; i < whole; i += 8)
-            bits |= m2t_marked_bits(mark + begin + i) << i;
+        for (int i = begin; i < MIN(begin + 64, whole); i += 8)
+            bits |= m2t_marked_bits(mark + i) << (i - begin);
         for (; bits; bits &= bits - 1)
             list[count++] = (guint16) (begin + __builtin_ctzll(bits));
-        for (int i = begin + whole; whole < 64 && i < n; i++)
-            if (mark[i])
-                list[count++] = (guint16) i;
     }
+    for (int i = whole; i < n; i++)
+        if (mark[i])
+            list[count++] = (guint16) i;
     return count;
 }
 

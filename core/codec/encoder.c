@@ -132,12 +132,19 @@ static gboolean
 check_choices(const M2tEncoderSettings *settings, GError **error)
 {
     guint preset = (guint) settings->speed_preset, control = (guint) settings->rate_control;
+    gboolean good = FALSE;
 
     if (preset > M2T_SPEED_PRESET_SLOW)
         g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "speed preset %u is none", preset);
     else if (control > M2T_RATE_CONTROL_CBR)
         g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "rate control %u is none", control);
-    return preset <= M2T_SPEED_PRESET_SLOW && control <= M2T_RATE_CONTROL_CBR;
+    else if (!(settings->quantizer >= 0 && settings->quantizer <= M2T_QUANTIZER_MAX))
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "quantizer %g, it must be 0 to %g", settings->quantizer, M2T_QUANTIZER_MAX);
+    else if (settings->vbv_buf_capacity == 0)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_SETTINGS, "a buffer of 0 ms, it must hold at least 1");
+    else
+        good = TRUE;
+    return good;
 }
 
 /* @asked: 0 for a number that suits; intra refresh needs several. FALSE with M2T_ERROR_SETTINGS. */

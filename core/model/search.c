@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Finds model files by path, by name and by identity: in the directories of M2T_MODEL_PATH, the installed data directory and the build
- * tree, in this order, and reads them. Messages name every place that was tried. */
+/* Finds model files by path, by name and by identity: in the directories of M2T_MODEL_PATH and the installed data directory, in
+ * this order, and reads them. Messages name every place that was tried. */
 #include "model/load.h"
 #include "model/safetensors.h"
 
@@ -25,7 +25,6 @@ search_directories(void)
             g_ptr_array_add(directories, g_strdup(parts[i]));
     }
     g_ptr_array_add(directories, g_strdup(M2T_MODEL_DIR));
-    g_ptr_array_add(directories, g_strdup(M2T_BUILD_MODEL_DIR));
     return directories;
 }
 

@@ -14,8 +14,8 @@ G_BEGIN_DECLS
 typedef struct _M2tModel M2tModel;
 
 /* Opens a model. @name: a path (anything with a '/' or ending in ".m2tw"), or the name of an installed model such as
- * "standard" (NULL: M2T_MODEL_DEFAULT), looked for as NAME.m2tw in the directories of M2T_MODEL_PATH (colon separated),
- * the installed data directory and the build tree, in this order. The file is read whole and checked whole: sizes,
+ * "standard" (NULL: M2T_MODEL_DEFAULT), looked for as NAME.m2tw in the directories of M2T_MODEL_PATH (colon separated)
+ * and in the installed data directory, in this order. The file is read whole and checked whole: sizes,
  * names, types, ranges, hash, bounds of sums.
  * Returns: a new reference, or NULL with M2T_ERROR_NOT_FOUND (naming what was tried) or M2T_ERROR_MODEL (naming the
  * tensor). Any thread. */

@@ -272,7 +272,7 @@ def slices():
     expect(b'frames     8, key frames 8, inter frames 7\n' in run('info', 'out.m2tv')[0], 'decoding cannot start where a slice is refreshed')
     write('late.m2tv', b''.join(units(read('out.m2tv'))[4:]))
     run('decode', 'out.m2tv', 'out.y4m')
-    run('decode', 'late.m2tv', 'late.y4m')
+    run('decode', 'late.m2tv', 'late.y4m', status=1, message='late.m2tv: frame 1: 3 of 3 slices are missing')
     expect(parse(read('late.y4m'))[1][3] == parse(read('out.y4m'))[1][7], 'the picture is not whole after the key interval')
 
 
@@ -325,9 +325,9 @@ def y4m_headers_that_are_refused():
     for header, message in (
             (b'', 'not a Y4M file'),
             (b'RIFF....', 'not a Y4M file'),
-            (b'YUV4MPEG2 W32 H16', 'not a Y4M file'),
-            (b'YUV4MPEG2 W32 H16 X' + b'x' * 5000 + b'\n', 'not a Y4M file'),
-            (b'YUV4MPEG2 W32\0 H16\n', 'not a Y4M file'),
+            (b'YUV4MPEG2 W32 H16', 'truncated'),
+            (b'YUV4MPEG2 W32 H16 X' + b'x' * 5000 + b'\n', 'longer than 1023 bytes'),
+            (b'YUV4MPEG2 W32\0 H16\n', 'zero byte'),
             (b'YUV4MPEG2\n', 'size is 0x0'),
             (b'YUV4MPEG2 W32\n', 'size is 32x0'),
             (b'YUV4MPEG2 W15 H16\n', 'size is 15x16'),
@@ -357,7 +357,7 @@ def y4m_frames_that_are_damaged():
             (whole + b'FRA', 'm2t: in.y4m: frame 4 is truncated', 3),
             (whole + b'FRAME\n', 'm2t: in.y4m: frame 4 is truncated', 3),
             (whole + b'GRAME\n', 'm2t: in.y4m: frame 4 does not start with a FRAME line', 3),
-            (whole + b'FRAME X' + b'x' * 1000 + b'\n', 'm2t: in.y4m: frame 4 does not start', 3)):
+            (whole + b'FRAME X' + b'x' * 1000 + b'\n', 'm2t: in.y4m: frame 4 has a FRAME line longer than 255 bytes', 3)):
         write('in.y4m', data)
         error = encode('in.y4m', 'out.m2tv', status=1, message=message)[1]
         expect(f'm2t: out.m2tv: incomplete, {frames} whole frames' in error, error)
@@ -456,6 +456,25 @@ def damaged_frames_are_left_out():
             expect(parse(read('out.y4m'))[1] == whole[:number] + whole[number + 1:], f'frame {number + 1}: the others changed')
     run('info', 'bad.m2tv')
     run('md5', 'bad.m2tv', status=1, message='frame 4')
+
+
+@test
+def frames_and_slices_that_are_missing():
+    """As after loss in a network: it is said, and what lacks something is written as it is."""
+    pictures = [planes(48, 96, 0)[:48 * 80] + planes(48, 96, i)[48 * 80:] for i in range(6)]    # what changes are the last rows of luma, and chroma
+    write('clip.y4m', b'YUV4MPEG2 W48 H96 F25:1 Ip C420jpeg\n' + b''.join(b'FRAME\n' + picture for picture in pictures))
+    encode('clip.y4m', 'clip.m2tv', '--slices', '2')
+    parts = units(read('clip.m2tv'))
+    write('bad.m2tv', MAGIC + b''.join(parts[:2] + parts[4:]))
+    error = run('decode', 'bad.m2tv', 'out.y4m', status=1, message='m2t: bad.m2tv: 2 frames are missing before frame 3')[1]
+    expect('frame 3: 2 of 2 slices are missing or lean on what is missing' in error and 'frame 4' not in error, error)
+    expect(len(parse(read('out.y4m'))[1]) == 4, 'frames were left out')
+    run('info', 'bad.m2tv', status=1, message='2 frames are missing')
+    listed, error = run('md5', 'bad.m2tv', message='2 frames are missing')
+    write('list.md5', listed)
+    run('verify', 'list.md5', message='2 frames are missing')
+    write('two.m2tv', read('clip.m2tv') + read('clip.m2tv')[len(MAGIC):])
+    run('decode', 'two.m2tv', 'out.y4m')
 
 
 def crc32c(data):

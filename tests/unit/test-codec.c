@@ -8,6 +8,7 @@
 #include "vectors.h"
 
 #include <m2t/m2t.h>
+#include <math.h>
 #include <string.h>
 
 static M2tModel *model;
@@ -353,6 +354,14 @@ test_settings(void)
     settings.speed_preset = M2T_SPEED_PRESET_FAST;
     settings.rate_control = (M2tRateControl) -1;
     expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "rate control");
+    settings.rate_control = M2T_RATE_CONTROL_CBR;
+    settings.vbv_buf_capacity = 0;
+    expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "0 ms");
+    settings.vbv_buf_capacity = 1;
+    settings.quantizer = 63.5;
+    expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "63.5");
+    settings.quantizer = NAN;
+    expect_settings_error(&video, &settings, M2T_ERROR_SETTINGS, "quantizer");
 }
 
 /* What counts is what the slices are padded to: two of two rows of tokens have 128x128 samples each. */

@@ -294,11 +294,11 @@ test_tables(void)
 static void
 test_marked(void)
 {
-    guint8 mark[50];
-    guint16 list[50];
+    guint8 mark[200];
+    guint16 list[200];
 
     for (int turn = 0; turn < 20000; turn++) {
-        int n = g_rand_int_range(rng, 0, 51), often = g_rand_int_range(rng, 1, 40), count = 0, found;
+        int n = g_rand_int_range(rng, 0, 201), often = g_rand_int_range(rng, 1, 80), count = 0, found;
 
         for (int i = 0; i < n; i++)
             mark[i] = g_rand_int_range(rng, 0, often) == 0;
