@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From a .m2tv file to packets, and from packets to pictures. What is damaged is reported, counted and skipped; so is what is missing, and the
- * pictures that lack it are shown as they are. */
+/* From a .m2tv file to packets, and from packets to pictures. What is damaged is reported, counted and skipped. What is missing is
+ * reported and counted, and the pictures that lack it are shown as they are. */
 #ifndef M2T_SOURCE_H
 #define M2T_SOURCE_H
 

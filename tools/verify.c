@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* m2t md5 and m2t verify: the MD5 of the planes of all decoded frames, Y, U and V of the first, then of the second, .... Frames that lack something
- * are reported and count as a decoder shows them. The lists have lines of the form that md5sum has: 32 digits, two blanks, a file name. */
+/* m2t md5 and m2t verify: the MD5 of the planes of all decoded frames, Y, U and V of the first, then of the second, .... Frames that
+ * lack something are reported and count as a decoder shows them. The lists have lines of the form that md5sum has: 32 digits, two
+ * blanks, a file name. */
 #include "source.h"
 
 #include <string.h>

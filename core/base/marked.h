@@ -7,14 +7,14 @@
 #include <glib.h>
 #include <string.h>
 
-/* Bit k of the result is mark k of eight. */
+/* Bit k of the result is mark k of eight: each is moved to its place in the highest byte. */
 static inline guint64
 m2t_marked_bits(const guint8 *mark)
 {
     guint64 eight;
 
     memcpy(&eight, mark, 8);
-    return (GUINT64_FROM_LE(eight) * G_GUINT64_CONSTANT(0x0102040810204080)) >> 56; /* each mark is moved to its place in the highest byte */
+    return (GUINT64_FROM_LE(eight) * G_GUINT64_CONSTANT(0x0102040810204080)) >> 56;
 }
 
 /* Writes the places of the ones among n zeros and ones to @list ([n]), in order. Returns how many there are. */

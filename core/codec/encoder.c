@@ -319,7 +319,8 @@ queue_section(FrameEncoder *f, int slice, int section)
         int slot = prior->plan.coded[i];
         gsize at = m2t_prior_place(prior, slot, channel, n), position = (gsize) m2t_codec_position(codec, slot) + channel;
 
-        m2t_slice_writer_put(&f->writer[slice], section, (guint32) (position - before), prior->mean + at, prior->level + at, codec->latents + position, n);
+        m2t_slice_writer_put(&f->writer[slice], section, (guint32) (position - before), prior->mean + at, prior->level + at,
+                             codec->latents + position, n);
     }
 }
 

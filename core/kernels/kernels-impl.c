@@ -513,15 +513,15 @@ levels(const M2tLevels *l, const gint32 *restrict sum, const gint32 *restrict bi
 {
     float per_step = 1.0f / (float) l->step, limit = (float) l->limit;
     float highest = (float) (l->levels - 1);
-    gint32 base = l->base, wide[M2T_LATENTS_MAX]; /* before they are bytes: vectors of those would leave most of a small part to single steps */
+    gint32 base = l->base, wide[M2T_LATENTS_MAX]; /* levels; vectors of bytes would leave most of a small part to single steps */
 
     for (int i = 0; i < n; i++)
         mean[i] = round_within((float) (sum[i] + bias[i]) * mean_scale[i], -262128.0f, 262128.0f);
     for (int i = 0; i < n; i++) {
         gint32 v = round_within((float) (sum[n + i] + bias[n + i]) * level_scale[i], -limit, limit) + size[i] - base;
 
-        /* v / step rounded down: v is below 2^17, and half a unit more keeps it farther from the next integer than two roundings can take it.
-         * Clamped as floats: gcc makes branches of the same with integers. */
+        /* v / step rounded down: v is below 2^17, and half a unit more keeps it farther from the next integer than two roundings
+         * can take it. Clamped as floats: gcc makes branches of the same with integers. */
         wide[i] = (gint32) clampf(((float) v + 0.5f) * per_step, 0.0f, highest);
     }
     for (int i = 0; i < n; i++)

@@ -101,7 +101,8 @@ add_lanes(const __m512i *row)
 {
     __m512i low = add_pairs_of_pairs(add_pairs(row[0], row[1]), add_pairs(row[2], row[3]));     /* four quarters of rows 0...3 */
     __m512i high = add_pairs_of_pairs(add_pairs(row[4], row[5]), add_pairs(row[6], row[7]));
-    __m512i sum = _mm512_add_epi32(_mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(1, 0, 1, 0)), _mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(3, 2, 3, 2)));
+    __m512i sum = _mm512_add_epi32(_mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(1, 0, 1, 0)),
+                                   _mm512_shuffle_i32x4(low, high, _MM_SHUFFLE(3, 2, 3, 2)));
 
     sum = _mm512_add_epi32(sum, _mm512_shuffle_i32x4(sum, sum, _MM_SHUFFLE(2, 3, 0, 1)));
     return _mm512_castsi512_si256(_mm512_shuffle_i32x4(sum, sum, _MM_SHUFFLE(2, 0, 2, 0)));

@@ -26,7 +26,8 @@ typedef struct {
     guint8 *level;
 } M2tPrior;
 
-/* Where a slot's n channels from @channel on, which are a part, have their mean and level: part after part, as they are predicted and read. */
+/* Where a slot's n channels from @channel on, which are a part, have their mean and level: part after part, as they are predicted
+ * and read. */
 static inline gsize
 m2t_prior_place(const M2tPrior *prior, int slot, int channel, int n)
 {

@@ -78,7 +78,8 @@ M2T_API M2tEncoder *m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, c
 M2T_API void m2t_encoder_set_quantizer(M2tEncoder *encoder, double quantizer);
 M2T_API void m2t_encoder_set_key_interval(M2tEncoder *encoder, guint frames);
 
-/* From the next frame that is started on; as in M2tEncoderSettings, a buffer of 0 ms counts as 1. Without effect at a constant quantizer. */
+/* From the next frame that is started on; as in M2tEncoderSettings, a buffer of 0 ms counts as 1. Without effect at a constant
+ * quantizer. */
 M2T_API void m2t_encoder_set_bitrate(M2tEncoder *encoder, guint bitrate, guint max_bitrate, guint vbv_buf_capacity);
 
 /* How long frames last that are started from now on, in nanoseconds; 0: as the frame rate says, or 1/30 s. For rate control where frames
