@@ -21,7 +21,8 @@ enum { /* flags of a frame */
     FLAG_SEQUENCE = 1 << 2,
     FLAG_EXTENSION = 1 << 3,
     FLAG_LANES_SHIFT = 4,
-    FLAG_RESERVED = 3 << 6,
+    FLAG_EXACT = 1 << 6,
+    FLAG_RESERVED = 1 << 7,
 };
 
 enum { /* format of a sequence header */
@@ -146,7 +147,8 @@ m2t_frame_write(GByteArray *out, const M2tFrameHeader *header, const M2tSliceByt
     g_assert(header->q <= M2T_Q_MAX && header->lanes >= 0 && header->lanes <= 2 && header->slices >= 1 && header->slices <= M2T_SLICES_MAX);
     g_assert(!header->has_sequence || m2t_video_info_problem(&header->video) == NULL);
 
-    put_u8(out, (header->inter ? FLAG_TYPE_INTER : 0) | (header->has_sequence ? FLAG_SEQUENCE : 0) | header->lanes << FLAG_LANES_SHIFT);
+    put_u8(out, (header->inter ? FLAG_TYPE_INTER : 0) | (header->has_sequence ? FLAG_SEQUENCE : 0) | header->lanes << FLAG_LANES_SHIFT |
+                    (header->exact ? FLAG_EXACT : 0));
     put_u8(out, header->number);
     put_u8(out, header->q);
     if (header->has_sequence)
@@ -402,7 +404,7 @@ fill_header(M2tFrameHeader *header, const Outer *outer, gboolean good)
 {
     *header = (M2tFrameHeader) {.inter = (outer->flags & FLAG_TYPE) == FLAG_TYPE_INTER, .has_sequence = good && outer->sequence,
                                 .number = (guint8) outer->number, .q = (guint8) outer->q, .lanes = outer->flags >> FLAG_LANES_SHIFT & 3,
-                                .slices = outer->slices};
+                                .exact = (outer->flags & FLAG_EXACT) != 0, .slices = outer->slices};
 }
 
 gboolean

@@ -10,6 +10,7 @@
 
 typedef struct {
     gboolean inter;           /* leans on the frame before */
+    gboolean exact;           /* slices say which of their tokens are exact */
     gboolean has_sequence;
     guint8 model[M2T_MODEL_IDENTITY_SIZE];
     M2tVideoInfo video;

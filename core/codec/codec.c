@@ -13,7 +13,8 @@ lay_out(M2tCodec *codec, M2tLayout layout, gpointer stage)
 
     codec->latents = m2t_arena_take(&codec->arena, tokens * codec->model->latents, sizeof *codec->latents);
     codec->centroid = m2t_arena_take(&codec->arena, tokens * codec->model->latents, sizeof *codec->centroid);
-    codec->kept = m2t_arena_take(&codec->arena, tokens, sizeof *codec->kept);
+    codec->kind = m2t_arena_take(&codec->arena, tokens, sizeof *codec->kind);
+    m2t_exact_layout(&codec->exact, &codec->arena, &codec->geometry);
     m2t_prior_layout(&codec->prior, &codec->arena, &codec->context, &codec->geometry);
     layout(codec, stage);
 }
@@ -37,7 +38,7 @@ m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, guint thre
         return FALSE;
     }
     lay_out(codec, layout, stage);
-    memset(codec->kept, 0, m2t_geometry_tokens(&codec->geometry));
+    memset(codec->kind, M2T_TOKEN_CODED, m2t_geometry_tokens(&codec->geometry));
     m2t_plan_make(&codec->prior.plan, &model->prior, &codec->geometry);
     return TRUE;
 }
@@ -60,7 +61,7 @@ m2t_codec_position(const M2tCodec *codec, int slot)
 {
     int token = codec->prior.plan.slot[slot].token;
 
-    return token < 0 || codec->kept[token] ? -1 : (gint64) token * codec->model->latents;
+    return token < 0 || codec->kind[token] != M2T_TOKEN_CODED ? -1 : (gint64) token * codec->model->latents;
 }
 
 void
@@ -91,28 +92,69 @@ m2t_codec_find_all_centroids(M2tCodec *codec)
 
 typedef struct {
     const M2tCodec *codec;
-    gint16 *values;
+    M2tSynthesis *synthesis;
 } DequantiseRun;
+
+static void
+dequantise_coded(const M2tCodec *codec, M2tSynthesis *synthesis, int token)
+{
+    gsize latents = codec->model->latents, at = token * latents;
+
+    synthesis->exact[token] = FALSE;
+    codec->context.kernels->dequantise(codec->latents + at, codec->centroid + at, codec->quant.igain, synthesis->values + at, (int) latents);
+}
+
+/* The part of the short-cut in the latents that the samples would have. */
+static void
+dequantise_exact(const M2tCodec *codec, M2tSynthesis *synthesis, M2tScratch *scratch, const int *token, int m)
+{
+    static const gint32 no_network[M2T_LATENTS_MAX];
+    static const gint8 no_centroid[M2T_LATENTS_MAX];
+    const M2tKernels *kernels = codec->context.kernels;
+    const M2tTransform *net = &codec->net->analysis;
+    int latents = codec->model->latents;
+    M2tStore store = m2t_linear_store(scratch, &net->shortcut, net->weights->shortcut.bias, m);
+
+    for (int i = 0; i < m; i++) {
+        guint8 *samples = synthesis->samples + (gsize) token[i] * M2T_TOKEN_CHANNELS;
+        gint8 patches[M2T_TOKEN_CHANNELS];
+
+        synthesis->exact[token[i]] = TRUE;
+        m2t_exact_samples(&codec->exact, token[i], samples);
+        m2t_patch_centre(samples, patches, M2T_TOKEN_CHANNELS);
+        kernels->unshuffle(patches, patches + 2 * M2T_PATCH_CHANNELS, scratch->a + (gsize) i * M2T_TOKEN_CHANNELS, M2T_PATCH_CHANNELS);
+    }
+    m2t_linear_sums_wide_weights(&codec->context, scratch, &net->shortcut, scratch->a, m);
+    kernels->to32(&store, scratch->low);
+    for (int i = 0; i < m; i++) {
+        gint16 latent[M2T_LATENTS_MAX];
+        gint8 rest[M2T_LATENTS_MAX];
+
+        kernels->quantise(scratch->low + (gsize) i * latents, no_network, codec->quant.gain, latent, rest, latents);
+        kernels->dequantise(latent, no_centroid, codec->quant.igain, synthesis->values + (gsize) token[i] * latents, latents);
+    }
+}
 
 static void
 dequantise_tokens(void *data, int begin, int end, int worker)
 {
     const DequantiseRun *run = data;
     const M2tCodec *codec = run->codec;
-    gsize latents = codec->model->latents;
+    int exact[M2T_CHUNK], count = 0;
 
-    for (int token = begin; token < end; token++) {
-        gsize at = token * latents;
-
-        if (!codec->kept[token])
-            codec->context.kernels->dequantise(codec->latents + at, codec->centroid + at, codec->quant.igain, run->values + at, (int) latents);
-    }
+    for (int token = begin; token < end; token++)
+        if (codec->kind[token] == M2T_TOKEN_CODED)
+            dequantise_coded(codec, run->synthesis, token);
+        else if (codec->kind[token] == M2T_TOKEN_EXACT)
+            exact[count++] = token;
+    if (count > 0)
+        dequantise_exact(codec, run->synthesis, &codec->context.scratch[worker], exact, count);
 }
 
 void
-m2t_codec_dequantise(const M2tCodec *codec, gint16 *values)
+m2t_codec_dequantise(const M2tCodec *codec, M2tSynthesis *synthesis)
 {
-    DequantiseRun run = {codec, values};
+    DequantiseRun run = {codec, synthesis};
 
     m2t_threads_run(codec->context.threads, m2t_geometry_tokens(&codec->geometry), M2T_CHUNK, dequantise_tokens, &run);
 }

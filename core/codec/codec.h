@@ -6,10 +6,12 @@
 #include "base/arena.h"
 #include "codec/profile.h"
 #include "entropy/slice.h"
+#include "exact/samples.h"
 #include "frame/patch.h"
 #include "nn/linear.h"
 #include "prior/prior.h"
 #include "quant/quant.h"
+#include "synthesis/synthesis.h"
 
 #include <m2t/m2t-error.h>
 
@@ -24,7 +26,8 @@ typedef struct {
     M2tPrior prior;
     gint16 *latents;      /* [token_rows][token_columns][latents] */
     gint8 *centroid;      /* the same shape, in 1/M2T_LATENT_ONE (entropy/centroid.h): of those that are coded */
-    guint8 *kept;         /* [token_rows][token_columns]: 1 if the token is taken over from the frame before */
+    guint8 *kind;         /* [token_rows][token_columns] of M2tTokenKind */
+    M2tExact exact;
     M2tProfile profile;   /* of the last frame */
 } M2tCodec;
 
@@ -36,7 +39,7 @@ gboolean m2t_codec_init(M2tCodec *codec, M2tModel *model, const M2tGemm *gemm, g
                         gpointer stage, GError **error);
 void m2t_codec_clear(M2tCodec *codec); /* of zeros is allowed */
 
-/* Position of the first latent of a slot among all latents, or -1 if it is not coded: outside the token grid, or kept. */
+/* Position of the first latent of a slot among all latents, or -1 if it is not coded: outside the token grid, kept or exact. */
 gint64 m2t_codec_position(const M2tCodec *codec, int slot);
 
 /* Fills in centroid of a part of the token of a coded slot, whose mean and level the prior has given. */
@@ -45,8 +48,8 @@ void m2t_codec_find_centroids(const M2tCodec *codec, int slot, int part);
 /* The same for all that is coded. */
 void m2t_codec_find_all_centroids(M2tCodec *codec);
 
-/* The dequantised values of the latents that are coded; @values: [token_rows][token_columns][latents], others stay as they are. */
-void m2t_codec_dequantise(const M2tCodec *codec, gint16 *values);
+/* What the synthesis starts from, for tokens that are coded or exact; others stay as they are. */
+void m2t_codec_dequantise(const M2tCodec *codec, M2tSynthesis *synthesis);
 
 /* Latents of a slice, and the position of the first one. */
 gsize m2t_codec_slice_latents(const M2tCodec *codec, int slice);

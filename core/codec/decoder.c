@@ -5,6 +5,7 @@
  * included, before a sample is written. */
 #include <m2t/m2t-decoder.h>
 
+#include "base/varint.h"
 #include "bitstream/frame.h"
 #include "codec/codec.h"
 #include "codec/jobs.h"
@@ -40,8 +41,10 @@ struct _FrameDecoder {
     SliceTurn turn[M2T_SLICES_MAX];
     gint *predicted;           /* atomic, [parts][M2T_PRIOR_PIECE coded slots each]: they can be read */
     M2tFrameHeader header;
-    M2tSliceBytes slice[M2T_SLICES_MAX]; /* behind their heads; without data where all tokens are kept */
+    M2tSliceBytes slice[M2T_SLICES_MAX]; /* behind what says of tokens that they are not coded; without data where that goes for all */
+    M2tSliceBytes exact[M2T_SLICES_MAX]; /* samples of exact tokens; without data where there are none */
     M2tKeptHead head[M2T_SLICES_MAX];
+    gboolean missing[M2T_SLICES_MAX];
     M2tPicture picture;
     gboolean shown;
     gint broken;               /* slices whose data turned out to be none */
@@ -299,15 +302,15 @@ m2t_decoder_open_frame(M2tDecoder *d, const void *data, gsize size, M2tFrameInfo
     return d->open;
 }
 
-/* What is kept has no latents of its own; that goes for exceptions as well. */
+/* What is not coded has no latents of its own; that goes for exceptions as well. */
 static gboolean
-nothing_in_kept(const M2tCodec *codec, int slice)
+nothing_in_others(const M2tCodec *codec, int slice)
 {
     int latents = codec->model->latents, first = m2t_geometry_slice_token(&codec->geometry, slice);
     gboolean nothing = TRUE;
 
     for (int token = first; token < first + m2t_geometry_slice_tokens(&codec->geometry, slice) && nothing; token++)
-        for (int i = 0; i < latents && codec->kept[token] && nothing; i++)
+        for (int i = 0; i < latents && codec->kind[token] != M2T_TOKEN_CODED && nothing; i++)
             nothing = codec->latents[(gsize) token * latents + i] == 0;
     return nothing;
 }
@@ -325,7 +328,9 @@ begin_slices(void *data, int begin, int end, int worker)
         if (!f->slice[i].data)
             memset(latents, 0, count * sizeof *latents);
         else if (!m2t_slice_reader_begin(f->reader[i], f->slice[i].data, f->slice[i].size, f->header.lanes, latents, count) ||
-                 !nothing_in_kept(codec, i))
+                 !nothing_in_others(codec, i))
+            g_atomic_int_inc(&f->broken);
+        if (f->exact[i].data && !m2t_exact_read(&codec->exact, i, codec->kind, f->exact[i].data, f->exact[i].size))
             g_atomic_int_inc(&f->broken);
     }
 }
@@ -431,7 +436,7 @@ await_read(gpointer data, int part, int begin, int end)
 
 static const M2tPriorReader reader = {read_predicted, await_read};
 
-/* Nothing is predicted. Slices without data are kept whole, and have no coded slots. */
+/* Nothing is predicted. Slices without data have no coded slots. */
 static void
 begin_group(GroupRun *run)
 {
@@ -486,9 +491,9 @@ decode_latents(FrameDecoder *f)
     m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
     if (f->broken)
         return FALSE;
-    if (m2t_kept_all(codec->kept, m2t_geometry_tokens(&codec->geometry)))
+    if (!m2t_tokens_any(codec->kind, m2t_geometry_tokens(&codec->geometry), M2T_TOKEN_CODED))
         return TRUE;
-    m2t_plan_select(&codec->prior.plan, codec->kept);
+    m2t_plan_select(&codec->prior.plan, codec->kind);
     for (run.group = 0; run.group < w->groups; run.group++) {
         m2t_prior_run(&codec->prior, &codec->quant, codec->latents, run.group, run.group);
         begin_group(&run);
@@ -508,13 +513,6 @@ follow_state(SliceState before, guint32 crc, const M2tKeptHead *head)
     return (SliceState) {TRUE, crc, head->leans && (before.damaged || !same)};
 }
 
-/* A slice whose tokens are all kept has no data either. */
-static gboolean
-is_missing(const FrameDecoder *f, guint i)
-{
-    return !f->slice[i].data && !f->head[i].leans;
-}
-
 /* What this frame makes of the one before, once that one is through here. Of a frame that is broken nothing is left: it keeps all, damaged. */
 static void
 take_values(FrameDecoder *f)
@@ -525,14 +523,14 @@ take_values(FrameDecoder *f)
     for (guint i = 0; i < f->header.slices; i++) {
         SliceState before = f->follows ? f->before->state[i] : (SliceState) {FALSE};
 
-        f->state[i] = f->broken || is_missing(f, i) ? (SliceState) {.damaged = TRUE} : follow_state(before, f->slice[i].crc, &f->head[i]);
+        f->state[i] = f->broken || f->missing[i] ? (SliceState) {.damaged = TRUE} : follow_state(before, f->slice[i].crc, &f->head[i]);
         f->damaged += f->state[i].damaged;
     }
     if (f->broken)
-        memset(codec->kept, 1, m2t_geometry_tokens(&codec->geometry));
+        memset(codec->kind, M2T_TOKEN_KEPT, m2t_geometry_tokens(&codec->geometry));
     if (f->before && f->before != f)
-        m2t_synthesis_keep(&f->synthesis, &f->before->synthesis, codec->kept);
-    m2t_codec_dequantise(codec, f->synthesis.values);
+        m2t_synthesis_keep(&f->synthesis, &f->before->synthesis, codec->kind);
+    m2t_codec_dequantise(codec, &f->synthesis);
 }
 
 static void
@@ -564,32 +562,77 @@ run_frame(gpointer data)
     gemm->end();
 }
 
-/* Reads the head of slice @i, if there is one, and fills in which of its tokens are kept; what is missing is kept as well. */
+static gboolean
+check_slice_end(M2tSliceBytes *slice, guint i, GError **error)
+{
+    gboolean end = slice->size == 0;
+
+    if (!end)
+        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "slice %u: %" G_GSIZE_FORMAT " bytes too many", i, slice->size);
+    slice->data = NULL;
+    return end;
+}
+
+static void
+move_slice(M2tSliceBytes *slice, const guint8 *to)
+{
+    slice->size -= to - slice->data;
+    slice->data = to;
+}
+
+static gboolean
+read_kept(M2tSliceBytes *slice, M2tKeptHead *head, guint8 *kind, int tokens)
+{
+    const guint8 *at = slice->data;
+    gboolean good = m2t_kept_read(&at, at + slice->size, kind, tokens, head);
+
+    move_slice(slice, at);
+    return good;
+}
+
+/* Which tokens are exact, and the bytes of their samples. */
+static gboolean
+read_exact(M2tSliceBytes *slice, M2tSliceBytes *exact, guint8 *kind, int tokens)
+{
+    const guint8 *at = slice->data, *end = at + slice->size;
+    guint32 runs, size = 0;
+    gboolean good = m2t_varint_read(&at, end, &runs);
+
+    if (good && runs > 0) {
+        good = m2t_tokens_read_runs(&at, end, kind, tokens, M2T_TOKEN_EXACT, M2T_TOKEN_KEPT, runs) && m2t_varint_read(&at, end, &size) &&
+               size <= (gsize) (end - at);
+        *exact = (M2tSliceBytes) {.data = at, .size = size};
+    }
+    move_slice(slice, good ? at + size : at);
+    return good;
+}
+
+/* Reads of slice @i which of its tokens are not coded; those of one that is missing are kept. */
 static gboolean
 open_slice(const M2tDecoder *d, FrameDecoder *f, guint i, GError **error)
 {
     int tokens = m2t_geometry_slice_tokens(&f->codec.geometry, (int) i);
+    guint8 *kind = f->codec.kind + m2t_geometry_slice_token(&f->codec.geometry, (int) i);
     M2tSliceBytes *slice = &f->slice[i];
-    guint8 *kept = f->codec.kept + m2t_geometry_slice_token(&f->codec.geometry, (int) i);
-    const guint8 *at = d->slice[i].data;
 
     f->head[i] = (M2tKeptHead) {FALSE, 0};
+    f->exact[i] = (M2tSliceBytes) {0};
     *slice = d->slice[i];
-    memset(kept, at == NULL, tokens);
-    if (!at || !d->header.inter)
+    f->missing[i] = !slice->data;
+    memset(kind, f->missing[i] ? M2T_TOKEN_KEPT : M2T_TOKEN_CODED, tokens);
+    if (f->missing[i])
         return TRUE;
-    if (!m2t_kept_read(&at, at + slice->size, kept, tokens, &f->head[i])) {
+    if (d->header.inter && !read_kept(slice, &f->head[i], kind, tokens)) {
         g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "slice %u: the list of its tokens is damaged", i);
         return FALSE;
     }
-    slice->size -= at - slice->data;
-    slice->data = at;
-    if (!m2t_kept_all(kept, tokens))
-        return TRUE;
-    if (slice->size > 0)
-        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "slice %u: %" G_GSIZE_FORMAT " bytes too many", i, slice->size);
-    slice->data = NULL;
-    return slice->size == 0;
+    if (m2t_tokens_all(kind, tokens, M2T_TOKEN_KEPT))
+        return check_slice_end(slice, i, error);
+    if (d->header.exact && !read_exact(slice, &f->exact[i], kind, tokens)) {
+        g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "slice %u: the list of its exact tokens is damaged", i);
+        return FALSE;
+    }
+    return m2t_tokens_any(kind, tokens, M2T_TOKEN_CODED) || check_slice_end(slice, i, error);
 }
 
 static gboolean

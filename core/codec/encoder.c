@@ -6,10 +6,12 @@
 #include <m2t/m2t-encoder.h>
 
 #include "analysis/analysis.h"
+#include "base/varint.h"
 #include "bitstream/frame.h"
 #include "bitstream/video-info.h"
 #include "codec/codec.h"
 #include "codec/jobs.h"
+#include "exact/choose.h"
 #include "inter/kept.h"
 #include "inter/still.h"
 #include "quant/choose.h"
@@ -44,7 +46,9 @@ typedef struct {
     int scanty;            /* see choose.h; 0 but where the rate control is at the end of the quantizer */
     float *gain;           /* [latents]: that they were rounded with, if they are to be rounded again */
     M2tSliceWriter writer[M2T_SLICES_MAX];
+    guint16 *worth;        /* [tokens], see exact/choose.h */
     GByteArray *slice[M2T_SLICES_MAX];
+    GByteArray *samples[M2T_SLICES_MAX]; /* of exact tokens */
     M2tSliceBytes bytes[M2T_SLICES_MAX];
     GByteArray *packet;
     M2tSpeedPreset preset;
@@ -94,6 +98,7 @@ layout_encoder(M2tCodec *codec, gpointer stage)
     m2t_analysis_layout(&f->analysis, &codec->arena, &codec->context, &codec->geometry);
     f->rest = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, sizeof *f->rest);
     f->gain = m2t_arena_take(&codec->arena, codec->model->latents, sizeof *f->gain);
+    f->worth = m2t_arena_take(&codec->arena, m2t_geometry_tokens(&codec->geometry), sizeof *f->worth);
     if (f->preset == M2T_SPEED_PRESET_SLOW)
         m2t_refine_layout(&f->refine, &codec->arena, &codec->context, &codec->geometry);
     for (int i = 0; i < codec->geometry.slices; i++)
@@ -114,8 +119,10 @@ static gboolean
 open_frame(FrameEncoder *f, M2tModel *model, const M2tGemm *gemm, guint threads, const M2tVideoInfo *info, guint slices, GError **error)
 {
     f->packet = g_byte_array_new();
-    for (guint i = 0; i < slices; i++)
+    for (guint i = 0; i < slices; i++) {
         f->slice[i] = g_byte_array_new();
+        f->samples[i] = g_byte_array_new();
+    }
     return m2t_codec_init(&f->codec, model, gemm, threads, (int) info->width, (int) info->height, (int) slices, layout_encoder, f, error);
 }
 
@@ -123,8 +130,10 @@ static void
 close_frame(FrameEncoder *f)
 {
     m2t_codec_clear(&f->codec);
-    for (int i = 0; i < M2T_SLICES_MAX; i++)
+    for (int i = 0; i < M2T_SLICES_MAX; i++) {
         g_clear_pointer(&f->slice[i], g_byte_array_unref);
+        g_clear_pointer(&f->samples[i], g_byte_array_unref);
+    }
     g_clear_pointer(&f->packet, g_byte_array_unref);
 }
 
@@ -282,9 +291,9 @@ slice_tokens(const FrameEncoder *f, int slice)
 }
 
 static const guint8 *
-slice_kept(const FrameEncoder *f, int slice)
+slice_kind(const FrameEncoder *f, int slice)
 {
-    return f->codec.kept + m2t_geometry_slice_token(&f->codec.geometry, slice);
+    return f->codec.kind + m2t_geometry_slice_token(&f->codec.geometry, slice);
 }
 
 static int
@@ -339,6 +348,24 @@ queue_sections(void *data, int begin, int end, int worker)
         queue_section(f, i / count_sections(f), i % count_sections(f));
 }
 
+/* Which tokens are exact, and their samples. */
+static void
+write_exact(FrameEncoder *f, int slice, GByteArray *out)
+{
+    GByteArray *samples = f->samples[slice];
+    const guint8 *kind = slice_kind(f, slice);
+    int tokens = slice_tokens(f, slice), runs = m2t_tokens_count_runs(kind, tokens, M2T_TOKEN_EXACT, M2T_TOKEN_KEPT);
+
+    m2t_varint_write(out, (guint32) runs);
+    if (runs == 0)
+        return;
+    m2t_tokens_write_runs(out, kind, tokens, M2T_TOKEN_EXACT, M2T_TOKEN_KEPT, runs);
+    g_byte_array_set_size(samples, 0);
+    m2t_exact_write(&f->codec.exact, &f->picture, slice, f->codec.kind, samples);
+    m2t_varint_write(out, samples->len);
+    g_byte_array_append(out, samples->data, samples->len);
+}
+
 static void
 finish_slices(void *data, int begin, int end, int worker)
 {
@@ -349,8 +376,10 @@ finish_slices(void *data, int begin, int end, int worker)
 
         g_byte_array_set_size(slice, 0);
         if (f->header.inter)
-            m2t_kept_write(slice, slice_kept(f, i), slice_tokens(f, i), f->chain->slice_crc[i] & 0xFFFF);
-        if (!m2t_kept_all(slice_kept(f, i), slice_tokens(f, i)))
+            m2t_kept_write(slice, slice_kind(f, i), slice_tokens(f, i), f->chain->slice_crc[i] & 0xFFFF);
+        if (f->header.exact && !m2t_tokens_all(slice_kind(f, i), slice_tokens(f, i), M2T_TOKEN_KEPT))
+            write_exact(f, i, slice);
+        if (m2t_tokens_any(slice_kind(f, i), slice_tokens(f, i), M2T_TOKEN_CODED))
             m2t_slice_writer_end(&f->writer[i], f->header.lanes, slice);
         f->bytes[i] = (M2tSliceBytes) {slice->data, slice->len, m2t_crc32c(slice->data, slice->len)};
     }
@@ -394,8 +423,10 @@ set_values(FrameEncoder *f)
 
     if (f->header.inter)
         memcpy(values, f->chain->final, (gsize) count_tokens(f) * f->codec.model->latents * sizeof *values);
+    if (f->header.exact)
+        m2t_exact_load(&f->codec.exact, &f->picture, f->codec.kind);
     m2t_codec_find_all_centroids(&f->codec);
-    m2t_codec_dequantise(&f->codec, values);
+    m2t_codec_dequantise(&f->codec, &f->refine.synthesis);
 }
 
 /* Once latents are chosen, what comes of them is looked at, and the choice reconsidered. */
@@ -440,15 +471,15 @@ choose_kept(FrameEncoder *f, int q)
 {
     int kept = 0;
 
-    memset(f->codec.kept, 0, count_tokens(f));
+    memset(f->codec.kind, M2T_TOKEN_CODED, count_tokens(f));
     if (f->chain && !f->alone) {
-        kept = m2t_still_find(&f->chain->still, f->analysis.patches, q, f->codec.context.threads, f->codec.kept);
+        kept = m2t_still_find(&f->chain->still, f->analysis.patches, q, f->codec.context.threads, f->codec.kind);
         for (guint i = f->refresh_begin; i < f->refresh_end; i++)
-            memset(f->codec.kept + m2t_geometry_slice_token(&f->codec.geometry, (int) i), 0, slice_tokens(f, (int) i));
+            memset(f->codec.kind + m2t_geometry_slice_token(&f->codec.geometry, (int) i), M2T_TOKEN_CODED, slice_tokens(f, (int) i));
     }
     f->header.inter = kept > 0 && kept >= count_tokens(f) / KEPT_SHARE;
     if (!f->header.inter)
-        memset(f->codec.kept, 0, count_tokens(f));
+        memset(f->codec.kind, M2T_TOKEN_CODED, count_tokens(f));
     f->key = f->key || (f->key_if_alone && !f->header.inter);
     f->header.has_sequence = f->key || f->refresh_begin < f->refresh_end;
 }
@@ -457,8 +488,9 @@ choose_kept(FrameEncoder *f, int q)
 static void
 keep_all(FrameEncoder *f)
 {
-    memset(f->codec.kept, 1, count_tokens(f));
+    memset(f->codec.kind, M2T_TOKEN_KEPT, count_tokens(f));
     f->header.inter = TRUE;
+    f->header.exact = FALSE;
     f->key = f->header.has_sequence = FALSE;
 }
 
@@ -466,7 +498,7 @@ keep_all(FrameEncoder *f)
 static gboolean
 is_put_off(const FrameEncoder *f)
 {
-    return f->refresh_begin < f->refresh_end && m2t_kept_all(f->codec.kept, count_tokens(f));
+    return f->refresh_begin < f->refresh_end && m2t_tokens_all(f->codec.kind, count_tokens(f), M2T_TOKEN_KEPT);
 }
 
 static int
@@ -475,7 +507,7 @@ count_coded(const FrameEncoder *f)
     int coded = 0;
 
     for (int i = 0; i < count_tokens(f); i++)
-        coded += !f->codec.kept[i];
+        coded += f->codec.kind[i] == M2T_TOKEN_CODED;
     return coded;
 }
 
@@ -487,10 +519,10 @@ code_latents(FrameEncoder *f)
     gsize latents = f->codec.model->latents;
 
     for (int token = 0; token < count_tokens(f); token++)
-        if (f->codec.kept[token])
+        if (f->codec.kind[token] != M2T_TOKEN_CODED)
             memset(f->codec.latents + token * latents, 0, latents * sizeof *f->codec.latents);
-    m2t_plan_select(&f->codec.prior.plan, f->codec.kept);
-    if (!m2t_kept_all(f->codec.kept, count_tokens(f)))
+    m2t_plan_select(&f->codec.prior.plan, f->codec.kind);
+    if (m2t_tokens_any(f->codec.kind, count_tokens(f), M2T_TOKEN_CODED))
         choose(f);
     write_packet(f);
     m2t_profile_end(profile, M2T_STAGE_ENTROPY);
@@ -504,18 +536,33 @@ set_quantizer(FrameEncoder *f, int q)
     f->scanty = q - f->header.q;
 }
 
-/* The same frame with another quantizer; the analysis is not repeated. */
+/* Latents, and which tokens do without them. */
+static void
+analyse(FrameEncoder *f)
+{
+    M2tCodec *codec = &f->codec;
+
+    m2t_analysis_run(&f->analysis, &codec->quant, codec->latents, f->rest);
+    f->header.exact = m2t_exact_choose(&codec->geometry, &f->picture, codec->latents, codec->model->latents, codec->context.threads, f->worth,
+                                       codec->kind);
+}
+
+/* The same frame with another quantizer. The analysis is not repeated, unless there are exact tokens, of which others may be so now. */
 static void
 change_quantizer(FrameEncoder *f, int q)
 {
     M2tQuant *quant = &f->codec.quant;
     int latents = f->codec.model->latents;
 
-    if (f->preset == M2T_SPEED_PRESET_SLOW)
+    if (f->preset == M2T_SPEED_PRESET_SLOW && !f->header.exact)
         m2t_refine_restore(&f->refine, f->codec.latents, f->rest);
     memcpy(f->gain, quant->gain, latents * sizeof *f->gain);
     set_quantizer(f, q);
     m2t_quant_set(quant, f->header.q);
+    if (f->header.exact) {
+        analyse(f);
+        return;
+    }
     for (int token = 0; token < count_tokens(f); token++)
         m2t_quant_again(quant, f->gain, f->codec.latents + (gsize) token * latents, f->rest + (gsize) token * latents, latents);
 }
@@ -571,7 +618,7 @@ leave_to_next(FrameEncoder *f)
         m2t_refine_end(&f->refine);
         f->chain->final = f->refine.final;
     }
-    m2t_still_store(&f->chain->still, f->analysis.patches, f->header.q, f->codec.kept);
+    m2t_still_store(&f->chain->still, f->analysis.patches, f->header.q, f->codec.kind);
     for (int i = 0; i < f->codec.geometry.slices; i++)
         f->chain->slice_crc[i] = f->bytes[i].crc;
     f->chain->broken = is_too_large(f);
@@ -592,8 +639,8 @@ encode_picture(FrameEncoder *f)
     if (has_rate(f))
         set_quantizer(f, m2t_rate_begin(&f->chain->rate, f->duration, count_coded(f)));
     m2t_quant_set(&f->codec.quant, f->header.q);
-    if (!m2t_kept_all(f->codec.kept, count_tokens(f)))
-        m2t_analysis_run(&f->analysis, &f->codec.quant, f->codec.latents, f->rest);
+    if (!m2t_tokens_all(f->codec.kind, count_tokens(f), M2T_TOKEN_KEPT))
+        analyse(f);
     m2t_profile_end(profile, M2T_STAGE_ANALYSIS);
     if (has_rate(f))
         code_to_rate(f);

@@ -74,6 +74,13 @@ m2t_patch_load_row(const M2tGeometry *g, const M2tPicture *picture, int row, gin
     }
 }
 
+void
+m2t_patch_centre(const guint8 *samples, gint8 *patches, int n)
+{
+    for (int i = 0; i < n; i++)
+        patches[i] = centred(samples[i]);
+}
+
 static void
 store_plane(const PlaneLayout *p, guint8 *data, gint stride, int row, int column, const guint8 *samples)
 {

@@ -44,6 +44,9 @@ m2t_geometry_slice_tokens(const M2tGeometry *geometry, int slice)
 /* Patches of one row of the grid, [patch_columns][96]; what lies outside the picture repeats its edge. */
 void m2t_patch_load_row(const M2tGeometry *geometry, const M2tPicture *picture, int row, gint8 *patches);
 
+/* Samples as they stand in patches. */
+void m2t_patch_centre(const guint8 *samples, gint8 *patches, int n);
+
 /* Puts one patch of samples ([96]) where it belongs; what lies outside the picture is dropped. */
 void m2t_patch_store(const M2tGeometry *geometry, M2tPicture *picture, int row, int column, const guint8 *samples);
 

@@ -2,6 +2,7 @@
 /* Pictures are compared with the source of what was coded, not with what a decoder shows, which most presets never work out. Since a token
  * is always compared with the source at the time when it was coded, slow changes add up until they are noticed. */
 #include "inter/still.h"
+#include "base/tokens.h"
 #include "model/model.h"
 
 #include <string.h>
@@ -17,7 +18,7 @@
 typedef struct {
     const M2tStill *still;
     const gint8 *patches;
-    guint8 *kept;
+    guint8 *kind;
     int limit;
 } StillSearch;
 
@@ -75,22 +76,24 @@ search(void *data, int begin, int end, int worker)
     for (int token = begin; token < end; token++) {
         gsize at = token_patches(g, token);
 
-        run->kept[token] = are_still(run->patches + at, run->still->patches + at, run->limit) &&
-                           are_still(run->patches + at + row, run->still->patches + at + row, run->limit);
+        gboolean still = are_still(run->patches + at, run->still->patches + at, run->limit) &&
+                         are_still(run->patches + at + row, run->still->patches + at + row, run->limit);
+
+        run->kind[token] = still ? M2T_TOKEN_KEPT : M2T_TOKEN_CODED;
     }
 }
 
 /* Lets go of some tokens that could be finer by now, going round the picture. */
 static void
-release_coarse(M2tStill *still, int q, guint8 *kept)
+release_coarse(M2tStill *still, int q, guint8 *kind)
 {
     int tokens = m2t_geometry_tokens(&still->geometry), left = (tokens + REFINED_SHARE - 1) / REFINED_SHARE;
 
     for (int i = 0; i < tokens && left > 0; i++) {
         int token = (still->refined + i) % tokens;
 
-        if (kept[token] && still->q[token] >= q + COARSER) {
-            kept[token] = 0;
+        if (kind[token] == M2T_TOKEN_KEPT && still->q[token] >= q + COARSER) {
+            kind[token] = M2T_TOKEN_CODED;
             if (--left == 0)
                 still->refined = token + 1;
         }
@@ -98,24 +101,24 @@ release_coarse(M2tStill *still, int q, guint8 *kept)
 }
 
 int
-m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads, guint8 *kept)
+m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads, guint8 *kind)
 {
     int tokens = m2t_geometry_tokens(&still->geometry), count = 0;
-    StillSearch run = {still, patches, kept, (LIMIT_FINEST * (OCTAVE + q % OCTAVE) / OCTAVE) << q / OCTAVE};
+    StillSearch run = {still, patches, kind, (LIMIT_FINEST * (OCTAVE + q % OCTAVE) / OCTAVE) << q / OCTAVE};
 
     if (!still->valid) {
-        memset(kept, 0, tokens);
+        memset(kind, M2T_TOKEN_CODED, tokens);
         return 0;
     }
     m2t_threads_run(threads, tokens, still->geometry.token_columns, search, &run);
-    release_coarse(still, q, kept);
+    release_coarse(still, q, kind);
     for (int token = 0; token < tokens; token++)
-        count += kept[token];
+        count += kind[token] == M2T_TOKEN_KEPT;
     return count;
 }
 
 void
-m2t_still_store(M2tStill *still, const gint8 *patches, int q, const guint8 *kept)
+m2t_still_store(M2tStill *still, const gint8 *patches, int q, const guint8 *kind)
 {
     int tokens = m2t_geometry_tokens(&still->geometry);
     gsize row = (gsize) still->geometry.patch_columns * M2T_PATCH_CHANNELS;
@@ -123,11 +126,11 @@ m2t_still_store(M2tStill *still, const gint8 *patches, int q, const guint8 *kept
     for (int token = 0; token < tokens; token++) {
         gsize at = token_patches(&still->geometry, token);
 
-        if (kept[token])
+        if (kind[token] == M2T_TOKEN_KEPT)
             continue;
         memcpy(still->patches + at, patches + at, 2 * M2T_PATCH_CHANNELS);
         memcpy(still->patches + at + row, patches + at + row, 2 * M2T_PATCH_CHANNELS);
-        still->q[token] = (guint8) q;
+        still->q[token] = kind[token] == M2T_TOKEN_EXACT ? 0 : (guint8) q;
     }
     still->valid = TRUE;
 }

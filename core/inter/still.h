@@ -18,11 +18,11 @@ typedef struct {
 gboolean m2t_still_init(M2tStill *still, const M2tGeometry *geometry);
 void m2t_still_clear(M2tStill *still);
 
-/* Sets @kept ([tokens]) to 1 where @patches show what they did, to within a part of what a quantizer of @q (quarter steps) would change anyway.
- * Of those that were coded much coarser than @q some are let go each time. Returns how many are kept. */
-int m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads, guint8 *kept);
+/* Makes tokens of @kind ([tokens]) kept where @patches show what they did, to within a part of what a quantizer of @q (quarter steps) would change
+ * anyway, and the others coded. Of those that were coded much coarser than @q some are let go each time. Returns how many are kept. */
+int m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads, guint8 *kind);
 
-/* Notes the tokens that are coded, those not in @kept. */
-void m2t_still_store(M2tStill *still, const gint8 *patches, int q, const guint8 *kept);
+/* Notes the tokens that are not kept. */
+void m2t_still_store(M2tStill *still, const gint8 *patches, int q, const guint8 *kind);
 
 #endif

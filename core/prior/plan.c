@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Slices, windows, groups and shifted windows ("Geometry" and "Prior" in docs/bitstream.md). */
 #include "prior/plan.h"
+#include "base/tokens.h"
 
 /* A slice in both grids: rows of tokens, padded to whole windows in the prior grid. Nothing in the prior reaches from one slice to another. */
 typedef struct {
@@ -141,14 +142,14 @@ m2t_plan_make(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *g)
 }
 
 void
-m2t_plan_select(M2tPlan *plan, const guint8 *kept)
+m2t_plan_select(M2tPlan *plan, const guint8 *kind)
 {
     int n = 0;
 
     for (int group = 0; group < plan->groups; group++) {
         plan->coded_start[group] = n;
         for (int i = plan->group_start[group]; i < plan->group_start[group + 1]; i++)
-            if (plan->slot[i].token >= 0 && !(kept && kept[plan->slot[i].token]))
+            if (plan->slot[i].token >= 0 && !(kind && kind[plan->slot[i].token] != M2T_TOKEN_CODED))
                 plan->coded[n++] = i;
     }
     plan->coded_start[plan->groups] = n;

@@ -40,8 +40,8 @@ void m2t_plan_layout(M2tPlan *plan, M2tArena *arena, const M2tPriorWeights *prio
 /* Fills in what the layout made room for. All tokens are coded. */
 void m2t_plan_make(M2tPlan *plan, const M2tPriorWeights *prior, const M2tGeometry *geometry);
 
-/* From now on only tokens that are not @kept ([tokens], or NULL: none is) are coded. */
-void m2t_plan_select(M2tPlan *plan, const guint8 *kept);
+/* From now on only tokens are coded that @kind ([tokens] of M2tTokenKind, or NULL: all) says are. */
+void m2t_plan_select(M2tPlan *plan, const guint8 *kind);
 
 /* The first slot of a slice in a group; the slice after the last begins where the group ends. */
 static inline int

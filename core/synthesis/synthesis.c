@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Synthesis: dequantised latents enter at 1/16, go up to 1/8, leave as samples. Mirror of analysis.c. */
 #include "synthesis/synthesis.h"
+#include "base/tokens.h"
 
 #include <string.h>
 
@@ -20,23 +21,33 @@ m2t_synthesis_layout(M2tSynthesis *s, M2tArena *arena, const M2tContext *context
     m2t_stage_layout(&s->stage8, arena, g->patch_rows, g->patch_columns, w->width8);
     m2t_stage_layout(&s->stage16, arena, g->token_rows, g->token_columns, w->width16);
     s->values = m2t_arena_take(arena, (gsize) m2t_geometry_tokens(g) * context->net->model->latents, sizeof *s->values);
+    s->exact = m2t_arena_take(arena, m2t_geometry_tokens(g), sizeof *s->exact);
+    s->samples = m2t_arena_take(arena, (gsize) m2t_geometry_tokens(g) * M2T_TOKEN_CHANNELS, sizeof *s->samples);
 }
 
 void
 m2t_synthesis_clear(M2tSynthesis *s)
 {
     memset(s->values, 0, (gsize) m2t_geometry_tokens(&s->geometry) * s->context->net->model->latents * sizeof *s->values);
+    memset(s->exact, FALSE, m2t_geometry_tokens(&s->geometry));
 }
 
 void
-m2t_synthesis_keep(M2tSynthesis *s, const M2tSynthesis *before, const guint8 *kept)
+m2t_synthesis_keep(M2tSynthesis *s, const M2tSynthesis *before, const guint8 *kind)
 {
     int tokens = m2t_geometry_tokens(&s->geometry);
     gsize latents = s->context->net->model->latents;
 
-    for (int token = 0; token < tokens; token++)
-        if (kept[token])
-            memcpy(s->values + token * latents, before->values + token * latents, latents * sizeof *s->values);
+    for (int token = 0; token < tokens; token++) {
+        gsize at = (gsize) token * M2T_TOKEN_CHANNELS;
+
+        if (kind[token] != M2T_TOKEN_KEPT)
+            continue;
+        memcpy(s->values + token * latents, before->values + token * latents, latents * sizeof *s->values);
+        s->exact[token] = before->exact[token];
+        if (s->exact[token])
+            memcpy(s->samples + at, before->samples + at, M2T_TOKEN_CHANNELS);
+    }
 }
 
 static void
@@ -101,7 +112,7 @@ last_layer(const SynthesisRun *run, M2tScratch *scratch, int first, int m, int p
     m2t_linear_run_wide(context, scratch, &net->out, net->weights->out.bias, m, M2T_STORE_TO32, scratch->low);
 }
 
-/* Adds the short-cut's part (in scratch->value) to the network's and stores samples. */
+/* Adds the short-cut's part (in scratch->value) to the network's and stores samples, those of exact tokens instead. */
 static void
 store_patches(const SynthesisRun *run, const M2tScratch *scratch, int first, int m, int place)
 {
@@ -109,9 +120,12 @@ store_patches(const SynthesisRun *run, const M2tScratch *scratch, int first, int
     guint8 *samples = (guint8 *) scratch->a;
 
     s->context->kernels->samples(scratch->value + place, scratch->low, samples, (gsize) m * M2T_PATCH_CHANNELS);
-    for (int token = first; token < first + m; token++, samples += M2T_PATCH_CHANNELS)
+    for (int token = first; token < first + m; token++, samples += M2T_PATCH_CHANNELS) {
+        const guint8 *exact = s->samples + (gsize) token * M2T_TOKEN_CHANNELS + place * M2T_PATCH_CHANNELS;
+
         m2t_patch_store(&s->geometry, run->picture, 2 * (token / s->geometry.token_columns) + place / 2,
-                        2 * (token % s->geometry.token_columns) + place % 2, samples);
+                        2 * (token % s->geometry.token_columns) + place % 2, s->exact[token] ? exact : samples);
+    }
 }
 
 static void

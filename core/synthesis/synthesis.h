@@ -11,19 +11,21 @@ typedef struct {
     const M2tContext *context;
     M2tGeometry geometry;
     M2tStage stage8, stage16;
-    gint16 *values;        /* [tokens][latents]: dequantised latents (m2t_codec_dequantise()), called d in the document; they stay for tokens that the next
-                            * frame keeps */
+    /* Of each token (m2t_codec_dequantise()); they stay for those that the next frame keeps: */
+    gint16 *values;        /* [tokens][latents]: dequantised latents, called d in the document */
+    guint8 *exact;         /* [tokens]: 1 if it is shown as @samples say */
+    guint8 *samples;       /* [tokens][M2T_TOKEN_CHANNELS]: its four patches */
 } M2tSynthesis;
 
 void m2t_synthesis_layout(M2tSynthesis *synthesis, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);
 
-/* The values of a picture of which nothing is known. */
+/* A picture of which nothing is known. */
 void m2t_synthesis_clear(M2tSynthesis *synthesis);
 
-/* Takes the values of the tokens in @kept over from the frame before. */
-void m2t_synthesis_keep(M2tSynthesis *synthesis, const M2tSynthesis *before, const guint8 *kept);
+/* Takes over from the frame before what it has of the tokens that are kept. @kind: [tokens] of M2tTokenKind. */
+void m2t_synthesis_keep(M2tSynthesis *synthesis, const M2tSynthesis *before, const guint8 *kind);
 
-/* The picture of the values. */
+/* The picture of all this. */
 void m2t_synthesis_run(M2tSynthesis *synthesis, const M2tQuant *quant, M2tPicture *picture);
 
 #endif

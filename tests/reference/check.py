@@ -110,6 +110,41 @@ class Streams(unittest.TestCase):
                 for at in range(len(head)):
                     self.assertTrue(refused(ref.read_head, ref.Reader(head[:at], ""), tokens))
 
+    def test_exact_tokens(self):
+        """All samples come back, and a byte too many is found."""
+        random = np.random.RandomState(9)
+        for rows, cols, share in [(1, 1, 1), (1, 3, 0.5), (2, 3, 0), (2, 3, 0.5), (3, 2, 0.8), (2, 2, 1)]:
+            samples = ref.planes_to_samples(pictures.drawn(16 * cols, 16 * rows, rows + cols))
+            kept = random.rand(rows, cols) < 0.3
+            kept[0, 0] = False
+            exact = (random.rand(rows, cols) < share) & ~kept
+            data = ref.write_exact(exact, kept, samples)
+            reader = ref.Reader(data + b"rest", "")
+            back, decoded = ref.read_exact(reader, kept)
+            self.assertTrue(np.array_equal(back, exact))
+            self.assertTrue(np.array_equal(decoded, np.where(ref.to_patches(exact), samples, 128)))
+            self.assertEqual(reader.left(), 4)
+            for at in [*range(min(len(data), 9)), len(data) - 1]:
+                self.assertTrue(refused(ref.read_exact, ref.Reader(data[:at], ""), kept))
+        one = np.zeros((1, 1), bool)
+        coder = ref.BinaryEncoder()
+        ref.code_exact(coder, ~one, ref.planes_to_samples(pictures.drawn(16, 16)))
+        data = coder.finish()
+        for size in (0, len(data), len(data) + 1):
+            reader = ref.Reader(b"\1" + ref.write_varint(size) + data + b"\0", "")
+            self.assertEqual(refused(ref.read_exact, reader, one), size != len(data))
+
+    def test_runs_of_exact_tokens(self):
+        three = np.zeros((1, 3), bool)
+        three[0, 1] = True                                     # kept: two others are left
+        for runs in (b"\2\2", b"\3\0\0", b"\3\1\1", b"\3\0\2", b"\4\0\1\1", b"\2\3", b"\2" + ref.write_varint(0xFFFFFFFF)):
+            self.assertTrue(refused(ref.read_exact, ref.Reader(runs + b"\1\1", ""), three))
+        for runs, exact in ((b"\0", (0, 0)), (b"\1", (1, 1)), (b"\2\1", (1, 0)), (b"\3\0\1", (0, 1))):
+            flags = np.insert(np.array(exact, bool), 1, False)[None]
+            data = ref.write_exact(flags, three, np.full((2, 6, ref.PATCH), 7))
+            self.assertTrue(data.startswith(runs))
+            self.assertTrue(np.array_equal(ref.read_exact(ref.Reader(data, ""), three)[0], flags))
+
     def test_escape(self):
         random = np.random.RandomState(2)
         for _ in range(300):
@@ -183,6 +218,38 @@ class Codec(unittest.TestCase):
                 for a, b in zip(decoder.decode(frame), ref.patches_to_planes(samples, width, height)):
                     self.assertTrue(np.array_equal(a, b), (width, height, slices))
                 self.assertEqual(decoder.damaged, 0)
+
+    def test_exact_tokens(self):
+        """They are shown as they are while they are kept, also where their slice is lost; a frame without any has no flag."""
+        for width, height, slices in self.clips:
+            random, decoder, last = np.random.RandomState(height), ref.Decoder(self.model), None
+            sequence = ref.Sequence(self.model.identity[:16], width, height)
+            rows, cols = ref.token_grid(width, height)
+            bounds = ref.slice_bounds(rows, slices)
+            shown, samples, values = np.zeros((rows, cols), bool), 0, 0
+            for number, (share, lost) in enumerate([(0.5, None), (0.3, None), (0, slices - 1), (0.5, None)]):
+                quantizer, y = self.latents(width, height, 60 + 20 * number)
+                planes = pictures.drawn(width, height, number)
+                kept, exact = random.rand(rows, cols) < (0.5 if number % 3 else 0), random.rand(rows, cols) < share
+                exact[slice(*bounds[number % slices])] |= share > 0                          # one slice has nothing else
+                exact[slice(*bounds[-1])] &= slices == 1 or number != 1                      # and one has none
+                data = ref.encode_latents(self.model, quantizer, y, number, None if number else sequence, ref.LANES[number % 3], slices,
+                                          kept if number % 3 else None, last, exact, planes)
+                last = ref.read_frame(data)
+                self.assertEqual(last.exact, bool((exact & ~kept).any()))
+                if lost is not None and slices > 1:
+                    data = ref.without_slices(data, (lost,))
+                    kept[slice(*bounds[lost])] = True
+                exact &= ~kept
+                new = ref.planes_to_samples(planes)
+                fresh = ref.dequantize(quantizer, y, ref.centroids_of_picture(self.model, quantizer, y, slices, kept | exact))
+                fresh = np.where(exact[:, :, None], ref.dequantize_exact(self.model, quantizer, new), fresh)
+                values = np.where(kept[:, :, None], values, fresh)
+                shown, samples = np.where(kept, shown, exact), np.where(ref.to_patches(kept), samples, new)
+                wanted = np.where(ref.to_patches(shown), samples, ref.synthesize(self.model, quantizer, values))
+                for a, b in zip(decoder.decode(data), ref.patches_to_planes(wanted, width, height)):
+                    self.assertTrue(np.array_equal(a, b), (width, height, slices, number))
+                self.assertTrue(np.array_equal(decoder.exact, shown))
 
     def test_lost_slices(self):
         """What is lost keeps what was there, all else is as it should be; a slice that leans on what is lost is known to be damaged."""

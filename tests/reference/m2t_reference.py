@@ -6,7 +6,7 @@ Functions stand in the order of the documents and bear the names of their sectio
 those of bitstream.md. Nothing here is tuned: an exact result that is easy to read comes first.
 
     m2t_reference.py decode MODEL IN.m2tv OUT.y4m
-    m2t_reference.py encode MODEL IN.y4m OUT.m2tv -q Q [--frames N] [--lanes 1|4|16] [--slices N] [--key-interval N] [--inter]
+    m2t_reference.py encode MODEL IN.y4m OUT.m2tv -q Q [--frames N] [--lanes 1|4|16] [--slices N] [--key-interval N] [--inter] [--exact]
     m2t_reference.py info IN.m2tv
 
 Integers are int64 arrays whatever their nominal size; every float is np.float32, one IEEE operation a time.
@@ -526,10 +526,11 @@ class Frame:
     sequence: bytes | None
     slices: list
     inter: bool = False
+    exact: bool = False          # slices say which of their tokens are
 
 
 def write_frame(frame):
-    flags = LANES.index(frame.lanes) << 4 | (4 if frame.sequence is not None else 0) | frame.inter
+    flags = frame.exact << 6 | LANES.index(frame.lanes) << 4 | (4 if frame.sequence is not None else 0) | frame.inter
     out = bytearray([flags, frame.number & 255, frame.q4])
     if frame.sequence is not None:
         out += write_varint(len(frame.sequence)) + frame.sequence
@@ -549,7 +550,7 @@ def read_frame(data):
     flags = reader.u8("flags")
     number, q4 = reader.u8("number"), reader.u8("q")
     require(flags & 3 <= 1, f"frame: reserved type {flags & 3}")
-    require(flags >> 6 == 0, "frame: reserved flags are set")
+    require(flags >> 7 == 0, "frame: reserved flags are set")
     require(flags >> 4 & 3 < 3, "frame: reserved number of lanes")
     require(q4 <= 252, f"frame: q of {q4} quarter steps")
     sequence = None
@@ -568,7 +569,7 @@ def read_frame(data):
         slices.append(content if length and crc32c(content) == check else None)
     require(reader.left() == 0, f"frame: {reader.left()} bytes too many")
     require(any(content is not None for content in slices), "frame: all slices are missing, or their checksums do not agree")
-    return Frame(number, q4, LANES[flags >> 4 & 3], sequence, slices, flags & 3 == 1)
+    return Frame(number, q4, LANES[flags >> 4 & 3], sequence, slices, flags & 3 == 1, flags >> 6 & 1 == 1)
 
 
 # ---------------------------------------------------------------- 3. sequence header
@@ -647,8 +648,8 @@ def slice_bounds(rows, slices):
     return list(zip(starts, starts[1:]))
 
 
-def planes_to_patches(planes):
-    """Planes Y [H][W], U and V [(H+1)/2][(W+1)/2] -> patches [PH/8][PW/8][96]."""
+def planes_to_samples(planes):
+    """Planes Y [H][W], U and V [(H+1)/2][(W+1)/2] -> samples 0...255 of the padded picture in the order of patches [PH/8][PW/8][96]."""
     height, width = planes[0].shape
     rows, cols = token_grid(width, height)
     channels = []
@@ -657,7 +658,15 @@ def planes_to_patches(planes):
         padded = np.pad(plane, ((0, h - plane.shape[0]), (0, w - plane.shape[1])), mode="edge").astype(np.int64)
         blocks = padded.reshape(2 * rows, size, 2 * cols, size).transpose(0, 2, 1, 3)
         channels.append(blocks.reshape(2 * rows, 2 * cols, size * size))
-    return np.maximum(np.concatenate(channels, axis=2) - 128, -127)
+    return np.concatenate(channels, axis=2)
+
+
+def samples_to_patches(samples):
+    return np.maximum(samples - 128, -127)
+
+
+def planes_to_patches(planes):
+    return samples_to_patches(planes_to_samples(planes))
 
 
 def patches_to_planes(samples, width, height):
@@ -684,6 +693,11 @@ def shuffle(x):
     rows, cols, channels = x.shape
     x = x.reshape(rows, cols, channels // 4, 2, 2).transpose(0, 3, 1, 4, 2)
     return x.reshape(2 * rows, 2 * cols, channels // 4)
+
+
+def to_patches(tokens):
+    """What is known of tokens [r][c] -> the same of their patches [2r][2c][1]."""
+    return np.repeat(np.repeat(tokens, 2, axis=0), 2, axis=1)[:, :, None]
 
 
 class PriorGrid:
@@ -867,6 +881,14 @@ def norm16(stream, weight):
 
 # ---------------------------------------------------------------- 6.1 analysis
 
+def analysis_shortcut(model, patches):
+    return to32(model, "analysis.shortcut", linear_wide_weights(model, "analysis.shortcut", unshuffle(patches)))
+
+
+def quantize(quantizer, x):
+    return np.clip(rnd(fl(x) * quantizer.gain), -16383, 16383)
+
+
 def analysis(model, quantizer, patches, trace=no_trace):
     """Patches [PH/8][PW/8][96] -> latents y [TH][TW][L]."""
     bias = interp(model["analysis.in.bias"], quantizer.q4)
@@ -878,16 +900,21 @@ def analysis(model, quantizer, patches, trace=no_trace):
     trace("analysis.down", stream)
     stream = run_blocks(model, "analysis", "16", stream, trace)
     t = to32(model, "analysis.out", linear_wide_input(model, "analysis.out", stream))
-    s = to32(model, "analysis.shortcut", linear_wide_weights(model, "analysis.shortcut", unshuffle(patches)))
+    s = analysis_shortcut(model, patches)
     trace("analysis.out", t)
     trace("analysis.shortcut", s)
-    return np.clip(rnd(fl(s + t) * quantizer.gain), -16383, 16383)
+    return quantize(quantizer, s + t)
 
 
 # ---------------------------------------------------------------- 6.2 synthesis
 
 def dequantize(quantizer, y, centroid):
     return np.clip(rnd(fl(128 * y + centroid) * (quantizer.igain / np.float32(128))), -WIDE, WIDE)
+
+
+def dequantize_exact(model, quantizer, samples):
+    """Samples 0...255 [2r][2c][96] -> what the d of these tokens [r][c][L] are where they are exact."""
+    return dequantize(quantizer, quantize(quantizer, analysis_shortcut(model, samples_to_patches(samples))), 0)
 
 
 def synthesis(model, quantizer, y, centroid, trace=no_trace):
@@ -1087,14 +1114,14 @@ def read_exceptions(reader, count):
     return values
 
 
-def encode_slice(model, quantizer, y, lanes, kept=None):
-    """Latents of a slice [rows][TW][L] -> its exceptions and words; `kept` [rows * TW] says which tokens are left out."""
+def encode_slice(model, quantizer, y, lanes, left_out=None):
+    """Latents of a slice [rows][TW][L] -> its exceptions and words; `left_out` [rows * TW] says which tokens are kept or exact."""
     rows, cols, latents = y.shape
-    kept = np.zeros(rows * cols, bool) if kept is None else kept
-    y = np.where(kept.reshape(rows, cols, 1), 0, y)
+    left_out = np.zeros(rows * cols, bool) if left_out is None else left_out
+    y = np.where(left_out.reshape(rows, cols, 1), 0, y)
     mean, level = predict_at_once(model, quantizer, y)
     values, mean, level = y.ravel(), mean.ravel(), level.ravel()
-    coded = (level >= model.graph["entropy"]["skip"]) & ~np.repeat(kept, latents)
+    coded = (level >= model.graph["entropy"]["skip"]) & ~np.repeat(left_out, latents)
     grid = PriorGrid(model, rows, cols)
     order = coding_order(model, grid, Prior(model, quantizer, 1, 1).parts)
     order = order[coded[order]]
@@ -1102,15 +1129,15 @@ def encode_slice(model, quantizer, y, lanes, kept=None):
     return write_exceptions(np.where(coded, 0, values)) + rans_encode(symbols, lanes)
 
 
-def decode_slice(model, quantizer, data, rows, cols, lanes, kept=None):
-    """Exceptions and words of a slice -> its latents and their centroids [rows][TW][L]; those of tokens that are kept are zero."""
-    kept = np.zeros(rows * cols, bool) if kept is None else kept
+def decode_slice(model, quantizer, data, rows, cols, lanes, left_out=None):
+    """Exceptions and words of a slice -> its latents and their centroids [rows][TW][L]; those of tokens that are kept or exact are zero."""
+    left_out = np.zeros(rows * cols, bool) if left_out is None else left_out
     prior = Prior(model, quantizer, rows, cols)
     grid, latents = prior.grid, model.graph["latents"]
     inside = np.flatnonzero(grid.token >= 0)
     reader = Reader(data, "slice")
     exceptions = read_exceptions(reader, rows * cols * latents).reshape(-1, latents)
-    require(not exceptions[kept].any(), "slice: an exception lies in a token that is kept")
+    require(not exceptions[left_out].any(), "slice: an exception lies in a token that is kept or exact")
     prior.latents[inside] = exceptions
     centroid = np.zeros_like(prior.latents)
     rans = RansDecoder(model, data[reader.at:], lanes)
@@ -1118,42 +1145,52 @@ def decode_slice(model, quantizer, data, rows, cols, lanes, kept=None):
         cells, state = prior.run_group(group)
         for k, channels in enumerate(prior.parts):
             state, mean, level = prior.predict(k, cells, state)
-            coded = (level >= model.graph["entropy"]["skip"]) & ~kept[grid.token[cells]][:, None]
+            coded = (level >= model.graph["entropy"]["skip"]) & ~left_out[grid.token[cells]][:, None]
             part = prior.latents[np.ix_(cells, channels)]
             part[coded] = rans.symbols(mean[coded], level[coded])
             prior.latents[np.ix_(cells, channels)] = part
             centroid[np.ix_(cells, channels)] = centroids(model, part, mean, level)
     rans.finish()
-    centroid[inside] = np.where(kept[:, None], 0, centroid[inside])
+    centroid[inside] = np.where(left_out[:, None], 0, centroid[inside])
     return tuple(x[inside].reshape(rows, cols, latents) for x in (prior.latents, centroid))
 
 
 # ---------------------------------------------------------------- 7.1 head
 
+def run_lengths(chosen):
+    """Flags [n], not all of them False -> the length of each run, the first is one of True."""
+    turns = np.flatnonzero(np.diff(np.concatenate([[True], chosen])))         # where a run begins that is not the first
+    return np.diff(np.concatenate([[0], turns, [len(chosen)]])).tolist()
+
+
+def read_runs(reader, runs, tokens):
+    """-> flags [tokens] of that many runs, at least one."""
+    chosen, begin = np.zeros(tokens, bool), 0
+    for i in range(runs - 1):
+        length = reader.varint("length of a run")
+        require(length > 0 or i == 0, "slice: an empty run")
+        require(begin + length < tokens, "slice: runs of more tokens than there are")
+        chosen[begin:begin + length] = i % 2 == 0
+        begin += length
+    chosen[begin:] = runs % 2 == 1
+    return chosen
+
+
 def write_head(kept, reference):
     """Which tokens are kept [n], and the CRC-32C that the slice had in the frame before."""
     if not kept.any():
         return write_varint(0)
-    turns = np.flatnonzero(np.diff(np.concatenate([[True], kept])))           # where a run begins that is not the first
-    lengths = np.diff(np.concatenate([[0], turns, [len(kept)]])).tolist()
+    lengths = run_lengths(kept)
     return write_varint(len(lengths)) + struct.pack("<H", reference & 0xFFFF) + b"".join(map(write_varint, lengths[:-1]))
 
 
 def read_head(reader, tokens):
     """-> which tokens are kept [tokens], the reference or None."""
-    kept = np.zeros(tokens, bool)
     runs = reader.varint("number of runs")
     if runs == 0:
-        return kept, None
-    reference, begin = reader.u16("reference"), 0
-    for i in range(runs - 1):
-        length = reader.varint("length of a run")
-        require(length > 0 or i == 0, "slice: an empty run")
-        require(begin + length < tokens, "slice: runs of more tokens than there are")
-        kept[begin:begin + length] = i % 2 == 0
-        begin += length
-    kept[begin:] = runs % 2 == 1
-    return kept, reference
+        return np.zeros(tokens, bool), None
+    reference = reader.u16("reference")
+    return read_runs(reader, runs, tokens), reference
 
 
 # ---------------------------------------------------------------- 7.2 symbols
@@ -1198,9 +1235,9 @@ def make_symbols(model, y, mean, level):
     return symbols
 
 
-def centroids_of_picture(model, quantizer, y, slices=1, kept=None):
-    """The same for the latents of a picture [TH][TW][L]; `kept` [TH][TW] says which tokens are left out."""
-    y = y if kept is None else np.where(kept[:, :, None], 0, y)
+def centroids_of_picture(model, quantizer, y, slices=1, left_out=None):
+    """The same for the latents of a picture [TH][TW][L]; `left_out` [TH][TW] says which tokens are kept or exact."""
+    y = y if left_out is None else np.where(left_out[:, :, None], 0, y)
     bands = [y[begin:end] for begin, end in slice_bounds(len(y), slices)]
     parts = [centroids(model, band.reshape(-1, y.shape[2]), *predict_at_once(model, quantizer, band)) for band in bands]
     return np.concatenate(parts).reshape(y.shape)
@@ -1274,33 +1311,198 @@ class RansDecoder:
         require(self.at == len(self.words), f"slice: {len(self.words) - self.at} words left over")
 
 
+# ---------------------------------------------------------------- 7.4 exact tokens
+
+class BinaryCoder:
+    """What both directions of the arithmetic coder do: bounds, and what each context learned, context -> (p, n)."""
+
+    def __init__(self):
+        self.low, self.high, self.contexts = 0, 0xFFFFFFFF, {}
+
+    def code(self, context, decision):
+        """-> the decision, which is the one that is given in an encoder, and the one that is read in a decoder."""
+        p, n = self.contexts.get(context, (2048, 0))
+        middle = self.low + (self.high - self.low >> 12) * p
+        decision = self.choose(middle, decision)
+        if decision:
+            self.high = middle
+        else:
+            self.low = middle + 1
+        s = min(n + 1, 5)
+        self.contexts[context] = (p + (4096 - p >> s) if decision else p - (p >> s)), s
+        while self.low >> 24 == self.high >> 24:
+            self.shift()
+            self.low = self.low << 8 & 0xFFFFFFFF
+            self.high = self.high << 8 & 0xFFFFFFFF | 255
+        return decision
+
+
+class BinaryEncoder(BinaryCoder):
+    def __init__(self):
+        super().__init__()
+        self.data = bytearray()
+
+    def choose(self, middle, decision):
+        return bool(decision)
+
+    def shift(self):
+        self.data.append(self.high >> 24)
+
+    def finish(self):
+        """-> all bytes."""
+        return bytes(self.data) + bytes([(self.low >> 24) + 1])
+
+
+class BinaryDecoder(BinaryCoder):
+    def __init__(self, data):
+        super().__init__()
+        self.data, self.shifts = data, 0
+        self.value = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
+
+    def choose(self, middle, decision):
+        return self.value <= middle
+
+    def shift(self):
+        at = 4 + self.shifts
+        self.value = self.value << 8 & 0xFFFFFFFF | (self.data[at] if at < len(self.data) else 0)
+        self.shifts += 1
+
+    def finish(self):
+        require(len(self.data) == self.shifts + 1, f"slice: {len(self.data)} bytes of exact tokens, {self.shifts + 1} are used")
+
+
+class ExactSamples:
+    """The samples of the exact tokens of a slice as they become known, coded one after the other.
+
+    Both directions take the same steps. Where samples are given, only an encoder heeds them.
+    """
+
+    def __init__(self, coder, rows, cols):
+        self.coder = coder
+        self.planes = [[[128] * (size * cols + 4) for _ in range(size * rows + 2)] for size in (16, 8, 8)]
+
+    def known(self, plane, x, y):
+        """The sample, or 128 where it is not known. Around the slice there is a border of three samples left, two above, one right."""
+        return self.planes[plane][y + 2][x + 3]
+
+    def put(self, plane, x, y, sample):
+        self.planes[plane][y + 2][x + 3] = sample
+
+    def plane(self, plane):
+        return np.array(self.planes[plane], np.int64)[2:, 3:-1]
+
+    def decide(self, plane, x, y, sample):
+        """-> one sample by binary decisions."""
+        around = ((-1, 0), (0, -1), (-1, -1), (1, -1), (-2, 0), (0, -2), (-3, 0))
+        w, n, a, b, c, d, e = (self.known(plane, x + dx, y + dy) for dx, dy in around)
+        bits = [w == n, w == a, n == a, n == b, c == w, d == n, e == w]
+        if plane > 0:
+            unit = 2 if plane == 1 else 1
+            other, left, above = (self.known(plane - 1, unit * (x - dx), unit * (y - dy)) for dx, dy in ((0, 0), (1, 0), (0, 1)))
+            bits += [other == left, other == above]
+        context = sum(bit << i for i, bit in enumerate(bits))
+        tried = []
+        for number, guess in enumerate((w, n, b, a)):
+            if guess not in tried:
+                if self.coder.code((plane, number, context), sample == guess):
+                    return guess
+                tried.append(guess)
+        node = 1
+        for shift in range(7, -1, -1):
+            node = 2 * node + self.coder.code((plane, "bits", (w >> 5) * 8 + (n >> 5), node), sample >> shift & 1)
+        return node - 256
+
+    def square(self, plane, left, top, size, samples):
+        """One token's square [size][size] of a plane."""
+        first = self.decide(plane, left, top, samples[0][0])
+        sides = (first == self.known(plane, left - 1, top)) + 2 * (first == self.known(plane, left, top - 1))
+        flat = self.coder.code((plane, "flat", sides), all(sample == first for row in samples for sample in row))
+        for y in range(size):
+            for x in range(size):
+                coded = not flat and (x, y) != (0, 0)
+                self.put(plane, left + x, top + y, self.decide(plane, left + x, top + y, samples[y][x]) if coded else first)
+
+    def token(self, row, col, planes):
+        for plane, size in enumerate((16, 8, 8)):
+            left, top = size * col, size * row
+            self.square(plane, left, top, size, planes[plane][top:top + size, left:left + size].tolist())
+
+
+def code_exact(coder, exact, samples):
+    """Which tokens of a slice are exact [rows][TW], samples [2 * rows][2 * TW][96] -> the samples of these tokens, 128 elsewhere."""
+    rows, cols = exact.shape
+    planes, state = patches_to_planes(samples, 16 * cols, 16 * rows), ExactSamples(coder, rows, cols)
+    for row, col in np.argwhere(exact).tolist():
+        state.token(row, col, planes)
+    return planes_to_samples([state.plane(i) for i in range(3)])
+
+
+def write_exact(exact, kept, samples):
+    """Which tokens of a slice are exact, which are kept [rows][TW], samples [2 * rows][2 * TW][96]; some token is not kept."""
+    if not exact.any():
+        return write_varint(0)
+    lengths, coder = run_lengths(exact[~kept]), BinaryEncoder()
+    code_exact(coder, exact, samples)
+    data = coder.finish()
+    return b"".join(map(write_varint, [len(lengths)] + lengths[:-1] + [len(data)])) + data
+
+
+def read_exact(reader, kept):
+    """Which tokens are kept [rows][TW] -> which are exact [rows][TW], samples [2 * rows][2 * TW][96] of these, 128 elsewhere."""
+    exact = np.zeros(kept.shape, bool)
+    none = np.full((2 * kept.shape[0], 2 * kept.shape[1], PATCH), 128, np.int64)
+    runs = reader.varint("number of runs of exact tokens")
+    if runs == 0:
+        return exact, none
+    exact[~kept] = read_runs(reader, runs, np.count_nonzero(~kept))
+    coder = BinaryDecoder(reader.take(reader.varint("size of the exact tokens"), "exact tokens"))
+    samples = code_exact(coder, exact, none)
+    coder.finish()
+    return exact, samples
+
+
 # ---------------------------------------------------------------- a picture's way
 
-def encode_latents(model, quantizer, y, number, sequence=None, lanes=4, slices=1, kept=None, before=None):
-    """Latents of a picture -> a framed frame; an inter frame if `kept` [TH][TW] says which tokens are, leaning on the frame `before`."""
+def encode_latents(model, quantizer, y, number, sequence=None, lanes=4, slices=1, kept=None, before=None, exact=None, planes=None):
+    """Latents of a picture -> a framed frame; an inter frame if `kept` [TH][TW] says which tokens are, leaning on the frame `before`.
+
+    `exact` [TH][TW] says which tokens are exact, unless they are kept; their samples are those of `planes`.
+    """
+    none = np.zeros(y.shape[:2], bool)
+    inter, kept = kept is not None, none if kept is None else kept
+    exact = none if exact is None else exact & ~kept
+    samples = planes_to_samples(planes) if exact.any() else None
     contents = []
     for i, (begin, end) in enumerate(slice_bounds(len(y), slices)):
-        own = kept[begin:end].ravel() if kept is not None else None
+        own, left_out = kept[begin:end], (kept | exact)[begin:end].ravel()
         reference = before.slices[i] if before else b""
-        content = write_head(own, crc32c(reference)) if kept is not None else b""
-        if own is None or not own.all():
-            content += encode_slice(model, quantizer, y[begin:end], lanes, own)
+        content = write_head(own.ravel(), crc32c(reference)) if inter else b""
+        if exact.any() and not own.all():
+            content += write_exact(exact[begin:end], own, samples[2 * begin:2 * end])
+        if not left_out.all():
+            content += encode_slice(model, quantizer, y[begin:end], lanes, left_out)
         contents.append(content)
     header = write_sequence(sequence) if sequence else None
-    return write_frame(Frame(number, quantizer.q4, lanes, header, contents, kept is not None))
+    return write_frame(Frame(number, quantizer.q4, lanes, header, contents, inter, bool(exact.any())))
 
 
-def encode_picture(model, planes, sequence, number, q4, lanes=4, slices=1, kept=None, before=None):
+def encode_picture(model, planes, sequence, number, q4, lanes=4, slices=1, kept=None, before=None, exact=None):
     """Planes -> a framed frame; `sequence` is written into it (a key frame) unless None."""
     quantizer = Quantizer(model, q4)
     y = analysis(model, quantizer, planes_to_patches(planes))
-    return encode_latents(model, quantizer, y, number, sequence, lanes, slices, kept, before)
+    return encode_latents(model, quantizer, y, number, sequence, lanes, slices, kept, before, exact, planes)
 
 
 def same_tokens(planes, others):
     """Tokens [TH][TW] in which two pictures are the same."""
     same = np.all(planes_to_patches(planes) == planes_to_patches(others), axis=2)
     return np.all(unshuffle(same[:, :, None]), axis=2)
+
+
+def plain_tokens(planes, values=4):
+    """Tokens [TH][TW] whose luma has at most that many different values."""
+    luma = np.sort(unshuffle(planes_to_samples(planes)[:, :, :64]), axis=2)
+    return np.count_nonzero(np.diff(luma, axis=2), axis=2) < values
 
 
 def without_slices(data, missing):
@@ -1327,14 +1529,15 @@ class SliceState:
 
 
 class Decoder:
-    """Framed frames in, planes out; remembers the last sequence header, the d of all tokens, and how its slices are.
+    """Framed frames in, planes out; remembers the last sequence header, the d of all tokens, which are exact, with their samples,
+    and how its slices are.
 
     `damaged` counts the slices of the last frame that are not what the encoder meant.
     """
 
     def __init__(self, model):
         self.model, self.sequence, self.damaged = model, None, 0
-        self.shape, self.values, self.states = None, None, None
+        self.shape, self.values, self.exact, self.samples, self.states = None, None, None, None, None
 
     def open(self, frame):
         """A sequence header, or the one that the frame belongs to; forgets everything if the picture is of another kind."""
@@ -1346,38 +1549,52 @@ class Decoder:
             shape = sequence.width, sequence.height, len(frame.slices)
             if shape != self.shape:
                 self.shape, self.values = shape, np.zeros((rows, cols, self.model.graph["latents"]), np.int64)
+                self.exact, self.samples = np.zeros((rows, cols), bool), np.zeros((2 * rows, 2 * cols, PATCH), np.int64)
                 self.states = [SliceState() for _ in frame.slices]
             self.sequence = sequence
         require(self.sequence is not None, "frame: no sequence header came before")
         require(len(frame.slices) == self.shape[2], f"frame: {len(frame.slices)} slices in a sequence of {self.shape[2]}")
 
-    def decode_slice(self, frame, quantizer, content, values):
-        """Fills in the d of one slice, values [rows][TW][L], where tokens are coded. -> the reference, None if it stands alone."""
+    def decode_slice(self, frame, quantizer, content, values, exact, samples):
+        """Fills in what one slice says of tokens that it does not keep. -> the reference, None if it stands alone.
+
+        values [rows][TW][L] are its d, exact [rows][TW] says which tokens are, samples [2 * rows][2 * TW][96] are those of exact tokens.
+        """
         if content is None:
             return None
         rows, cols, _ = values.shape
-        kept, reference, reader = np.zeros(rows * cols, bool), None, Reader(content, "slice")
+        kept, fresh, reference, reader = np.zeros((rows, cols), bool), np.zeros((rows, cols), bool), None, Reader(content, "slice")
         if frame.inter:
-            kept, reference = read_head(reader, rows * cols)
-        if kept.all():
+            own, reference = read_head(reader, rows * cols)
+            kept = own.reshape(rows, cols)
+        if frame.exact and not kept.all():
+            fresh, new = read_exact(reader, kept)
+            samples[:] = np.where(to_patches(fresh), new, samples)
+            values[:] = np.where(fresh[:, :, None], dequantize_exact(self.model, quantizer, new), values)
+        exact[:] = np.where(kept, exact, fresh)
+        left_out = kept | fresh
+        if left_out.all():
             require(reader.left() == 0, f"slice: {reader.left()} bytes too many")
             return reference
-        latents = decode_slice(self.model, quantizer, content[reader.at:], rows, cols, frame.lanes, kept)
-        kept = kept.reshape(rows, cols, 1)
-        values[:] = np.where(kept, values, dequantize(quantizer, *latents))
+        latents = decode_slice(self.model, quantizer, content[reader.at:], rows, cols, frame.lanes, left_out.ravel())
+        values[:] = np.where(left_out[:, :, None], values, dequantize(quantizer, *latents))
         return reference
 
     def decode(self, data):
         frame = read_frame(data)
         self.open(frame)
-        quantizer, values, states = Quantizer(self.model, frame.q4), self.values.copy(), self.states
+        quantizer, states = Quantizer(self.model, frame.q4), self.states
+        values, exact, samples = self.values.copy(), self.exact.copy(), self.samples.copy()
         self.states = [SliceState() for _ in frame.slices]        # should the payload be in error
-        bounds = slice_bounds(len(values), len(frame.slices))
-        references = [self.decode_slice(frame, quantizer, content, values[begin:end]) for content, (begin, end) in zip(frame.slices, bounds)]
+        references = []
+        for content, (begin, end) in zip(frame.slices, slice_bounds(len(values), len(frame.slices))):
+            fields = values[begin:end], exact[begin:end], samples[2 * begin:2 * end]
+            references.append(self.decode_slice(frame, quantizer, content, *fields))
         self.states = [state.follow(*fields) for state, *fields in zip(states, frame.slices, references)]
         self.damaged = sum(state.damaged for state in self.states)
-        self.values = values
-        return patches_to_planes(synthesize(self.model, quantizer, values), self.sequence.width, self.sequence.height)
+        self.values, self.exact, self.samples = values, exact, samples
+        shown = np.where(to_patches(exact), samples, synthesize(self.model, quantizer, values))
+        return patches_to_planes(shown, self.sequence.width, self.sequence.height)
 
 
 # ---------------------------------------------------------------- Y4M and the command line
@@ -1434,7 +1651,8 @@ def command_encode(args):
             key = number % args.key_interval == 0
             kept = same_tokens(planes, before) if args.inter and not key else None
             last = read_frame(frame) if frame else None
-            frame = encode_picture(model, planes, sequence if key else None, number, q4, args.lanes, args.slices, kept, last)
+            exact = plain_tokens(planes) if args.exact else None
+            frame = encode_picture(model, planes, sequence if key else None, number, q4, args.lanes, args.slices, kept, last, exact)
             file.write(write_unit(frame))
             size += len(frame)
             before = planes
@@ -1465,7 +1683,7 @@ def command_info(args):
             print("sequence:", ", ".join(f"{name} {value}" for name, value in fields.items() if value is not None))
         missing = [i for i, content in enumerate(frame.slices) if content is None]
         print(f"frame {frame.number}: {'inter' if frame.inter else 'intra'}, q {frame.q4 / 4:g}, {frame.lanes} lanes, {len(frame.slices)} slices, "
-              f"{len(data)} bytes{f', missing: {missing}' if missing else ''}")
+              f"{len(data)} bytes{', exact tokens' if frame.exact else ''}{f', missing: {missing}' if missing else ''}")
 
 
 def main():
@@ -1481,6 +1699,7 @@ def main():
     encode.add_argument("--slices", type=int, default=1)
     encode.add_argument("--key-interval", type=int, default=1)
     encode.add_argument("--inter", action="store_true", help="between key frames, keep the tokens in which nothing changes")
+    encode.add_argument("--exact", action="store_true", help="code tokens of few luma values exactly")
     encode.set_defaults(run=command_encode)
     decode = commands.add_parser("decode")
     decode.add_argument("model")
