@@ -9,8 +9,10 @@
 #define BIT 16                  /* unit of logarithms */
 #define NEW_BITS 8              /* of a sample that is like none of those beside it */
 #define OTHER_BITS 3            /* of one that is like another than the one before it */
-#define LATENT_WORTH 4          /* bits and error of a latent for each of log2(1 + |y|) */
+#define LATENT_WORTH 4          /* bits and error of a latent for each of log2(1 + |y|), */
+#define PLAIN_LATENTS 8         /* but for the first: means and slopes of smooth ground, which the prior knows from tokens around */
 #define COSTLY 1500             /* bits that no token is worth */
+#define FRAME_BITS 2000         /* what all have to save: contexts have to learn first */
 #define APART_BITS 32           /* what a token has to save that stands alone among coded ones, for which it is no help */
 #define BESIDE_BITS 16          /* what it may cost more beside exact ones, which are no help if it is coded */
 
@@ -62,7 +64,7 @@ latents_worth(const gint16 *latents, int n)
 {
     int sum = 0;
 
-    for (int i = 0; i < n; i++)
+    for (int i = PLAIN_LATENTS; i < n; i++)
         if (latents[i]) {
             guint32 v = 1 + (guint32) ABS(latents[i]), octave = g_bit_storage(v) - 1;
 
@@ -96,18 +98,30 @@ is_beside_exact(const M2tGeometry *g, const guint8 *kind, int token, int step)
            (other >= 0 && other < m2t_geometry_tokens(g) && kind[other] == M2T_TOKEN_EXACT);
 }
 
+static void
+take_back(guint8 *kind, int tokens)
+{
+    for (int i = 0; i < tokens; i++)
+        if (kind[i] == M2T_TOKEN_EXACT)
+            kind[i] = M2T_TOKEN_CODED;
+}
+
 gboolean
 m2t_exact_choose(const M2tGeometry *g, const M2tPicture *picture, const gint16 *latents, int n, M2tThreads *threads, guint16 *scratch, guint8 *kind)
 {
     ChooseRun run = {g, picture, latents, n, kind, scratch};
-    int tokens = m2t_geometry_tokens(g);
+    int tokens = m2t_geometry_tokens(g), saved = 0;
 
     m2t_threads_run(threads, tokens, g->token_columns, weigh, &run);
     for (int i = 0; i < tokens; i++)
-        if (kind[i] != M2T_TOKEN_KEPT)
+        if (kind[i] != M2T_TOKEN_KEPT) {
             kind[i] = scratch[i] > COSTLY + APART_BITS ? M2T_TOKEN_EXACT : M2T_TOKEN_CODED;
-    if (!m2t_tokens_any(kind, tokens, M2T_TOKEN_EXACT))
+            saved += kind[i] == M2T_TOKEN_EXACT ? scratch[i] - COSTLY : 0;
+        }
+    if (saved < FRAME_BITS) {
+        take_back(kind, tokens);
         return FALSE;
+    }
     for (int step = 1; step >= -1; step -= 2)
         for (int i = step > 0 ? 0 : tokens - 1; i >= 0 && i < tokens; i += step)
             if (kind[i] == M2T_TOKEN_CODED && scratch[i] + BESIDE_BITS > COSTLY && is_beside_exact(g, kind, i, step))
