@@ -423,6 +423,7 @@ set_values(FrameEncoder *f)
 
     if (f->header.inter)
         memcpy(values, f->chain->final, (gsize) count_tokens(f) * f->codec.model->latents * sizeof *values);
+    memset(f->refine.synthesis.exact, FALSE, count_tokens(f)); /* of kept ones, too: close enough */
     if (f->header.exact)
         m2t_exact_load(&f->codec.exact, &f->picture, f->codec.kind);
     m2t_codec_find_all_centroids(&f->codec);
