@@ -678,6 +678,7 @@ set_refresh(const M2tEncoder *e, FrameEncoder *f)
     if (e->intra_refresh) {
         f->refresh_begin = (guint) (turn * e->slices / interval);
         f->refresh_end = (guint) MIN((turn + 1) * e->slices / interval, e->slices);
+        f->alone = f->alone || f->refresh_end - f->refresh_begin == e->slices; /* the only slice: then it is a key frame, and written as one */
     }
 }
 

@@ -871,6 +871,32 @@ test_refresh_heals(void)
     clear_clip(whole);
 }
 
+/* The only slice is renewed in frames that are whole, and say so: whoever waits for a key frame after a loss finds it. */
+static void
+test_refresh_of_one_slice(void)
+{
+    enum { INTERVAL = 5 };
+    M2tEncoderSettings settings = settings_of(INTERVAL, TRUE);
+    g_autoptr(GPtrArray) packets = NULL;
+    Planes clip[CLIP];
+    guint since = 0;
+
+    settings.slices = 1;
+    draw_clip(clip);
+    packets = encode_clip(clip, &settings);
+    clear_clip(clip);
+    for (guint i = 0; i < CLIP; i++) {
+        gboolean alone = !leans(packets->pdata[i], 0);
+        M2tFrameInfo info;
+
+        g_assert_true(m2t_frame_info_read(g_bytes_get_data(packets->pdata[i], NULL), g_bytes_get_size(packets->pdata[i]), &info, NULL));
+        g_assert_true(info.inter == !alone);
+        g_assert_true(!alone || info.key);
+        since = alone ? 0 : since + 1;
+        g_assert_cmpuint(since, <, INTERVAL);
+    }
+}
+
 /* Who joins at a key frame that leans on others has the whole picture within the key interval, and knows when. */
 static void
 test_joins_late(void)
@@ -1065,6 +1091,7 @@ main(int argc, char **argv)
     g_test_add_func("/inter/lost-frame", test_lost_frame);
     g_test_add_func("/inter/broken-frame", test_broken_frame);
     g_test_add_func("/inter/refresh-heals", test_refresh_heals);
+    g_test_add_func("/inter/refresh-of-one-slice", test_refresh_of_one_slice);
     g_test_add_func("/inter/joins-late", test_joins_late);
     g_test_add_func("/inter/refresh-at-low-rate", test_refresh_at_low_rate);
     g_test_add_func("/inter/key-frames-at-low-rate", test_key_frames_at_low_rate);
