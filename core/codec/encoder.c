@@ -481,7 +481,7 @@ choose_kept(FrameEncoder *f, int q)
     if (!f->header.inter)
         memset(f->codec.kind, M2T_TOKEN_CODED, count_tokens(f));
     f->key = f->key || (f->key_if_alone && !f->header.inter);
-    f->header.has_sequence = f->key || f->refresh_begin < f->refresh_end;
+    f->header.has_sequence = (f->key && !f->header.inter) || f->refresh_begin < f->refresh_end; /* not where a turn of slices only begins */
 }
 
 /* A later frame of the chain may be one that nothing has to be coded for. If it was to be a key frame, the next one is. */
