@@ -626,6 +626,12 @@ def md5_and_verify():
     write('list/empty', b'# nothing\n')
     run('verify', 'list/empty', status=1, message='there is no stream in it')
     run('verify', 'list/missing', status=1, message='list/missing')
+    run('verify', 'list', status=1, message='Is a directory')
+    os.rename('list/clip.m2tv', 'clip.m2tv')
+    expect(run('verify', '-', stdin=run('md5', 'clip.m2tv')[0])[0] == b'clip.m2tv: OK\n', 'a list through a pipe fails')
+    run('verify', '-', stdin=f'{"0" * 32}  clip.m2tv\n'.encode(), status=1, message='standard input: 1 of 1 streams failed')
+    run('verify', '-', stdin=b'nonsense\n', status=1, message='standard input: line 1 is not of the form')
+    run('verify', '-', status=1, message='standard input: there is no stream in it')
 
 
 @test
