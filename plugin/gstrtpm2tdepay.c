@@ -363,7 +363,8 @@ gst_rtp_m2t_depay_make_buffer(GstRtpM2tDepay *self, gboolean whole)
     return buffer;
 }
 
-/* Whoever waits for a whole key frame is not served with a damaged one; who starts to receive is: it has the sequence header. */
+/* Whoever waits for a whole key frame is not served with a damaged one; who starts to receive is: it has the sequence header. With intra
+ * refresh one that renews some slices has to do, since there may be no other; rtph264depay goes on at parameter sets likewise. */
 static gboolean
 gst_rtp_m2t_depay_is_wanted(GstRtpM2tDepay *self, gboolean whole)
 {
@@ -539,7 +540,10 @@ gst_rtp_m2t_depay_class_init(GstRtpM2tDepayClass *class)
     object_class->finalize = gst_rtp_m2t_depay_finalize;
     g_object_class_install_property(object_class, PROP_WAIT_FOR_KEYFRAME,
                                     g_param_spec_boolean("wait-for-keyframe", "Wait for key frame",
-                                                         "After loss, drop everything up to the next key frame that came whole", FALSE, playing));
+                                                         "After loss, drop everything up to the next key frame that came whole; with intra refresh "
+                                                         "up to the next frame that renews a part of the picture, the rest of which may be damaged "
+                                                         "until it is renewed",
+                                                         FALSE, playing));
     g_object_class_install_property(object_class, PROP_REQUEST_KEYFRAME,
                                     g_param_spec_boolean("request-keyframe", "Request key frame",
                                                          "After loss, ask the sender for a key frame", FALSE, playing));

@@ -4,9 +4,11 @@
  * blanks, a file name. */
 #include "source.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define MD5_DIGITS 32
+#define CHUNK 65536
 
 /* The digits, or NULL after a message if a frame is damaged or there is none. */
 static char *
@@ -48,6 +50,28 @@ md5_run(int argc, char **argv)
     return tool_end_of_text(status);
 }
 
+/* All of a text, or NULL after a message. */
+static char *
+read_text(const char *path)
+{
+    g_autoptr(GString) text = NULL;
+    FILE *file = tool_open_input(path);
+    char chunk[CHUNK];
+    gboolean failed;
+    gsize size;
+
+    if (!file)
+        return NULL;
+    text = g_string_new(NULL);
+    while ((size = fread(chunk, 1, sizeof chunk, file)) > 0)
+        g_string_append_len(text, chunk, (gssize) size);
+    failed = ferror(file) != 0;
+    if (failed)
+        tool_say("%s: %s", tool_input_name(path), g_strerror(errno));
+    fclose(file);
+    return failed ? NULL : g_string_free(g_steal_pointer(&text), FALSE);
+}
+
 /* Splits "md5  file" in place. */
 static gboolean
 split_line(char *line, const char **md5, const char **name)
@@ -79,18 +103,18 @@ verify_run(int argc, char **argv)
     g_auto(CodecOptions) options = {.model = NULL};
     g_autofree char *text = NULL, *directory = NULL;
     g_auto(GStrv) lines = NULL;
-    g_autoptr(GError) error = NULL;
+    const char *list;
     guint failed = 0, done = 0;
 
     if (!tool_parse(&argc, &argv, "LIST",
                     "Decodes the streams of a list (\"md5  file\", paths relative to the list) and compares the MD5 of the planes.", NULL,
                     &options, 1, 1))
         return TOOL_USAGE;
-    if (!g_file_get_contents(argv[1], &text, NULL, &error)) {
-        tool_say("%s", error->message);
+    list = tool_input_name(argv[1]);
+    text = read_text(argv[1]);
+    if (!text)
         return TOOL_FAILED;
-    }
-    directory = g_path_get_dirname(argv[1]);
+    directory = g_path_get_dirname(argv[1]); /* of "-" the current one */
     lines = g_strsplit(text, "\n", -1);
     for (guint i = 0; lines[i]; i++) {
         const char *md5, *name;
@@ -100,7 +124,7 @@ verify_run(int argc, char **argv)
         if (lines[i][0] == '\0' || lines[i][0] == '#')
             continue;
         if (!split_line(lines[i], &md5, &name)) {
-            tool_say("%s: line %u is not of the form \"md5  file\"", argv[1], i + 1);
+            tool_say("%s: line %u is not of the form \"md5  file\"", list, i + 1);
             return TOOL_FAILED;
         }
         path = g_path_is_absolute(name) ? g_strdup(name) : g_build_filename(directory, name, NULL);
@@ -108,8 +132,8 @@ verify_run(int argc, char **argv)
         done++;
     }
     if (done == 0)
-        tool_say("%s: there is no stream in it", argv[1]);
+        tool_say("%s: there is no stream in it", list);
     if (failed > 0)
-        tool_say("%s: %u of %u streams failed", argv[1], failed, done);
+        tool_say("%s: %u of %u streams failed", list, failed, done);
     return tool_end_of_text(failed > 0 || done == 0 ? TOOL_FAILED : TOOL_OK);
 }

@@ -482,7 +482,7 @@ choose_kept(FrameEncoder *f, int q)
     if (!f->header.inter)
         memset(f->codec.kind, M2T_TOKEN_CODED, count_tokens(f));
     f->key = f->key || (f->key_if_alone && !f->header.inter);
-    f->header.has_sequence = f->key || f->refresh_begin < f->refresh_end;
+    f->header.has_sequence = (f->key && !f->header.inter) || f->refresh_begin < f->refresh_end; /* not where a turn of slices only begins */
 }
 
 /* A later frame of the chain may be one that nothing has to be coded for. If it was to be a key frame, the next one is. */
@@ -679,6 +679,7 @@ set_refresh(const M2tEncoder *e, FrameEncoder *f)
     if (e->intra_refresh) {
         f->refresh_begin = (guint) (turn * e->slices / interval);
         f->refresh_end = (guint) MIN((turn + 1) * e->slices / interval, e->slices);
+        f->alone = f->alone || f->refresh_end - f->refresh_begin == e->slices; /* the only slice: then it is a key frame, and written as one */
     }
 }
 

@@ -594,6 +594,22 @@ damage_costs_frames_up_to_the_next_key(void)
     harness_free(h);
 }
 
+/* Intra refresh of the only slice is a key frame. */
+static void
+damage_with_intra_refresh(void)
+{
+    g_autofree char *caps = raw_caps(WIDTH, HEIGHT, NULL);
+    g_autoptr(GPtrArray) coded = coded_still_of(caps, "intra-refresh=true key-int-max=5", 16);
+    GstHarness *h = decoder("");
+
+    for (guint i = 0; i < coded->len; i++)
+        g_assert_cmpint(gst_harness_push(h, i == 6 ? damaged(coded->pdata[i]) : gst_buffer_ref(coded->pdata[i])), ==, GST_FLOW_OK);
+    g_assert_cmpuint(received(h), >=, 16 - 5);
+    g_assert_cmpuint(received(h), <, 16);
+    assert_none_pending(h);
+    harness_free(h);
+}
+
 static void
 max_errors(void)
 {
@@ -1144,6 +1160,7 @@ main(int argc, char **argv)
     g_test_add_func("/decoder/output comes back after a long stall", long_stall);
     g_test_add_func("/decoder/number of lateness", number_of_lateness);
     g_test_add_func("/decoder/damage", damage_costs_frames_up_to_the_next_key);
+    g_test_add_func("/decoder/damage with intra refresh", damage_with_intra_refresh);
     g_test_add_func("/decoder/max-errors", max_errors);
     g_test_add_func("/decoder/loss", loss);
     g_test_add_func("/decoder/lost slices", lost_slices);

@@ -702,6 +702,74 @@ waiting_for_key_frames(void)
     }
 }
 
+/* One packet for each. */
+static GPtrArray *
+packets_of_refresh(guint count)
+{
+    g_autofree char *caps = raw_caps(WIDTH, 96, NULL);
+    g_autoptr(GPtrArray) frames = coded_still_of(caps, "slices=3 intra-refresh=true key-int-max=5", count);
+    GstHarness *h = harness("rtpm2tpay mtu=9000", FRAMED_CAPS ", width=64, height=96, framerate=25/1", NULL);
+    GPtrArray *packets;
+
+    for (guint i = 0; i < count; i++)
+        g_assert_cmpint(gst_harness_push(h, gst_buffer_ref(frames->pdata[i])), ==, GST_FLOW_OK);
+    packets = all_buffers(h);
+    g_assert_cmpuint(packets->len, ==, count);
+    harness_free(h);
+    return packets;
+}
+
+/* Decodes @frames. All are shown; those before @whole, but for the first @before, say that they are damaged. */
+static void
+assert_damaged_between(GPtrArray *frames, guint before, guint whole)
+{
+    GstHarness *h = harness("m2tdec", FRAMED_CAPS ", width=64, height=96, framerate=25/1", NULL);
+
+    for (guint i = 0; i < frames->len; i++) {
+        guint number = number_of(frames->pdata[i]);
+        g_autoptr(GstBuffer) shown = NULL;
+
+        g_assert_cmpint(gst_harness_push(h, gst_buffer_ref(frames->pdata[i])), ==, GST_FLOW_OK);
+        shown = gst_harness_try_pull(h);
+        g_assert_nonnull(shown);
+        g_assert_cmpint(GST_BUFFER_FLAG_IS_SET(shown, GST_BUFFER_FLAG_CORRUPTED), ==, number >= before && number < whole);
+    }
+    harness_free(h);
+}
+
+/* With intra refresh there is no other full key frame: the wait ends where a slice is renewed, and with the turns of the others the damage, of
+ * which the decoder tells. The slices have their turns in frames 1, 3 and 4, then 6, 8 and 9, .... */
+static void
+waiting_with_intra_refresh(void)
+{
+    enum { FRAMES = 16 };
+    g_autoptr(GPtrArray) packets = packets_of_refresh(FRAMES);
+    const struct {
+        guint first_lost, lost, next, whole;
+    } cases[] = {
+        {4, 1, 6, 9}, /* 5 begins a turn, and renews nothing */
+        {7, 1, 8, 11},
+        {0, 5, 6, 9}, /* joins late */
+    };
+
+    for (guint c = 0; c < G_N_ELEMENTS(cases); c++) {
+        GstHarness *h = depayloader("wait-for-keyframe=true");
+        g_autoptr(GPtrArray) frames = NULL;
+
+        give_all_but(h, packets, cases[c].first_lost, cases[c].lost);
+        frames = all_buffers(h);
+        g_assert_cmpuint(frames->len, ==, cases[c].first_lost + FRAMES - cases[c].next);
+        for (guint i = 0; i < frames->len; i++) {
+            guint number = i < cases[c].first_lost ? i : i - cases[c].first_lost + cases[c].next;
+
+            g_assert_cmpuint(number_of(frames->pdata[i]), ==, number);
+            g_assert_false(GST_BUFFER_FLAG_IS_SET(frames->pdata[i], GST_BUFFER_FLAG_CORRUPTED));
+        }
+        assert_damaged_between(frames, cases[c].first_lost, cases[c].whole);
+        harness_free(h);
+    }
+}
+
 /* Who comes too late for the first key frame gets nothing before the next, and asks for it. */
 static void
 joining_late(void)
@@ -953,6 +1021,7 @@ main(int argc, char **argv)
     g_test_add_func("/rtp/holes without loss", holes_without_loss);
     g_test_add_func("/rtp/only continuations", only_continuations);
     g_test_add_func("/rtp/waiting for key frames", waiting_for_key_frames);
+    g_test_add_func("/rtp/waiting with intra refresh", waiting_with_intra_refresh);
     g_test_add_func("/rtp/joining late", joining_late);
     g_test_add_func("/rtp/gaps", gaps);
     g_test_add_func("/rtp/ends and flushes", ends_and_flushes);
