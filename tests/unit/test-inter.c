@@ -21,14 +21,14 @@ static GRand *rng;
 static void
 check_head(const guint8 *data, gsize size, const guint8 *kept, int tokens, guint16 reference)
 {
-    g_autofree guint8 *back = g_malloc(tokens);
+    g_autofree guint8 *back = g_malloc0(tokens);
     const guint8 *at = data;
     M2tKeptHead head;
 
     g_assert_true(m2t_kept_read(&at, data + size, back, tokens, &head));
     g_assert_true(at == data + size);
     g_assert_cmpmem(back, tokens, kept, tokens);
-    g_assert_true(head.leans == m2t_kept_any(kept, tokens));
+    g_assert_true(head.leans == m2t_tokens_any(kept, tokens, M2T_TOKEN_KEPT));
     if (head.leans)
         g_assert_cmphex(head.reference, ==, reference);
     for (gsize less = 0; less < size; less++) {
@@ -70,7 +70,7 @@ test_heads(void)
             kept[i] = now;
             all += now;
         }
-        g_assert_true(m2t_kept_any(kept, tokens) == (all > 0) && m2t_kept_all(kept, tokens) == (all == tokens));
+        g_assert_true(m2t_tokens_any(kept, tokens, M2T_TOKEN_KEPT) == (all > 0) && m2t_tokens_all(kept, tokens, M2T_TOKEN_KEPT) == (all == tokens));
         m2t_kept_write(out, kept, tokens, (guint16) turn);
         check_head(out->data, out->len, kept, tokens, (guint16) turn);
     }
