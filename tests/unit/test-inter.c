@@ -667,7 +667,8 @@ static void
 test_reference_streams(void)
 {
     static const char *const names[] = {"tiny-slices.m2tv", "tiny-slices-64.m2tv", "tiny-inter.m2tv", "tiny-inter-one.m2tv", "tiny-refresh.m2tv",
-                                        "tiny-joined.m2tv", "tiny-missing.m2tv", "tiny-missing-refresh.m2tv", "mt-inter.m2tv"};
+                                        "tiny-joined.m2tv", "tiny-missing.m2tv", "tiny-missing-refresh.m2tv", "tiny-exact.m2tv",
+                                        "tiny-exact-missing.m2tv", "mt-inter.m2tv"};
     static const guint threads_frames[][2] = {{1, 1}, {3, 1}, {2, 2}, {5, 3}};
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
