@@ -161,7 +161,8 @@ decode_slices(M2tDecoder *decoder, const M2tFrameHeader *header, const M2tSliceB
     decode(decoder, frame->data, frame->len);
 }
 
-/* Size, quantizer, lanes and number of slices in a byte each; then frames: a byte with bits for "inter" and "sequence header", and the slices. */
+/* Size, quantizer, lanes and number of slices in a byte each; then frames: a byte with bits for "inter", "sequence header" and "exact
+ * tokens", and the slices. */
 static void
 decode_clip(M2tDecoder *decoder, const guint8 *data, gsize size)
 {
@@ -179,6 +180,7 @@ decode_clip(M2tDecoder *decoder, const guint8 *data, gsize size)
     size -= 5;
     while (size > 0) {
         header.inter = *data & 1;
+        header.exact = *data >> 2 & 1;
         header.has_sequence = header.has_sequence || *data & 2;
         data++;
         size--;

@@ -3,7 +3,7 @@
 """Compares the C program with the reference, on models and pictures drawn at random.
 
 Each round makes a model with a random graph (all kinds of widths, parts, groups, layers, levels; some with values that
-drive every stage into saturation), codes a small clip, part of which stands still, with `m2t encode` in some number of slices, and demands that
+drive every stage into saturation), codes a small clip, a scene or a screen, part of which stands still, with `m2t encode` in some number of slices, and demands that
 its latents, coded by the reference, give the same slices, and that both decode both streams to the same planes, with slices lost as well. How many
 latents of the first frame are those of the analysis is printed: an encoder may choose others. First of all, both must refuse the same models and frames.
 
@@ -92,27 +92,32 @@ def run(m2t, *arguments):
 
 
 def latents_of(model, quantizer, frame, width, height):
-    """-> the latents of a frame [TH][TW][L], which tokens are kept [TH][TW] or None."""
+    """-> the latents of a frame [TH][TW][L], which tokens are kept [TH][TW] or None, which are exact [TH][TW], planes with their samples."""
     rows, cols = ref.token_grid(width, height)
+    exact, samples = np.zeros((rows, cols), bool), np.zeros((2 * rows, 2 * cols, ref.PATCH), np.int64)
     y, kept = np.zeros((rows, cols, model.graph["latents"]), np.int64), np.zeros((rows, cols), bool)
     for content, (begin, end) in zip(frame.slices, ref.slice_bounds(rows, len(frame.slices))):
         reader, own = ref.Reader(content, "slice"), np.zeros((end - begin) * cols, bool)
         if frame.inter:
             own, _ = ref.read_head(reader, len(own))
-        if not own.all():
-            y[begin:end] = ref.decode_slice(model, quantizer, content[reader.at:], end - begin, cols, frame.lanes, own)[0]
         kept[begin:end] = own.reshape(-1, cols)
-    return y, kept if frame.inter else None
+        if frame.exact and not own.all():
+            exact[begin:end], samples[2 * begin:2 * end] = ref.read_exact(reader, kept[begin:end])
+        left_out = own | exact[begin:end].ravel()
+        if not left_out.all():
+            y[begin:end] = ref.decode_slice(model, quantizer, content[reader.at:], end - begin, cols, frame.lanes, left_out)[0]
+    return y, kept if frame.inter else None, exact, ref.patches_to_planes(samples, width, height)
 
 
 def reference_frames(model, random, clip, q4, slices):
-    """The clip as the reference codes it: a key frame, then inter frames that keep tokens at random, of pictures at random."""
+    """The clip as the reference codes it: a key frame, then inter frames that keep tokens at random; of others some are exact."""
     height, width = clip[0][0].shape
     sequence, before = ref.Sequence(model.identity[:16], width, height), None
     for i, planes in enumerate(clip):
         kept = random.rand(*ref.token_grid(width, height)) < random.choice([0.1, 0.5, 0.95])
         kept[:random.randint(len(kept) + 1)] = random.rand() < 0.5
-        data = ref.encode_picture(model, planes, None if i else sequence, i, q4, ref.LANES[random.randint(3)], slices, kept if i else None, before)
+        exact = (random.rand(*kept.shape) < random.choice([0, 0.2, 0.8, 1])) | ref.plain_tokens(planes)
+        data = ref.encode_picture(model, planes, None if i else sequence, i, q4, ref.LANES[random.randint(3)], slices, kept if i else None, before, exact)
         yield data
         before = ref.read_frame(data)
 
@@ -145,7 +150,7 @@ def compare_round(m2t, random, backend, directory):
         assert wild and is_refused(m2t, paths["random.m2tw"]), f"refused by the reference alone: {error}"
         return f"refused, {error}"            # a sum that may overflow
     width, height, q4 = random.randint(16, 200), random.randint(16, 200), random.randint(0, 253)
-    clip = pictures.moving(width, height, 4, random.randint(1000))
+    clip = (pictures.moving if random.rand() < 0.5 else pictures.moving_screen)(width, height, 4, random.randint(1000))
     slices = random.randint(1, min(ref.token_grid(width, height)[0], 5) + 1)
     ref.write_y4m(paths["in.y4m"], ref.Sequence(b"", width, height, site=8), clip)
 
@@ -154,15 +159,16 @@ def compare_round(m2t, random, backend, directory):
     run(m2t, "encode", *options, *refresh, "-q", q4 / 4, "-k", 3, "-s", slices, paths["in.y4m"], paths["c.m2tv"])
     frames = list(ref.read_units(paths["c.m2tv"].read_bytes()))
     assert len(frames) == len(clip)
-    quantizer, before = ref.Quantizer(model, q4), None
+    quantizer, before, rounded, share = ref.Quantizer(model, q4), None, 1, []
     for data in frames:
         frame = ref.read_frame(data)
         assert frame.q4 == q4 and len(frame.slices) == slices, "header differs"
-        chosen, kept = latents_of(model, quantizer, frame, width, height)
-        again = ref.read_frame(ref.encode_latents(model, quantizer, chosen, 0, None, frame.lanes, slices, kept, before))
-        assert frame.slices == again.slices, "slices differ"
-        if before is None:
-            rounded = np.mean(ref.analysis(model, quantizer, ref.planes_to_patches(clip[0])) == chosen)
+        chosen, kept, exact, samples = latents_of(model, quantizer, frame, width, height)
+        again = ref.read_frame(ref.encode_latents(model, quantizer, chosen, 0, None, frame.lanes, slices, kept, before, exact, samples))
+        assert frame.slices == again.slices and frame.exact == again.exact, "slices differ"
+        share.append(np.mean(exact))
+        if before is None and not exact.all():
+            rounded = np.mean((ref.analysis(model, quantizer, ref.planes_to_patches(clip[0])) == chosen)[~exact])
         before = frame
     compare_decoders(m2t, model, options, paths["c.m2tv"], frames, "of the program's stream")
     inter = sum(ref.read_frame(data).inter for data in frames)
@@ -171,6 +177,7 @@ def compare_round(m2t, random, backend, directory):
     lossy = [lose_slices(random, data) for data in frames + other]
     compare_decoders(m2t, model, options, paths["reference.m2tv"], lossy, "where slices are lost")
     return (f"{'wild, ' if wild else ''}{width}x{height}, q4 {q4}, {slices} slices, {inter} inter frames, {len(frames[0])} bytes, "
+            f"{100 * np.mean(share):.0f} % of the tokens exact, "
             f"{100 * rounded:.1f} % of the latents as analysis rounds them")
 
 

@@ -29,6 +29,7 @@ class Stream:
 
     `moving`: frames without sequence header are inter frames of one drawn picture in which something moves. `alone`: slices that stand
     alone nonetheless, by frame; `missing`: those that are lost. Frames before `start` are not in the stream.
+    `screen`: the drawn pictures are screens, and tokens of few values are exact.
     """
     name: str
     feature: str
@@ -42,6 +43,7 @@ class Stream:
     alone: dict = dataclasses.field(default_factory=dict)
     missing: dict = dataclasses.field(default_factory=dict)
     start: int = 0
+    screen: bool = False
 
 
 ALL_FIELDS = {"rate": (30000, 1001), "aspect": (64, 45), "colour": (2, 9, 16, 9), "site": 3, "light": (1000, 400),
@@ -72,6 +74,9 @@ STREAMS = [
            missing={0: (2,), 2: (1,), 3: (0, 1), 4: (0,), 6: (0, 2)}),
     Stream("tiny-missing-refresh", "a slice is lost, and stands alone two frames later", (147, 201), 6 * (100,), key_interval=6, slices=3, moving=True,
            alone={3: (1,), 5: (0,)}, missing={1: (1,), 4: (2,)}),
+    Stream("tiny-exact", "exact tokens, kept ones among them, two slices; q changes", (75, 117), (60, 60, 200, 200), key_interval=4, slices=2, moving=True, screen=True),
+    Stream("tiny-exact-missing", "slices with exact tokens are lost: of an inter frame, of an intra frame", (75, 117), 5 * (100,), key_interval=3, slices=2,
+           moving=True, screen=True, missing={1: (0,), 3: (1,)}),
     Stream("mt-odd", "input masked only: odd width and height", (35, 19), (0, 100, 252)),
     Stream("mt-windows", "input masked only: windows both ways, padding", (150, 140), (60, 200), lanes=16),
     Stream("mt-inter", "input masked only: slices, a part of the picture changes", (147, 201), (60, 60, 200), key_interval=3, slices=3, moving=True),
@@ -91,7 +96,7 @@ def clip(stream):
     if isinstance(stream.source, str):
         return len(stream.q4) * [pictures.photograph(stream.source)]
     if stream.moving:
-        return pictures.moving(*stream.source, len(stream.q4))
+        return (pictures.moving_screen if stream.screen else pictures.moving)(*stream.source, len(stream.q4))
     return [pictures.drawn(*stream.source, number) for number in range(len(stream.q4))]
 
 
@@ -114,7 +119,7 @@ def make_frames(model, stream):
         sequence = ref.Sequence(model.identity[:16], width, height, **stream.fields)
         kept = kept_tokens(stream, number, planes, before)
         frame = ref.encode_picture(model, planes, sequence if number % stream.key_interval == 0 else None, number, q4, stream.lanes, stream.slices,
-                                   kept, ref.read_frame(frame) if frame else None)
+                                   kept, ref.read_frame(frame) if frame else None, ref.plain_tokens(planes) if stream.screen else None)
         yield frame
         before = planes
 

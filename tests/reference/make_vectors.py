@@ -213,13 +213,13 @@ def header_vectors(out, random):
         out.data(f"varint-{value}/data", ref.write_varint(value))
 
 
-def frame_vector(out, name, number, q4, lanes, sequence, slices, inter=False):
+def frame_vector(out, name, number, q4, lanes, sequence, slices, inter=False, exact=False):
     header = ref.write_sequence(sequences(bytes(range(0xA0, 0xB0)))[sequence]) if sequence else None
-    frame = ref.Frame(number, q4, lanes, header, slices, inter)
+    frame = ref.Frame(number, q4, lanes, header, slices, inter, exact)
     data = ref.write_frame(frame)
     assert ref.read_frame(data) == frame
     out.case(f"frame-{name}", number=number, q4=q4, lanes=lanes, sequence=sequence or "none", inter=int(inter),
-             sizes="".join(f"{len(content or b'')};" for content in slices))
+             exact=int(exact), sizes="".join(f"{len(content or b'')};" for content in slices))
     out.data(f"frame-{name}/slice", b"".join(content or b"" for content in slices))
     out.data(f"frame-{name}/data", data)
 
@@ -240,6 +240,8 @@ def slice_vectors(out, random):
         out.case(f"head-{i}", reference=0x1234 + i)
         out.array(f"head-{i}/kept", "U8", kept)
         out.data(f"head-{i}/data", head)
+    frame_vector(out, "exact", 13, 104, 4, "plain", [bytes(range(40)), b"x"], exact=True)
+    frame_vector(out, "exact-inter", 14, 105, 16, None, [None, bytes(range(9))], inter=True, exact=True)
 
 
 def stream_vectors(out, random):
@@ -292,7 +294,7 @@ def refused_frames(model):
     assert frame() == whole
     zero = ref.write_varint(0)
     cases = {f"reserved-type-{i}": frame(flags=0x14 | i) for i in (2, 3)}
-    cases.update({f"reserved-flag-{i}": frame(flags=0x14 | 1 << i) for i in (6, 7)})
+    cases.update({f"reserved-flag-{i}": frame(flags=0x14 | 1 << i) for i in (7,)})
     cases.update({
         "empty": b"", "one-byte": whole[:1], "header-only": whole[:30], "last-byte-missing": whole[:-1], "byte-too-many": whole + b"\0",
         "reserved-lanes": frame(flags=0x34), "q-253": frame(q4=253),
@@ -327,6 +329,7 @@ def refused_frames(model):
         "slices-65": ref.write_frame(dataclasses.replace(good, slices=65 * [b"x"])),
     })
     cases.update(refused_heads(model, lambda data: frame(flags=0x15, slices=data)))
+    cases.update(refused_exact(model, frame))
     return whole, cases
 
 
@@ -348,6 +351,50 @@ def refused_heads(model, frame):
         "head-too-many-runs": frame(b"\10\x34\x12\0" + 6 * b"\1" + content),
         "kept-and-a-byte": frame(b"\1\x34\x12\0"), "kept-coded": frame(b"\0" + content),
         "kept-exception": frame(ref.write_head(kept, 0x1234) + ref.write_exceptions(exceptions) + content[reader.at:]),
+    }
+
+
+def refused_exact(model, frame):
+    """Frames of 3 x 2 tokens, made by `frame` from flags and the bytes of a slice, some of whose tokens are exact."""
+    planes, quantizer = pictures.drawn(40, 24, 5), ref.Quantizer(model, 236)
+    y, samples = ref.analysis(model, quantizer, ref.planes_to_patches(planes)), ref.planes_to_samples(planes)
+    none = np.zeros((2, 3), bool)
+    some, second = none.copy(), none.copy()
+    some[0, :2], second[0, 1] = True, True
+    section, whole = ref.write_exact(some, none, samples), ref.write_exact(~none, none, samples)
+    content = ref.encode_slice(model, quantizer, y, 4, some.ravel())
+    coded = ref.encode_slice(model, quantizer, y, 4)
+    coder = ref.Reader(content, "slice")
+    exceptions = ref.read_exceptions(coder, y.size)
+    exceptions[y.shape[2] + 1] = 1                      # of a token that is exact
+    reader = ref.Reader(section[2:], "section")         # behind "two runs, two tokens in the first"
+    data = reader.take(reader.varint("size"), "samples")
+    kept = ref.write_head(second.ravel(), 0x1234)
+    size = ref.write_varint
+
+    def intra(*parts):
+        return frame(flags=0x54, slices=b"".join(parts))
+
+    def inter(*parts):
+        return frame(flags=0x55, slices=b"".join(parts))
+
+    for good in (intra(section, content), intra(whole), intra(b"\0", coded)):
+        ref.Decoder(model).decode(good)
+    return {
+        "exact-flag-alone": intra(coded), "exact-without-flag": frame(slices=section + content), "exact-empty": intra(b"\x80"),
+        "exact-runs-cut": intra(b"\2"), "exact-run-empty": intra(b"\5\0\1\0\1", section[2:], content),
+        "exact-run-too-long": intra(b"\3\0\7", section[2:], content), "exact-nothing-left": intra(b"\3\0\6", section[2:], content),
+        "exact-huge-run": intra(b"\2", size(0xFFFFFFFF), section[2:], content),
+        "exact-huge-count": intra(size(0xFFFFFFFF), 6 * b"\1", section[2:], content),
+        "exact-run-over-kept": inter(kept, b"\2\5", section[2:], content),
+        "exact-size-missing": intra(section[:2]), "exact-size-0": intra(section[:2], b"\0", content),
+        "exact-size-too-large": intra(section[:2], size(len(data) + 1), data),
+        "exact-huge-size": intra(section[:2], size(0xFFFFFFFF), data, content),
+        "exact-cut": intra(section[:-1]), "exact-bytes-missing": intra(section[:2], size(len(data) - 3), data[:-3], content),
+        "exact-byte-too-many": intra(section[:2], size(len(data) + 1), data, b"\0", content),
+        "exact-nothing-coded": intra(section), "exact-and-a-byte": intra(whole, b"\0"), "exact-coded": intra(section, coded),
+        "exact-exception": intra(section, ref.write_exceptions(exceptions), content[coder.at:]),
+        "kept-and-exact": inter(b"\1\x34\x12", b"\0"),
     }
 
 

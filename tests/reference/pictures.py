@@ -33,9 +33,33 @@ def drawn(width, height, seed=1):
     return planes
 
 
-def moving(width, height, count, seed=1):
+def screen(width, height, seed=1):
+    """Planes of what programs draw: flat areas, frames of windows, slanted lines with soft edges, rows of small marks; and a corner of noise."""
+    random = np.random.RandomState(seed)
+    y, x = np.mgrid[0:height + 1, 0:width + 1]
+    planes = [np.full(y.shape, value) for value in random.randint(0, 256, 3)]
+    for _ in range(5):
+        top, left = random.randint(0, height), random.randint(0, width)
+        bottom, right = top + random.randint(9, height // 2 + 10), left + random.randint(9, width // 2 + 10)
+        inside = (y >= top) & (y < bottom) & (x >= left) & (x < right)
+        within = (y > top) & (y < bottom - 1) & (x > left) & (x < right - 1)
+        marks = within & ((y - top) % 7 > 2) & (random.rand(*y.shape) < 0.3) & (x < left + (right - left) // 2)
+        distance = np.abs((x - left) * random.randint(1, 5) - (y - top) * random.randint(1, 5))   # to a line, 4 and more are outside
+        cover = np.where(inside, np.clip(4 - distance, 0, 3), 0)
+        for plane in planes:
+            ground, line = random.randint(0, 256, 2)
+            plane[inside] = line
+            plane[within] = ground
+            plane[marks] = line
+            plane[:] = (plane * (3 - cover) + line * cover) // 3
+    noisy = (y < height // 4) & (x < width // 4)
+    planes = [np.where(noisy, random.randint(0, 256, y.shape), plane).astype(np.uint8) for plane in planes]
+    return [planes[0][:height, :width]] + [plane[:(height + 1) // 2 * 2:2, :(width + 1) // 2 * 2:2] for plane in planes[1:]]
+
+
+def moving(width, height, count, seed=1, draw=drawn):
     """Pictures of one drawn scene, through the middle of which a patch of another one moves; the lower part stays as it is."""
-    scene, other = drawn(width, height, seed), drawn(width, height, seed + 1)
+    scene, other = draw(width, height, seed), draw(width, height, seed + 1)
     clip = []
     for i in range(count):
         planes = [plane.copy() for plane in scene]
@@ -46,6 +70,11 @@ def moving(width, height, count, seed=1):
             plane[at] = new[at]
         clip.append(planes)
     return clip
+
+
+def moving_screen(width, height, count, seed=1):
+    """The same as moving(), of screens."""
+    return moving(width, height, count, seed, screen)
 
 
 def photograph(name):

@@ -3,6 +3,7 @@
 #include "planes.h"
 
 #include <math.h>
+#include <string.h>
 
 void
 planes_init(Planes *p, int width, int height)
@@ -46,6 +47,61 @@ planes_draw(Planes *p, guint seed)
     draw_plane(p->picture.data[1], (p->width + 1) / 2, (p->height + 1) / 2, rng);
     draw_plane(p->picture.data[2], (p->width + 1) / 2, (p->height + 1) / 2, rng);
     g_rand_free(rng);
+}
+
+/* A value at a place of luma, in all planes; an even place counts for chroma. */
+static void
+put(Planes *p, int x, int y, const guint8 *colour)
+{
+    if (x >= p->width || y >= p->height)
+        return;
+    p->picture.data[0][(gsize) y * p->width + x] = colour[0];
+    for (int i = 1; i < 3 && x % 2 == 0 && y % 2 == 0; i++)
+        p->picture.data[i][(gsize) (y / 2) * p->picture.stride[i] + x / 2] = colour[i];
+}
+
+/* A frame one sample wide, with marks in its left half and a line from one corner. */
+static void
+draw_window(Planes *p, GRand *rng)
+{
+    int left = g_rand_int_range(rng, 0, p->width), width = g_rand_int_range(rng, 10, p->width / 2 + 12);
+    int top = g_rand_int_range(rng, 0, p->height), height = g_rand_int_range(rng, 10, p->height / 2 + 12), slope = g_rand_int_range(rng, 1, 4);
+    guint8 colour[4][3]; /* from the ground to the line */
+
+    for (int i = 0; i < 3; i++) {
+        colour[0][i] = (guint8) g_rand_int_range(rng, 0, 256);
+        colour[3][i] = (guint8) g_rand_int_range(rng, 0, 256);
+        colour[1][i] = (guint8) ((2 * colour[0][i] + colour[3][i]) / 3);
+        colour[2][i] = (guint8) ((colour[0][i] + 2 * colour[3][i]) / 3);
+    }
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            gboolean frame = x == 0 || y == 0 || x == width - 1 || y == height - 1;
+            gboolean mark = x < width / 2 && y % 7 > 2 && g_rand_int_range(rng, 0, 4) == 0;
+
+            put(p, left + x, top + y, colour[frame || mark ? 3 : MAX(3 - ABS(slope * x - 2 * y), 0)]);
+        }
+}
+
+void
+planes_draw_screen(Planes *p, guint seed)
+{
+    GRand *rng = g_rand_new_with_seed(seed);
+
+    for (int i = 0; i < 3; i++) {
+        int rows = i ? (p->height + 1) / 2 : p->height;
+
+        memset(p->picture.data[i], g_rand_int_range(rng, 0, 256), (gsize) rows * p->picture.stride[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        draw_window(p, rng);
+    g_rand_free(rng);
+}
+
+gboolean
+planes_same(const Planes *a, const Planes *b)
+{
+    return a->size == b->size && memcmp(a->memory, b->memory, a->size) == 0;
 }
 
 char *

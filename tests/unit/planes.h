@@ -18,6 +18,11 @@ void planes_clear(Planes *planes);
 /* A scene with gradients, edges and noise, another one for each seed. */
 void planes_draw(Planes *planes, guint seed);
 
+/* What programs draw: flat areas, frames, lines with soft edges, rows of small marks. */
+void planes_draw_screen(Planes *planes, guint seed);
+
+gboolean planes_same(const Planes *a, const Planes *b);
+
 /* MD5 of Y, U and V; free with g_free(). */
 char *planes_md5(const Planes *planes);
 

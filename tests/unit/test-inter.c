@@ -3,6 +3,7 @@
  * threads and of frames in flight; what a loss does, how far it reaches, how it is noticed, and when it has healed. */
 #include "base/limits.h"
 #include "bitstream/frame.h"
+#include "clips.h"
 #include "codec/codec.h"
 #include "inter/kept.h"
 #include "planes.h"
@@ -21,14 +22,14 @@ static GRand *rng;
 static void
 check_head(const guint8 *data, gsize size, const guint8 *kept, int tokens, guint16 reference)
 {
-    g_autofree guint8 *back = g_malloc(tokens);
+    g_autofree guint8 *back = g_malloc0(tokens);
     const guint8 *at = data;
     M2tKeptHead head;
 
     g_assert_true(m2t_kept_read(&at, data + size, back, tokens, &head));
     g_assert_true(at == data + size);
     g_assert_cmpmem(back, tokens, kept, tokens);
-    g_assert_true(head.leans == m2t_kept_any(kept, tokens));
+    g_assert_true(head.leans == m2t_tokens_any(kept, tokens, M2T_TOKEN_KEPT));
     if (head.leans)
         g_assert_cmphex(head.reference, ==, reference);
     for (gsize less = 0; less < size; less++) {
@@ -70,7 +71,7 @@ test_heads(void)
             kept[i] = now;
             all += now;
         }
-        g_assert_true(m2t_kept_any(kept, tokens) == (all > 0) && m2t_kept_all(kept, tokens) == (all == tokens));
+        g_assert_true(m2t_tokens_any(kept, tokens, M2T_TOKEN_KEPT) == (all > 0) && m2t_tokens_all(kept, tokens, M2T_TOKEN_KEPT) == (all == tokens));
         m2t_kept_write(out, kept, tokens, (guint16) turn);
         check_head(out->data, out->len, kept, tokens, (guint16) turn);
     }
@@ -257,11 +258,18 @@ draw_clip(Planes *clip)
     planes_clear(&other);
 }
 
-static void
-clear_clip(Planes *clip)
+static M2tEncoder *
+open_encoder(const M2tEncoderSettings *settings)
 {
-    for (int i = 0; i < CLIP; i++)
-        planes_clear(&clip[i]);
+    return clips_open_encoder(tiny, WIDTH, HEIGHT, settings);
+}
+
+static GPtrArray *
+encode_clip(const Planes *clip, const M2tEncoderSettings *settings)
+{
+    g_autoptr(M2tEncoder) encoder = open_encoder(settings);
+
+    return clips_encode(encoder, clip, CLIP);
 }
 
 static M2tEncoderSettings
@@ -278,37 +286,6 @@ settings_of(guint key_interval, gboolean intra_refresh)
     return settings;
 }
 
-static M2tEncoder *
-open_encoder(const M2tEncoderSettings *settings)
-{
-    M2tVideoInfo video;
-    GError *error = NULL;
-    M2tEncoder *encoder;
-
-    m2t_video_info_init(&video, WIDTH, HEIGHT);
-    encoder = m2t_encoder_new(tiny, &video, settings, &error);
-    g_assert_no_error(error);
-    return encoder;
-}
-
-/* The packets of the clip. */
-static GPtrArray *
-encode_clip(Planes *clip, const M2tEncoderSettings *settings)
-{
-    GPtrArray *packets = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
-    g_autoptr(M2tEncoder) encoder = open_encoder(settings);
-    GError *error = NULL;
-
-    for (int i = 0; i < CLIP; i++) {
-        M2tPacket packet;
-
-        m2t_encoder_encode(encoder, &clip[i].picture, FALSE, &packet, &error);
-        g_assert_no_error(error);
-        g_ptr_array_add(packets, g_bytes_new(packet.data, packet.size));
-    }
-    return packets;
-}
-
 static GPtrArray *
 encode_moving(guint key_interval, gboolean intra_refresh)
 {
@@ -318,62 +295,20 @@ encode_moving(guint key_interval, gboolean intra_refresh)
 
     draw_clip(clip);
     packets = encode_clip(clip, &settings);
-    clear_clip(clip);
+    clips_clear(clip, CLIP);
     return packets;
-}
-
-static M2tDecoder *
-open_decoder(M2tModel *model, guint threads, guint frames)
-{
-    M2tDecoderSettings settings;
-    GError *error = NULL;
-    M2tDecoder *decoder;
-
-    m2t_decoder_settings_init(&settings);
-    settings.threads = threads;
-    settings.frames = frames;
-    decoder = m2t_decoder_new(model, &settings, &error);
-    g_assert_no_error(error);
-    return decoder;
-}
-
-/* Returns how many slices are damaged. */
-static guint
-decode(M2tDecoder *decoder, GBytes *packet, Planes *out)
-{
-    GError *error = NULL;
-
-    m2t_decoder_open_frame(decoder, g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), NULL, &error);
-    g_assert_no_error(error);
-    m2t_decoder_decode(decoder, &out->picture, &error);
-    g_assert_no_error(error);
-    return m2t_decoder_damaged(decoder);
 }
 
 /* All of them, as they should be. */
 static void
 decode_clip(GPtrArray *packets, Planes *out)
 {
-    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+    g_autoptr(M2tDecoder) decoder = clips_open_decoder(tiny, 1, 1);
 
     for (guint i = 0; i < packets->len; i++) {
         planes_init(&out[i], WIDTH, HEIGHT);
-        g_assert_cmpuint(decode(decoder, packets->pdata[i], &out[i]), ==, 0);
+        g_assert_cmpuint(clips_decode(decoder, packets->pdata[i], &out[i]), ==, 0);
     }
-}
-
-static gboolean
-same(const Planes *a, const Planes *b)
-{
-    return memcmp(a->memory, b->memory, a->size) == 0;
-}
-
-/* Where slice @slice of a packet is, behind its checksum. */
-static const guint8 *
-find_slice(GBytes *packet, guint slice, M2tFrameHeader *header, M2tSliceBytes *slices)
-{
-    g_assert_true(m2t_frame_read(g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), header, slices, NULL));
-    return slices[slice].data;
 }
 
 static gboolean
@@ -381,24 +316,9 @@ leans(GBytes *packet, guint slice)
 {
     M2tSliceBytes slices[M2T_SLICES_MAX];
     M2tFrameHeader header;
-    const guint8 *data = find_slice(packet, slice, &header, slices);
+    const guint8 *data = clips_find_slice(packet, slice, &header, slices);
 
     return header.inter && data[0] != 0;
-}
-
-/* As a transport passes the packet on that has lost slice @lost. */
-static GBytes *
-without_slice(GBytes *packet, guint lost)
-{
-    const guint8 *data = g_bytes_get_data(packet, NULL), *slice[M2T_SLICES_MAX];
-    GByteArray *out = g_byte_array_new();
-    M2tFrameLayout layout;
-
-    g_assert_true(m2t_frame_layout_read(data, g_bytes_get_size(packet), &layout, NULL));
-    for (gsize i = 0, at = layout.header_size; i < layout.slices; at += layout.slice_size[i++])
-        slice[i] = i == lost ? NULL : data + at;
-    m2t_frame_assemble(out, data, &layout, slice);
-    return g_byte_array_free_to_bytes(out);
 }
 
 /* With a bit of slice @slice turned over. */
@@ -407,7 +327,7 @@ with_damage(GBytes *packet, guint slice)
 {
     M2tSliceBytes slices[M2T_SLICES_MAX];
     M2tFrameHeader header;
-    gsize at = (gsize) (find_slice(packet, slice, &header, slices) - (const guint8 *) g_bytes_get_data(packet, NULL));
+    gsize at = (gsize) (clips_find_slice(packet, slice, &header, slices) - (const guint8 *) g_bytes_get_data(packet, NULL));
     guint8 *copy = g_memdup2(g_bytes_get_data(packet, NULL), g_bytes_get_size(packet));
 
     copy[at + slices[slice].size / 2] ^= 4;
@@ -420,7 +340,7 @@ broken_inside(GBytes *packet, guint slice)
 {
     M2tSliceBytes slices[M2T_SLICES_MAX];
     M2tFrameHeader header;
-    const guint8 *data = find_slice(packet, slice, &header, slices);
+    const guint8 *data = clips_find_slice(packet, slice, &header, slices);
     g_autofree guint8 *copy = g_memdup2(data, slices[slice].size);
     GByteArray *out = g_byte_array_new();
 
@@ -431,14 +351,6 @@ broken_inside(GBytes *packet, guint slice)
 }
 
 /* ---- whole streams ---- */
-
-static void
-expect_same_packets(GPtrArray *a, GPtrArray *b)
-{
-    g_assert_cmpuint(a->len, ==, b->len);
-    for (guint i = 0; i < a->len; i++)
-        g_assert_true(g_bytes_equal(a->pdata[i], b->pdata[i]));
-}
 
 /* Packets do not depend on threads. Some of the slices lean on the frame before, the lowest one always; some do not. */
 static void
@@ -456,10 +368,10 @@ test_encoder_threads(void)
         for (settings.threads = 2; settings.threads <= 4; settings.threads++) {
             g_autoptr(GPtrArray) got = encode_clip(clip, &settings);
 
-            expect_same_packets(got, expected);
+            clips_expect_same(got, expected);
         }
     }
-    clear_clip(clip);
+    clips_clear(clip, CLIP);
 }
 
 /* The preset that looks at its own pictures does not depend on which frame in flight a frame is coded by, nor on threads: what is kept
@@ -487,10 +399,10 @@ test_refined(void)
 
             settings.threads = settings.frames;
             got = encode_clip(clip, &settings);
-            expect_same_packets(got, expected);
+            clips_expect_same(got, expected);
         }
     }
-    clear_clip(clip);
+    clips_clear(clip, CLIP);
 }
 
 /* However much a picture would gain: a latent does not leave the range that decoders know. */
@@ -562,8 +474,8 @@ test_key_interval_changes(void)
     draw_clip(clip);
     expected = encode_by_turns(clip, 1);
     got = encode_by_turns(clip, 2);
-    expect_same_packets(got, expected);
-    clear_clip(clip);
+    clips_expect_same(got, expected);
+    clips_clear(clip, CLIP);
 }
 
 /* Nothing changes: nothing is coded, and all pictures are the first one. */
@@ -578,13 +490,13 @@ test_still(void)
     for (int i = 1; i < CLIP; i++)
         memcpy(clip[i].memory, clip[0].memory, clip[0].size);
     packets = encode_clip(clip, &settings);
-    clear_clip(clip);
+    clips_clear(clip, CLIP);
     decode_clip(packets, clip);
     for (int i = 1; i < CLIP; i++) {
         g_assert_cmpuint(g_bytes_get_size(packets->pdata[i]), <, 40);
-        g_assert_true(same(&clip[i], &clip[0]));
+        g_assert_true(planes_same(&clip[i], &clip[0]));
     }
-    clear_clip(clip);
+    clips_clear(clip, CLIP);
 }
 
 /* What is taken over saves bits and does not cost quality that one could see. */
@@ -604,9 +516,9 @@ test_moving(void)
         g_assert_cmpfloat(planes_psnr(&in[i], &a[i]), >, planes_psnr(&in[i], &b[i]) - 1);
     }
     g_assert_cmpuint(2 * bytes[0], <, bytes[1]);
-    clear_clip(in);
-    clear_clip(a);
-    clear_clip(b);
+    clips_clear(in, CLIP);
+    clips_clear(a, CLIP);
+    clips_clear(b, CLIP);
 }
 
 /* MD5 that the list of the conformance streams has for @name. Free with g_free(). */
@@ -667,7 +579,8 @@ static void
 test_reference_streams(void)
 {
     static const char *const names[] = {"tiny-slices.m2tv", "tiny-slices-64.m2tv", "tiny-inter.m2tv", "tiny-inter-one.m2tv", "tiny-refresh.m2tv",
-                                        "tiny-joined.m2tv", "tiny-missing.m2tv", "tiny-missing-refresh.m2tv", "mt-inter.m2tv"};
+                                        "tiny-joined.m2tv", "tiny-missing.m2tv", "tiny-missing-refresh.m2tv", "tiny-exact.m2tv",
+                                        "tiny-exact-missing.m2tv", "mt-inter.m2tv"};
     static const guint threads_frames[][2] = {{1, 1}, {3, 1}, {2, 2}, {5, 3}};
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
@@ -675,7 +588,7 @@ test_reference_streams(void)
         g_autoptr(GPtrArray) packets = read_packets(names[i]);
 
         for (guint j = 0; j < G_N_ELEMENTS(threads_frames); j++) {
-            g_autoptr(M2tDecoder) decoder = open_decoder(*names[i] == 'm' ? mt : tiny, threads_frames[j][0], threads_frames[j][1]);
+            g_autoptr(M2tDecoder) decoder = clips_open_decoder(*names[i] == 'm' ? mt : tiny, threads_frames[j][0], threads_frames[j][1]);
             g_autofree char *md5 = decoded_md5(decoder, packets);
 
             g_assert_cmpstr(md5, ==, expected);
@@ -720,24 +633,24 @@ test_lost_slice(void)
     planes_init(&out, WIDTH, HEIGHT);
     for (guint lost = 0; lost < 2; lost++) { /* in the lowest one nothing happens */
         int begin = 16 * m2t_geometry_slice_row(&geometry, (int) lost), end = 16 * m2t_geometry_slice_row(&geometry, (int) lost + 1);
-        g_autoptr(GBytes) lossy = without_slice(packets->pdata[2], lost);
-        g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 2, 1);
+        g_autoptr(GBytes) lossy = clips_without_slice(packets->pdata[2], lost);
+        g_autoptr(M2tDecoder) decoder = clips_open_decoder(tiny, 2, 1);
         gboolean damaged = TRUE;
 
         for (int i = 0; i < 2; i++)
-            g_assert_cmpuint(decode(decoder, packets->pdata[i], &out), ==, 0);
-        g_assert_cmpuint(decode(decoder, lossy, &out), ==, 1);
+            g_assert_cmpuint(clips_decode(decoder, packets->pdata[i], &out), ==, 0);
+        g_assert_cmpuint(clips_decode(decoder, lossy, &out), ==, 1);
         expect_damage_between(&out, &whole[2], begin, end);
         for (int i = 3; i < 6; i++) {
             damaged = damaged && leans(packets->pdata[i], lost);
-            g_assert_cmpuint(decode(decoder, packets->pdata[i], &out), ==, damaged);
-            g_assert_true(damaged || same(&out, &whole[i]));
+            g_assert_cmpuint(clips_decode(decoder, packets->pdata[i], &out), ==, damaged);
+            g_assert_true(damaged || planes_same(&out, &whole[i]));
         }
-        g_assert_cmpuint(decode(decoder, packets->pdata[6], &out), ==, 0);
-        g_assert_true(same(&out, &whole[6]));
+        g_assert_cmpuint(clips_decode(decoder, packets->pdata[6], &out), ==, 0);
+        g_assert_true(planes_same(&out, &whole[6]));
     }
     planes_clear(&out);
-    clear_clip(whole);
+    clips_clear(whole, CLIP);
 }
 
 /* A slice that was damaged on the way is one that is missing. If all are, the frame is refused, and the next one leans on what was before. */
@@ -745,22 +658,22 @@ static void
 test_damaged_slice(void)
 {
     g_autoptr(GPtrArray) packets = encode_moving(6, FALSE);
-    g_autoptr(GBytes) missing = without_slice(packets->pdata[1], 0), bad = with_damage(packets->pdata[1], 0), worse = with_damage(bad, 1);
-    g_autoptr(GBytes) worst = with_damage(worse, 2), two = without_slice(missing, 1), none = without_slice(two, 2);
-    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+    g_autoptr(GBytes) missing = clips_without_slice(packets->pdata[1], 0), bad = with_damage(packets->pdata[1], 0), worse = with_damage(bad, 1);
+    g_autoptr(GBytes) worst = with_damage(worse, 2), two = clips_without_slice(missing, 1), none = clips_without_slice(two, 2);
+    g_autoptr(M2tDecoder) decoder = clips_open_decoder(tiny, 1, 1);
     GError *error = NULL;
     Planes a, b;
 
     planes_init(&a, WIDTH, HEIGHT);
     planes_init(&b, WIDTH, HEIGHT);
-    decode(decoder, packets->pdata[0], &a);
-    g_assert_cmpuint(decode(decoder, missing, &a), ==, 1);
-    decode(decoder, packets->pdata[0], &b);
-    g_assert_cmpuint(decode(decoder, bad, &b), ==, 1);
-    g_assert_true(same(&a, &b));
-    decode(decoder, packets->pdata[0], &b);
-    g_assert_cmpuint(decode(decoder, worse, &b), ==, 2);
-    decode(decoder, packets->pdata[0], &b);
+    clips_decode(decoder, packets->pdata[0], &a);
+    g_assert_cmpuint(clips_decode(decoder, missing, &a), ==, 1);
+    clips_decode(decoder, packets->pdata[0], &b);
+    g_assert_cmpuint(clips_decode(decoder, bad, &b), ==, 1);
+    g_assert_true(planes_same(&a, &b));
+    clips_decode(decoder, packets->pdata[0], &b);
+    g_assert_cmpuint(clips_decode(decoder, worse, &b), ==, 2);
+    clips_decode(decoder, packets->pdata[0], &b);
     g_assert_false(m2t_decoder_open_frame(decoder, g_bytes_get_data(worst, NULL), g_bytes_get_size(worst), NULL, &error));
     g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
     g_assert_nonnull(strstr(error->message, "checksum"));
@@ -769,7 +682,7 @@ test_damaged_slice(void)
     g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
     g_assert_nonnull(strstr(error->message, "missing"));
     g_clear_error(&error);
-    g_assert_cmpuint(decode(decoder, packets->pdata[1], &b), ==, 0);
+    g_assert_cmpuint(clips_decode(decoder, packets->pdata[1], &b), ==, 0);
     planes_clear(&a);
     planes_clear(&b);
 }
@@ -779,37 +692,20 @@ static void
 test_lost_frame(void)
 {
     g_autoptr(GPtrArray) packets = encode_moving(6, FALSE);
-    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 2);
+    g_autoptr(M2tDecoder) decoder = clips_open_decoder(tiny, 1, 2);
     guint damaged = 0;
     Planes out;
 
     planes_init(&out, WIDTH, HEIGHT);
-    decode(decoder, packets->pdata[0], &out);
+    clips_decode(decoder, packets->pdata[0], &out);
     for (guint i = 0; i < SLICES; i++)
         damaged += leans(packets->pdata[2], i);
     g_assert_cmpuint(damaged, >, 0);
-    g_assert_cmpuint(decode(decoder, packets->pdata[2], &out), ==, damaged);
-    g_assert_cmpuint(decode(decoder, packets->pdata[3], &out), >, 0);
-    g_assert_cmpuint(decode(decoder, packets->pdata[6], &out), ==, 0);
-    g_assert_cmpuint(decode(decoder, packets->pdata[7], &out), ==, 0);
+    g_assert_cmpuint(clips_decode(decoder, packets->pdata[2], &out), ==, damaged);
+    g_assert_cmpuint(clips_decode(decoder, packets->pdata[3], &out), >, 0);
+    g_assert_cmpuint(clips_decode(decoder, packets->pdata[6], &out), ==, 0);
+    g_assert_cmpuint(clips_decode(decoder, packets->pdata[7], &out), ==, 0);
     planes_clear(&out);
-}
-
-/* Decodes with as many in flight as can be. @damaged: slices, or -1 where the frame is broken. */
-static void
-decode_all(M2tDecoder *decoder, GPtrArray *packets, Planes *out, int *damaged)
-{
-    for (guint started = 0, finished = 0; finished < packets->len;)
-        if (started < packets->len && m2t_decoder_pending(decoder) < m2t_decoder_frames(decoder)) {
-            GBytes *packet = packets->pdata[started];
-
-            g_assert_true(m2t_decoder_open_frame(decoder, g_bytes_get_data(packet, NULL), g_bytes_get_size(packet), NULL, NULL));
-            g_assert_true(m2t_decoder_start(decoder, &out[started++].picture, NULL));
-        } else {
-            gboolean good = m2t_decoder_finish(decoder, NULL);
-
-            damaged[finished++] = good ? (int) m2t_decoder_damaged(decoder) : -1;
-        }
 }
 
 /* Of a frame that is broken inside nothing is used: the next ones lean on what was before it, and say so, however many are in flight. */
@@ -826,23 +722,23 @@ test_broken_frame(void)
     g_bytes_unref(packets->pdata[2]);
     packets->pdata[2] = g_steal_pointer(&broken);
     for (guint frames = 1; frames < 4; frames++) {
-        g_autoptr(M2tDecoder) decoder = open_decoder(tiny, frames, frames);
+        g_autoptr(M2tDecoder) decoder = clips_open_decoder(tiny, frames, frames);
 
         for (int i = 0; i < CLIP; i++)
             planes_init(&out[frames][i], WIDTH, HEIGHT);
-        decode_all(decoder, packets, out[frames], damaged[frames]);
+        clips_decode_all(decoder, packets, out[frames], damaged[frames]);
         for (int i = 0; i < CLIP; i++) {
             g_assert_cmpint(damaged[frames][i], ==, damaged[1][i]);
-            g_assert_true(i == 2 || same(&out[frames][i], &out[1][i]));
-            g_assert_true(damaged[frames][i] || same(&out[frames][i], &whole[i]));
+            g_assert_true(i == 2 || planes_same(&out[frames][i], &out[1][i]));
+            g_assert_true(damaged[frames][i] || planes_same(&out[frames][i], &whole[i]));
             g_assert_cmpint(damaged[frames][i] == -1, ==, i == 2);
             g_assert_true(damaged[frames][i] == 0 || (i > 1 && i < 6));
         }
         g_assert_cmpint(damaged[frames][3], >, 0);
     }
     for (guint frames = 1; frames < 4; frames++)
-        clear_clip(out[frames]);
-    clear_clip(whole);
+        clips_clear(out[frames], CLIP);
+    clips_clear(whole, CLIP);
 }
 
 /* With intra refresh every loss has healed when each slice has stood alone. */
@@ -856,19 +752,19 @@ test_refresh_heals(void)
     decode_clip(packets, whole);
     planes_init(&out, WIDTH, HEIGHT);
     for (guint at = 0; at + INTERVAL < CLIP; at += 2) {
-        g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
-        g_autoptr(GBytes) lossy = without_slice(packets->pdata[at], at % SLICES);
+        g_autoptr(M2tDecoder) decoder = clips_open_decoder(tiny, 1, 1);
+        g_autoptr(GBytes) lossy = clips_without_slice(packets->pdata[at], at % SLICES);
 
         for (guint i = 0; i <= at + INTERVAL; i++) {
-            guint damaged = decode(decoder, i == at ? lossy : packets->pdata[i], &out);
+            guint damaged = clips_decode(decoder, i == at ? lossy : packets->pdata[i], &out);
 
             g_assert_true(i == at ? damaged == 1 : damaged <= (i > at));
-            g_assert_true(damaged || same(&out, &whole[i]));
+            g_assert_true(damaged || planes_same(&out, &whole[i]));
             g_assert_true(i < at + INTERVAL || !damaged);
         }
     }
     planes_clear(&out);
-    clear_clip(whole);
+    clips_clear(whole, CLIP);
 }
 
 /* The only slice is renewed in frames that are whole, and say so: whoever waits for a key frame after a loss finds it. */
@@ -938,7 +834,7 @@ test_joins_late(void)
 {
     enum { INTERVAL = 5 };
     g_autoptr(GPtrArray) packets = encode_moving(INTERVAL, TRUE);
-    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+    g_autoptr(M2tDecoder) decoder = clips_open_decoder(tiny, 1, 1);
     Planes whole[CLIP], out;
     guint joined = 0;
 
@@ -954,16 +850,16 @@ test_joins_late(void)
         g_assert_true(info.inter && info.slices == SLICES);
         m2t_decoder_reset(decoder);
         for (guint i = at; i < at + INTERVAL; i++) {
-            guint damaged = decode(decoder, packets->pdata[i], &out);
+            guint damaged = clips_decode(decoder, packets->pdata[i], &out);
 
             g_assert_true(i > at || damaged > 0);
-            g_assert_true(damaged || same(&out, &whole[i]));
+            g_assert_true(damaged || planes_same(&out, &whole[i]));
             g_assert_true(i < at + INTERVAL - 1 || !damaged);
         }
     }
     g_assert_cmpuint(joined, >=, SLICES);
     planes_clear(&out);
-    clear_clip(whole);
+    clips_clear(whole, CLIP);
 }
 
 static GPtrArray *
@@ -977,7 +873,7 @@ encode_at_bitrate(M2tEncoderSettings *settings, guint bitrate, guint vbv_buf_cap
     settings->vbv_buf_capacity = vbv_buf_capacity;
     draw_clip(clip);
     packets = encode_clip(clip, settings);
-    clear_clip(clip);
+    clips_clear(clip, CLIP);
     return packets;
 }
 
@@ -996,7 +892,7 @@ test_refresh_at_low_rate(void)
         M2tFrameHeader header;
         guint now = 0;
 
-        find_slice(packets->pdata[i], 0, &header, slices);
+        clips_find_slice(packets->pdata[i], 0, &header, slices);
         for (guint slice = 0; slice < SLICES; slice++)
             now |= !leans(packets->pdata[i], slice) << slice;
         g_assert_cmpint(header.has_sequence, ==, now != 0);
@@ -1029,7 +925,7 @@ test_key_frames_at_low_rate(void)
             M2tFrameHeader header;
             double bits = 8.0 * g_bytes_get_size(packets->pdata[at]);
 
-            find_slice(packets->pdata[at], 0, &header, slices);
+            clips_find_slice(packets->pdata[at], 0, &header, slices);
             keys += header.has_sequence;
             late += at % INTERVAL == 0 && !header.has_sequence;
             g_test_message("%u: %.0f bits, key %d", at, bits, header.has_sequence);
@@ -1047,7 +943,7 @@ test_key_frames_at_low_rate(void)
 static void
 test_refused(void)
 {
-    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+    g_autoptr(M2tDecoder) decoder = clips_open_decoder(tiny, 1, 1);
     g_auto(GStrv) groups = g_key_file_get_groups(refused.index, NULL);
     gsize size;
     gconstpointer good = vectors_find(&refused, "accepted", "packet", &size);
@@ -1073,7 +969,7 @@ static void
 test_other_number_of_slices(void)
 {
     g_autoptr(GPtrArray) packets = encode_moving(6, FALSE);
-    g_autoptr(M2tDecoder) decoder = open_decoder(tiny, 1, 1);
+    g_autoptr(M2tDecoder) decoder = clips_open_decoder(tiny, 1, 1);
     g_autoptr(GByteArray) frame = g_byte_array_new();
     M2tSliceBytes slices[M2T_SLICES_MAX];
     M2tFrameHeader header;
@@ -1081,26 +977,15 @@ test_other_number_of_slices(void)
     Planes out;
 
     planes_init(&out, WIDTH, HEIGHT);
-    find_slice(packets->pdata[1], 0, &header, slices);
+    clips_find_slice(packets->pdata[1], 0, &header, slices);
     header.slices = 2;
     m2t_frame_write(frame, &header, slices);
-    decode(decoder, packets->pdata[0], &out);
+    clips_decode(decoder, packets->pdata[0], &out);
     g_assert_false(m2t_decoder_open_frame(decoder, frame->data, frame->len, NULL, &error));
     g_assert_error(error, M2T_ERROR, M2T_ERROR_STREAM);
     g_clear_error(&error);
-    g_assert_cmpuint(decode(decoder, packets->pdata[1], &out), ==, 0);
+    g_assert_cmpuint(clips_decode(decoder, packets->pdata[1], &out), ==, 0);
     planes_clear(&out);
-}
-
-static M2tModel *
-open_model(const char *name)
-{
-    g_autofree char *path = vectors_path(name);
-    GError *error = NULL;
-    M2tModel *model = m2t_model_open(path, &error);
-
-    g_assert_no_error(error);
-    return model;
 }
 
 int
@@ -1111,8 +996,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     headers = vectors_open("headers");
     refused = vectors_open("refused");
-    tiny = open_model("tiny.m2tw");
-    mt = open_model("mt.m2tw");
+    tiny = clips_open_model("tiny.m2tw");
+    mt = clips_open_model("mt.m2tw");
     rng = g_rand_new_with_seed(5);
     g_test_add_func("/inter/golden-heads", test_golden_heads);
     g_test_add_func("/inter/heads", test_heads);
