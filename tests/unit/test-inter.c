@@ -780,7 +780,7 @@ test_refresh_of_one_slice(void)
     settings.slices = 1;
     draw_clip(clip);
     packets = encode_clip(clip, &settings);
-    clear_clip(clip);
+    clips_clear(clip, CLIP);
     for (guint i = 0; i < CLIP; i++) {
         gboolean alone = !leans(packets->pdata[i], 0);
         M2tFrameInfo info;
@@ -814,7 +814,7 @@ test_headers_of_refresh(void)
                 M2tFrameHeader header;
                 gboolean any = FALSE;
 
-                find_slice(packets->pdata[i], 0, &header, bytes);
+                clips_find_slice(packets->pdata[i], 0, &header, bytes);
                 for (guint slice = 0; slice < slices; slice++)
                     if (!leans(packets->pdata[i], slice)) {
                         any = TRUE;
@@ -825,7 +825,7 @@ test_headers_of_refresh(void)
                 g_assert_true(any || !header.has_sequence);
             }
         }
-    clear_clip(clip);
+    clips_clear(clip, CLIP);
 }
 
 /* Who joins at a key frame that leans on others has the whole picture within the key interval, and knows when. */
