@@ -847,10 +847,12 @@ test_still(void)
 static void
 test_bitrate(void)
 {
-    static const guint bitrates[] = {20, 60, 150}; /* kbit/s */
+    static const guint bitrates[] = {20, 150, 400}; /* kbit/s */
     Planes clip[CLIP];
 
     draw_clip(clip);
+    for (int i = CLIP / 2; i < CLIP; i++) /* another one */
+        planes_draw_screen(&clip[i], 9);
     for (guint i = 0; i < 2 * G_N_ELEMENTS(bitrates); i++) {
         M2tEncoderSettings settings = settings_of(60);
         g_autoptr(GPtrArray) packets = NULL;
