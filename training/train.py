@@ -107,23 +107,37 @@ def mean_of_all(values, world):
     return (values / world).tolist()
 
 
+def mean_gradients(parameters, world):
+    """Over the processes; DistributedDataParallel does it for those of the network."""
+    for p in parameters if world > 1 else ():
+        distributed.all_reduce(p.grad)
+        p.grad /= world
+
+
 def learning_rate(step, minutes, args):
     """Warm-up over 200 steps of this process, constant, half a cosine at the end."""
     left = (args.minutes - minutes) / args.decay if args.decay else 1
     return args.lr * min(1, (step + 1) / 200) * 0.5 * (1 - math.cos(math.pi * max(0, min(1, left))))
 
 
-def optimiser(net, lr):
-    """The short-cuts and sizes move ten times slower."""
+def optimiser(net, lr, learned={}):
+    """The short-cuts and sizes move ten times slower. `learned`: of quantise.learnable_steps()."""
     slow = lambda name: '.shortcut.' in name or name == 'prior.size'
-    named = list(net.named_parameters())
+    named = [*net.named_parameters(), *learned.items()]
     return SOAP([dict(params=[p for n, p in named if not slow(n)], speed=1.0),
                  dict(params=[p for n, p in named if slow(n)], speed=0.1)], lr=lr)
 
 
-def save(path, net, ema, opt, scales, **progress):
-    state = {n: opt.state[p] for n, p in net.named_parameters() if p in opt.state}
-    torch.save(dict(ema=ema, weights=net.state_dict(), optimiser=state, scales=scales, config=net.config.as_dict(), **progress), path + '.part')
+def averages(net, learned):
+    """What is averaged: the weights, and the steps of rounding that are learned."""
+    return {**net.state_dict(), **learned}
+
+
+def save(path, net, learned, ema, opt, scales, **progress):
+    """`ema` (averages()) goes to the averaged weights and to the scales."""
+    state = {n: opt.state[p] for n, p in [*net.named_parameters(), *learned.items()] if p in opt.state}
+    scales = quantise.learned_scales(net, scales, {n: ema[n] for n in learned}) if learned else scales
+    torch.save(dict(ema={n: ema[n] for n in net.state_dict()}, weights=net.state_dict(), optimiser=state, scales=scales, config=net.config.as_dict(), **progress), path + '.part')
     os.replace(path + '.part', path)
 
 
@@ -159,23 +173,24 @@ def starting_point(args, path, device):
 
 
 def network(args, checkpoint, continued, pictures, structured, rng):
-    """-> the net, on its way from the checkpoint or new, and the scales of its rounding, None without --qat."""
+    """-> the net, on its way from the checkpoint or new, the scales of its rounding, None without --qat, and the steps among them that are learned."""
     net = Codec(Config(**checkpoint['config'] if checkpoint else json.loads(args.config)))
     if checkpoint:
         weights = 'weights' if 'weights' in checkpoint and (continued or not args.average) else 'ema'
         net.load_state_dict(checkpoint[weights])
     else:
         klt_start(net, pictures, args.crop, rng)
-    scales = None
+    scales, learned = None, {}
     if args.qat:
         scales = checkpoint.get('scales') or quantise.calibrate(net, pictures, structured)
-        quantise.attach(net, scales)
-    return net.to(memory_format=torch.channels_last), scales
+        learned = quantise.learnable_steps(net, scales)
+        quantise.attach(net, scales, learned)
+    return net.to(memory_format=torch.channels_last), scales, learned
 
 
-def restored_optimiser(args, checkpoint, net):
-    opt = optimiser(net, args.lr)
-    for name, p in net.named_parameters():
+def restored_optimiser(args, checkpoint, net, learned):
+    opt = optimiser(net, args.lr, learned)
+    for name, p in [*net.named_parameters(), *learned.items()]:
         if name in checkpoint.get('optimiser', {}):
             opt.state[p] = checkpoint['optimiser'][name]
     return opt
@@ -209,9 +224,9 @@ def main():
     pictures = data.load_pictures(args.train, args.crop)
     structured = data.load_pictures(args.structured, args.crop) if args.structured else []
 
-    net, scales = network(args, checkpoint, continued, pictures, structured, rng)
-    opt = restored_optimiser(args, checkpoint, net)
-    ema = {n: v.clone() for n, v in (checkpoint['ema'] if continued else net.state_dict()).items()}
+    net, scales, learned = network(args, checkpoint, continued, pictures, structured, rng)
+    opt = restored_optimiser(args, checkpoint, net, learned)
+    ema = {n: v.detach().clone() for n, v in {**averages(net, learned), **(checkpoint['ema'] if continued else {})}.items()}
     say(f'{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {len(pictures)} pictures, from step {steps}')
 
     model = DistributedDataParallel(net) if world > 1 else net
@@ -230,12 +245,13 @@ def main():
             loss, rate, error = loss_of(model, *mine, net.config.anchors)
         opt.zero_grad(set_to_none=True)
         loss.backward()
+        mean_gradients(learned.values(), world)
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         opt.step()
         count, steps, minutes = count + 1, steps + 1, clock(minutes, began, world)
         with torch.no_grad():
             keep = EMA if continued else min(EMA, count / (count + 50))
-            torch._foreach_lerp_(list(ema.values()), list(net.state_dict().values()), 1 - keep)
+            torch._foreach_lerp_(list(ema.values()), list(averages(net, learned).values()), 1 - keep)
         recent.append((loss.item(), rate, error, norm.item()))
         if steps % 100 == 0:
             means = mean_of_all(np.mean(recent, 0), world)
@@ -243,9 +259,9 @@ def main():
             recent = []
         if rank == 0 and time.time() - saved > args.every * 60:
             saved = time.time()
-            save(path, net, ema, opt, scales, step=steps, minutes=minutes, seed=args.seed, arguments=vars(args))
+            save(path, net, learned, ema, opt, scales, step=steps, minutes=minutes, seed=args.seed, arguments=vars(args))
     if rank == 0:
-        save(path, net, ema, opt, scales, step=steps, minutes=minutes, seed=args.seed, arguments=vars(args))
+        save(path, net, learned, ema, opt, scales, step=steps, minutes=minutes, seed=args.seed, arguments=vars(args))
     say(f'done: step {steps}')
     if world > 1:
         distributed.destroy_process_group()

@@ -22,12 +22,11 @@ m2t_kept_read(const guint8 **at, const guint8 *end, guint8 *kind, int tokens, M2
     guint32 runs;
 
     *head = (M2tKeptHead) {FALSE, 0};
+    memset(kind, M2T_TOKEN_CODED, tokens);
     if (!m2t_varint_read(at, end, &runs))
         return FALSE;
-    if (runs == 0) {
-        memset(kind, M2T_TOKEN_CODED, tokens);
+    if (runs == 0)
         return TRUE;
-    }
     if (end - *at < 2)
         return FALSE;
     *head = (M2tKeptHead) {TRUE, (guint16) ((*at)[0] | (*at)[1] << 8)};
