@@ -24,7 +24,7 @@ typedef struct {
     const gint16 *latents;
     int n;
     const guint8 *kind;
-    guint16 *gain;              /* bits that are saved, over COSTLY; 0: out of the question */
+    guint16 *gain;              /* COSTLY and the bits that are saved; 0: out of the question */
 } ChooseRun;
 
 static int
