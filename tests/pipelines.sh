@@ -53,6 +53,11 @@ while_runs() {
     wait $other && return $status
 }
 
+# Now and then rtspsrc (GStreamer 1.22) finds the connection closed when it wants to end it, and says so; the file is complete then.
+receives_by_rtsp() { # FILE.mp4
+    for_seconds 6 receive.sh --output "$1" rtsp://127.0.0.1:8554/live || plays "$1"
+}
+
 has_some_frames() { # FILE.m2tv
     [ "$("$build/tools/m2t" info "$1" | sed -n 's/^  frames *\([0-9]*\),.*/\1/p')" -ge 10 ]
 }
@@ -103,8 +108,7 @@ try "play.sh finds its way through a .m2tv file" plays "$output/clip.m2tv"
     try "receive.sh: frames" has_some_frames "$output/received.m2tv"
     try "send.sh of a file to receive.sh with retransmission" while_runs "receive.sh --retransmission --sink fakesink --port 5014" \
         for_seconds 10 send.sh --source "$clip" $small --port 5014
-    try "rtsp-server.sh to receive.sh" while_runs "rtsp-server.sh $camera" \
-        for_seconds 6 receive.sh --output "$output/rtsp.mp4" rtsp://127.0.0.1:8554/live
+    try "rtsp-server.sh to receive.sh" while_runs "rtsp-server.sh $camera" receives_by_rtsp "$output/rtsp.mp4"
     try "receive.sh: frames by RTSP" plays "$output/rtsp.mp4"
     try "compare.sh into a file" run pipelines/compare.sh --source "$clip" $small --bitrate 300 --output "$output/compare.mp4"
     try "compare.sh: video" [ -s "$output/compare.mp4" ]
