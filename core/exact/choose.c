@@ -150,16 +150,16 @@ take_back(guint8 *kind, int tokens)
 }
 
 gboolean
-m2t_exact_choose(const M2tGeometry *g, const M2tPicture *picture, const gint16 *latents, int n, M2tThreads *threads, guint16 *scratch, guint8 *kind)
+m2t_exact_choose(const M2tGeometry *g, const M2tPicture *picture, const gint16 *latents, int n, M2tThreads *threads, guint16 *gain, guint8 *kind)
 {
-    ChooseRun run = {g, picture, latents, n, kind, scratch};
+    ChooseRun run = {g, picture, latents, n, kind, gain};
     int tokens = m2t_geometry_tokens(g), saved = 0;
 
     m2t_threads_run(threads, tokens, g->token_columns, weigh, &run);
     for (int i = 0; i < tokens; i++)
         if (kind[i] != M2T_TOKEN_KEPT) {
-            kind[i] = scratch[i] > COSTLY + APART_BITS ? M2T_TOKEN_EXACT : M2T_TOKEN_CODED;
-            saved += kind[i] == M2T_TOKEN_EXACT ? scratch[i] - COSTLY : 0;
+            kind[i] = gain[i] > COSTLY + APART_BITS ? M2T_TOKEN_EXACT : M2T_TOKEN_CODED;
+            saved += kind[i] == M2T_TOKEN_EXACT ? gain[i] - COSTLY : 0;
         }
     if (saved < FRAME_BITS) {
         take_back(kind, tokens);
@@ -167,7 +167,7 @@ m2t_exact_choose(const M2tGeometry *g, const M2tPicture *picture, const gint16 *
     }
     for (int step = 1; step >= -1; step -= 2)
         for (int i = step > 0 ? 0 : tokens - 1; i >= 0 && i < tokens; i += step)
-            if (kind[i] == M2T_TOKEN_CODED && scratch[i] + BESIDE_BITS > COSTLY && is_beside_exact(g, kind, i, step))
+            if (kind[i] == M2T_TOKEN_CODED && gain[i] + BESIDE_BITS > COSTLY && is_beside_exact(g, kind, i, step))
                 kind[i] = M2T_TOKEN_EXACT;
     return TRUE;
 }

@@ -35,14 +35,23 @@ typedef struct {
     gsize shifts;
 } Coder;
 
+/* A token's part of a plane. */
 typedef struct {
-    int width, height, side;    /* of the padded plane; of a token's square in it */
-} PlaneSize;
+    int side, left, top;
+} Square;
 
-static PlaneSize
-plane_size(const M2tGeometry *g, int plane)
+static int
+side_of(int plane)
 {
-    return plane == 0 ? (PlaneSize) {16 * g->token_columns, 16 * g->token_rows, 16} : (PlaneSize) {8 * g->token_columns, 8 * g->token_rows, 8};
+    return plane == 0 ? 16 : 8;
+}
+
+static Square
+square_of(const M2tGeometry *g, int plane, int token)
+{
+    int side = side_of(plane);
+
+    return (Square) {side, token % g->token_columns * side, token / g->token_columns * side};
 }
 
 void
@@ -50,12 +59,16 @@ m2t_exact_layout(M2tExact *exact, M2tArena *arena, const M2tGeometry *geometry)
 {
     exact->geometry = *geometry;
     for (int i = 0; i < 3; i++) {
-        PlaneSize size = plane_size(geometry, i);
-
-        exact->stride[i] = size.width + 2 * MARGIN;
-        exact->plane[i] = m2t_arena_take(arena, (gsize) exact->stride[i] * size.height, 1);
+        exact->stride[i] = side_of(i) * geometry->token_columns + 2 * MARGIN;
+        exact->plane[i] = m2t_arena_take(arena, (gsize) exact->stride[i] * side_of(i) * geometry->token_rows, 1);
     }
     exact->contexts = m2t_arena_take(arena, geometry->slices, sizeof *exact->contexts);
+}
+
+static guint8 *
+sample_at(const M2tExact *exact, int plane, int x, int y)
+{
+    return exact->plane[plane] + (gsize) y * exact->stride[plane] + MARGIN + x;
 }
 
 /* ---- arithmetic coding ---- */
@@ -133,8 +146,8 @@ static Row
 row_at(const Slice *slice, int plane, int x, int y)
 {
     const M2tExact *e = slice->exact;
-    int inside = y - slice->first_row * plane_size(&e->geometry, plane).side, stride = e->stride[plane];
-    guint8 *at = e->plane[plane] + (gsize) y * stride + MARGIN + x;
+    int inside = y - slice->first_row * side_of(plane), stride = e->stride[plane];
+    guint8 *at = sample_at(e, plane, x, y);
 
     return (Row) {at, inside > 0 ? at - stride : slice->unknown + MARGIN, inside > 1 ? at - 2 * stride : slice->unknown + MARGIN};
 }
@@ -186,17 +199,17 @@ code_sample(Coder *c, PlaneContexts *contexts, const guint8 *at, const guint8 *a
 
 /* All samples of a square of a writer, and whether they are the same. */
 static gboolean
-fetch_square(const M2tGeometry *g, const M2tPicture *picture, int plane, int left, int top, guint8 *square)
+fetch_square(const M2tGeometry *g, const M2tPicture *picture, int plane, Square at, guint8 *square)
 {
-    int width = plane ? (g->width + 1) / 2 : g->width, height = plane ? (g->height + 1) / 2 : g->height, side = plane ? 8 : 16;
+    int width = plane ? (g->width + 1) / 2 : g->width, height = plane ? (g->height + 1) / 2 : g->height;
     gboolean flat = TRUE;
 
-    for (int y = 0; y < side; y++) {
-        const guint8 *line = picture->data[plane] + (gssize) MIN(top + y, height - 1) * picture->stride[plane];
+    for (int y = 0; y < at.side; y++) {
+        const guint8 *line = picture->data[plane] + (gssize) MIN(at.top + y, height - 1) * picture->stride[plane];
 
-        for (int x = 0; x < side; x++, square++) {
-            *square = line[MIN(left + x, width - 1)];
-            flat = flat && *square == *(square - (y * side + x));
+        for (int x = 0; x < at.side; x++, square++) {
+            *square = line[MIN(at.left + x, width - 1)];
+            flat = flat && *square == *(square - (y * at.side + x));
         }
     }
     return flat;
@@ -206,18 +219,18 @@ static void
 code_square(const Slice *slice, Coder *c, PlaneContexts *contexts, int plane, int token)
 {
     const M2tGeometry *g = &slice->exact->geometry;
-    int side = plane_size(g, plane).side, left = token % g->token_columns * side, top = token / g->token_columns * side;
+    Square to = square_of(g, plane, token);
     guint8 square[16 * 16] = {0}, first = 0;
-    gboolean flat = slice->picture && fetch_square(g, slice->picture, plane, left, top, square);
+    gboolean flat = slice->picture && fetch_square(g, slice->picture, plane, to, square);
 
-    for (int y = 0; y < side; y++) {
-        Row row = row_at(slice, plane, left, top + y), beside = {0};
+    for (int y = 0; y < to.side; y++) {
+        Row row = row_at(slice, plane, to.left, to.top + y), beside = {0};
 
         if (plane == 1)
-            beside = row_at(slice, 0, 2 * left, 2 * (top + y));
+            beside = row_at(slice, 0, 2 * to.left, 2 * (to.top + y));
         else if (plane == 2)
-            beside = row_at(slice, 1, left, top + y);
-        for (int x = 0; x < side; x++) {
+            beside = row_at(slice, 1, to.left, to.top + y);
+        for (int x = 0; x < to.side; x++) {
             guint8 *at = row.at + x;
             guint shape;
 
@@ -226,7 +239,7 @@ code_square(const Slice *slice, Coder *c, PlaneContexts *contexts, int plane, in
                 continue;
             }
             shape = shape_of(at, row.above + x, row.above2 + x) | (plane ? shape_beside(&beside, x, plane == 1 ? 2 : 1) : 0);
-            *at = code_sample(c, contexts, at, row.above + x, shape, square[y * side + x]);
+            *at = code_sample(c, contexts, at, row.above + x, shape, square[y * to.side + x]);
             if (x || y)
                 continue;
             first = *at;
@@ -246,9 +259,9 @@ code_slice(const M2tExact *exact, const M2tPicture *picture, int index, const gu
 
     memset(slice.unknown, UNKNOWN, sizeof slice.unknown);
     for (int i = 0; i < 3; i++) {
-        int side = plane_size(g, i).side;
+        gsize row = (gsize) side_of(i) * exact->stride[i];
 
-        memset(exact->plane[i] + (gsize) slice.first_row * side * exact->stride[i], UNKNOWN, (gsize) rows * side * exact->stride[i]);
+        memset(exact->plane[i] + slice.first_row * row, UNKNOWN, rows * row);
     }
     for (gsize i = 0; i < sizeof *exact->contexts / sizeof(Context); i++)
         ((Context *) contexts)[i] = EVEN;
@@ -265,11 +278,11 @@ m2t_exact_load(M2tExact *exact, const M2tPicture *picture, const guint8 *kind)
 
     for (int token = 0; token < m2t_geometry_tokens(g); token++)
         for (int plane = 0; plane < 3 && kind[token] == M2T_TOKEN_EXACT; plane++) {
-            int side = plane_size(g, plane).side, left = token % g->token_columns * side, top = token / g->token_columns * side;
+            Square to = square_of(g, plane, token);
 
-            fetch_square(g, picture, plane, left, top, square);
-            for (int y = 0; y < side; y++)
-                memcpy(exact->plane[plane] + (gsize) (top + y) * exact->stride[plane] + MARGIN + left, square + y * side, side);
+            fetch_square(g, picture, plane, to, square);
+            for (int y = 0; y < to.side; y++)
+                memcpy(sample_at(exact, plane, to.left, to.top + y), square + y * to.side, to.side);
         }
 }
 
@@ -300,10 +313,10 @@ m2t_exact_samples(const M2tExact *exact, int token, guint8 *samples)
 
     for (int place = 0; place < 4; place++, samples += M2T_PATCH_CHANNELS)
         for (int plane = 0, channel = 0; plane < 3; plane++) {
-            int side = plane_size(g, plane).side, half = side / 2;
-            int left = token % g->token_columns * side + place % 2 * half, top = token / g->token_columns * side + place / 2 * half;
+            Square from = square_of(g, plane, token);
+            int half = from.side / 2, left = from.left + place % 2 * half, top = from.top + place / 2 * half;
 
             for (int y = 0; y < half; y++, channel += half)
-                memcpy(samples + channel, exact->plane[plane] + (gsize) (top + y) * exact->stride[plane] + MARGIN + left, half);
+                memcpy(samples + channel, sample_at(exact, plane, left, top + y), half);
         }
 }
