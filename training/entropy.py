@@ -74,7 +74,7 @@ def main():
     structured = data.load_pictures(args.structured, CROP) if args.structured else []
     crops = [data.crop(pictures, CROP, rng, structured, args.share if structured else 0) for _ in range(args.crops)]
     q4s = rng.integers(0, 253, args.crops).tolist()
-    net, scales, _ = export.load(args.checkpoint)
+    net, scales, *_ = export.load(args.checkpoint)
     frequency = gaussian = export.entropy_tables()[2]
     for _ in range(2):
         codec = integer.IntegerCodec(export.tensors_of(net, scales, frequency=frequency))

@@ -6,7 +6,8 @@
 Every linear layer y = W x + b becomes integers: with `columns` the real value of one step of each input and `out`
 that of each output, W·columns is rounded to 8 bits with one step per row, the bias is rounded in the unit of the sum,
 and scale = step / out. Scales come from the checkpoint (quantisation-aware training) or are measured on the training
-pictures. Frequencies of the entropy coder come from the checkpoint, too (entropy.py), or are those of Gaussians.
+pictures. Frequencies of the entropy coder come from the checkpoint, too (entropy.py), or are those of Gaussians; so does
+the filter (filter.py), or there is none.
 """
 import argparse
 import hashlib
@@ -249,7 +250,7 @@ def write_file(path, tensors, metadata):
     return header['__metadata__']['identity']
 
 
-def graph(config: Config, name):
+def graph(config: Config, name, filtered=False):
     """-> the tensor `graph` as a dictionary."""
     transform = dict(width8=config.width8, width16=config.width16, blocks8=config.blocks8, blocks16=config.blocks16)
     return {'format': 1, 'name': name, 'anchors': config.anchors, 'latents': config.latents,
@@ -258,14 +259,15 @@ def graph(config: Config, name):
                       'parts': list(config.parts), 'groups': list(config.groups),
                       'layers': [('window', 'shifted')[i % 2] for i in range(config.layers)], 'limit': 7386,
                       **({'masking': config.masking} if config.masking != 'input+attention' else {})},
-            'entropy': {'levels': LEVELS, 'base': BASE, 'step': STEP_LEVEL, 'skip': SKIP}}
+            'entropy': {'levels': LEVELS, 'base': BASE, 'step': STEP_LEVEL, 'skip': SKIP},
+            **({'filter': 'directional'} if filtered else {})}
 
 
 @torch.no_grad()
-def tensors_of(net: Codec, scales, name='standard', frequency=None):
-    """All tensors of the model file. `frequency`: what entropy.py counted, instead of Gaussians."""
+def tensors_of(net: Codec, scales, name='standard', frequency=None, weights=None):
+    """All tensors of the model file. `frequency`: what entropy.py counted, instead of Gaussians. `weights`: of filter.py, (3, A, 2160)."""
     w = Writer()
-    text = json.dumps(graph(net.config, name), separators=(',', ':')).encode()
+    text = json.dumps(graph(net.config, name, weights is not None), separators=(',', ':')).encode()
     w.put('graph', np.frombuffer(text, np.uint8), 'uint8')
     w.put('exp2', np.exp2(23 + np.arange(1024) / 1024), 'int32')
     w.put('gain', octaves(net.gain + math.log(STEP * PIXEL)), 'int32')
@@ -277,15 +279,17 @@ def tensors_of(net: Codec, scales, name='standard', frequency=None):
     w.put('entropy.raw', raw, 'int32')
     w.put('entropy.frequency', gaussian if frequency is None else frequency, 'uint16')
     w.put('entropy.centroid', centroids(net, radius, raw), 'int8')
+    for plane, table in zip(('luma', 'u', 'v'), weights if weights is not None else ()):
+        w.put('filter.' + plane, table, 'int16')
     return w.tensors
 
 
 def load(path):
-    """-> network with the averaged weights of a checkpoint, its scales or None, its frequencies or None"""
+    """-> network with the averaged weights of a checkpoint, its scales, its frequencies, the weights of its filter, or None"""
     checkpoint = torch.load(path, map_location='cpu', weights_only=False)
     net = Codec(Config(**checkpoint['config']))
     net.load_state_dict({k: v.float() for k, v in checkpoint['ema'].items()})
-    return net.eval(), checkpoint.get('scales'), checkpoint.get('frequency')
+    return net.eval(), checkpoint.get('scales'), checkpoint.get('frequency'), checkpoint.get('filter')
 
 
 def main():
@@ -298,12 +302,12 @@ def main():
     parser.add_argument('--note', action='append', default=[], metavar='KEY=TEXT', help='metadata of the file')
     args = parser.parse_args()
     torch.set_num_threads(1)
-    net, scales, frequency = load(args.checkpoint)
+    net, scales, frequency, weights = load(args.checkpoint)
     if scales is None:
         if not args.train:
             parser.error(f'{args.checkpoint} has no scales: give --train, to measure them')
         scales = quantise.calibrate(net, data.load_pictures(args.train), data.load_pictures(args.structured) if args.structured else [])
-    tensors = tensors_of(net, scales, args.name, frequency)
+    tensors = tensors_of(net, scales, args.name, frequency, weights)
     print('identity', write_file(args.model, tensors, dict(note.split('=', 1) for note in args.note)))
 
 

@@ -14,6 +14,10 @@ import torch.nn.functional as F
 import data
 from model import CHOICES, ERROR_WORTH
 
+PAIRS = (0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0)         # of the filter: (row, column) of one place, its partner is opposite
+LIMITS = 128, 384, 1280                                         # in 1/64 sample
+ACTIVITY = 512, 1024, 2304, 5120
+CLASSES, WEIGHTS = 120, len(PAIRS) * len(LIMITS)
 HEADERS = 40            # bytes of a picture beside its symbols, about: sequence header, frame header, the ends of the coder's lanes
 NUMPY = {'I8': np.int8, 'U8': np.uint8, 'I16': np.int16, 'U16': np.uint16, 'I32': np.int32, 'F32': np.float32}
 
@@ -62,6 +66,36 @@ def displaced(x):
 def replaced(x, h, w):
     """the inverse of displaced()"""
     return grid(x, h + 8, w + 8)[4:-4, 4:-4]
+
+
+# section 6.4
+def pair(v, row, column):
+    """v (H, W) -> its values at that place from each, and at the opposite place; beyond the edges the nearest inside stands in"""
+    rows, columns = (torch.arange(n) for n in v.shape)
+    at = lambda r, c: v[(rows + r).clamp(0, len(rows) - 1)][:, (columns + c).clamp(0, len(columns) - 1)]
+    return at(row, column), at(-row, -column)
+
+
+def classes(luma):
+    """luma (H, W), int32, in 1/64 sample -> class 0…119 of each block of 4×4: (H/4, W/4), int64"""
+    rough = []
+    for place in (1, 0), (0, 1), (1, 1), (1, -1):
+        a, b = pair(luma, *place)
+        rough.append(((2 * luma - a - b).abs() >> 4).unflatten(0, (-1, 4)).unflatten(2, (-1, 4)).sum((1, 3)))
+    rough = torch.stack(rough)
+    i = torch.where(rough == rough.amin(0), torch.arange(4)[:, None, None], 4).amin(0)
+    least, across = (rough.gather(0, at[None])[0] for at in (i, i ^ 1))
+    side = torch.where(i < 2, rough[3] < rough[2], rough[1] < rough[0]).long()
+    strength = (across > 2 * least).long() + (across > 4 * least)
+    return ((2 * i + side) * 3 + strength) * 5 + torch.bucketize(rough[0] + rough[1], torch.tensor(ACTIVITY), right=True)
+
+
+def features(v):
+    """v (H, W), int32, in 1/64 sample: the f of each pair and limit in turn, (H, W), int32"""
+    for place in PAIRS:
+        a, b = pair(v, *place)
+        for limit in LIMITS:
+            yield (a - v).clamp(-limit, limit) + (b - v).clamp(-limit, limit)
 
 
 class IntegerCodec:
@@ -168,6 +202,10 @@ class IntegerCodec:
 
     def decode(self, y, centroid, q4):
         """-> planes"""
+        return self.samples(self.values(y, centroid, q4), q4)
+
+    def values(self, y, centroid, q4):
+        """-> planes of samples in 1/64 before the filter, int32"""
         d = rnd((128 * y + centroid) * (self.exp2(self.interpolate('igain', q4)) / 128)).clamp(-16319, 16319)
         x = to16(self.scaled('synthesis.in', d, bias=self.interpolate('synthesis.in.bias', q4), wide=True))
         for i in range(self.graph['synthesis']['blocks16']):
@@ -177,9 +215,20 @@ class IntegerCodec:
             x = self.block(f'synthesis.block8.{i}', x)
         t = rnd(self.scaled('synthesis.out', x, wide=True))
         s = self.shuffle(rnd(self.scaled('synthesis.shortcut', d, wide=True)))
-        out = torch.floor((s + t + 128 * 64 + 32) / 64).clamp(0, 255).permute(2, 0, 1)[None]
-        join = lambda c, n: F.pixel_shuffle(c, n)[0, 0].numpy().astype(np.uint8)
+        out = (s + t + 128 * 64).clamp(0, 255 * 64).permute(2, 0, 1)[None]
+        join = lambda c, n: F.pixel_shuffle(c, n)[0, 0].int()
         return join(out[:, :64], 8), join(out[:, 64:80], 4), join(out[:, 80:], 4)
+
+    def samples(self, values, q4):
+        """Planes of values() -> planes, filtered if the model has the filter"""
+        if 'filter' in self.graph:
+            block, filtered = classes(values[0]), []
+            for name, v, n in zip(('luma', 'u', 'v'), values, (4, 2, 2)):
+                weights = self.interpolate('filter.' + name, q4).int().view(WEIGHTS, CLASSES)
+                at = block.repeat_interleave(n, 0).repeat_interleave(n, 1)
+                filtered.append(v + sum((f * w[at] + 16384) >> 15 for f, w in zip(features(v), weights)))
+            values = filtered
+        return tuple(((v + 32) >> 6).clamp(0, 255).numpy().astype(np.uint8) for v in values)
 
     # section 6.3
     def norm(self, name, x):

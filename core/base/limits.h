@@ -21,4 +21,15 @@
 #define M2T_CHANNELS_MAX 512    /* of a position in a transform, of a slot of the prior, and latents of a token */
 #define M2T_LATENTS_MAX M2T_CHANNELS_MAX
 
+#define M2T_VALUE_ONE 64        /* unit of what the synthesis makes: this is one step of a sample */
+#define M2T_VALUE_MAX (255 * M2T_VALUE_ONE)
+
+/* Of the filter (docs/bitstream.md, section 6.4): */
+#define M2T_FILTER_LIMITS 3
+#define M2T_FILTER_LIMIT_VALUES {128, 384, 1280}
+#define M2T_FILTER_PAIRS 6
+#define M2T_FILTER_TAPS (M2T_FILTER_PAIRS * M2T_FILTER_LIMITS)
+#define M2T_FILTER_CLASSES 120
+#define M2T_FILTER_ROW 128      /* weights of one tap in memory, so that vectors may read past the last class */
+
 #endif

@@ -477,11 +477,13 @@ shuffle(const gint16 *restrict in, gint16 *restrict above, gint16 *restrict belo
 }
 
 static void
-samples(const gint32 *restrict shortcut, const gint32 *restrict network, guint8 *restrict out, gsize count)
+values(const gint32 *restrict shortcut, const gint32 *restrict network, gint16 *restrict out, gsize count)
 {
     for (gsize i = 0; i < count; i++)
-        out[i] = (guint8) clamp32((shortcut[4 * i] + network[i] + 128 * 64 + 32) >> 6, 0, 255);
+        out[i] = (gint16) clamp32(shortcut[4 * i] + network[i] + 128 * M2T_VALUE_ONE, 0, M2T_VALUE_MAX);
 }
+
+#include "filter-impl.h"
 
 #define ABSENT (-(1 << 28)) /* below every logit */
 
@@ -536,5 +538,6 @@ levels(const M2tLevels *l, const gint32 *restrict sum, const gint32 *restrict bi
 const M2tKernels TABLE(M2T_ISA);
 const M2tKernels TABLE(M2T_ISA) = {
     NAME(M2T_ISA), to8, relu8, to16, add16, to32, to_float, from_float, add_float, combine, narrow, split, depthwise, gate, norm8, norm16,
-    quantise, dequantise, features, add_rows, unshuffle, shuffle, samples, attention, levels,
+    quantise, dequantise, features, add_rows, unshuffle, shuffle, values, classify, filter, attention,
+    levels,
 };

@@ -19,6 +19,8 @@ typedef struct {
 /* Ways to do it. */
 typedef enum { M2T_STORE_TO8, M2T_STORE_RELU8, M2T_STORE_TO16, M2T_STORE_ADD16, M2T_STORE_TO32 } M2tStoreKind;
 
+#define M2T_FILTER_BLOCKS 16
+
 #define M2T_EXP_SIZE 256
 #define M2T_CACHE(width) (2 * (gsize) (width) * M2T_CELLS)
 
@@ -74,8 +76,14 @@ typedef struct {
     /* Between the four patches of a token, two above and two below, and their channels interleaved, [channels][4]. */
     void (*unshuffle)(const gint8 *above, const gint8 *below, gint8 *out, int channels);
     void (*shuffle)(const gint16 *in, gint16 *above, gint16 *below, int channels);
-    /* Of the patches at one place of their tokens: a short-cut's part, with those of the other three between, and the network's; both in 1/64 from grey. */
-    void (*samples)(const gint32 *shortcut, const gint32 *network, guint8 *out, gsize count);
+    /* Of the patches at one place of their tokens: a short-cut's part, with those of the other three between, and the network's; both from grey, in
+     * 1/M2T_VALUE_ONE, as what comes out. */
+    void (*values)(const gint32 *shortcut, const gint32 *network, gint16 *out, gsize count);
+
+    /* The filter, M2T_FILTER_BLOCKS blocks of a row at once. Classes of 4x4 luma blocks; and samples of blocks of @side x @side (4 or 2), out: [side][16 side],
+     * with weights [M2T_FILTER_TAPS][M2T_FILTER_ROW]. Both read two values beyond what they work on, in every direction. */
+    void (*classify)(const gint16 *luma, gssize stride, guint8 *class);
+    void (*filter)(const gint16 *in, gssize stride, const gint16 *weight, const guint8 *class, int side, guint8 *out);
 
     /* Queries @begin...@end - 1 of one window. @slot: where each cell is in @qkv ([slots][3 width]: query, key, value) and in @out ([slots][width]);
      * negative: not there, at the edge of the grid. @cache: M2T_CACHE(width) numbers, the window's keys and values as the products want them; those of

@@ -19,6 +19,7 @@
 #define RADIUS_MAX 127
 #define RAW_MAX 8
 #define PROBABILITY_SUM 32768
+#define FILTER_SUM_LIMIT (1 << 29)
 
 typedef struct {
     M2tTensors *tensors;
@@ -422,6 +423,38 @@ bind_entropy(Binder *binder, M2tEntropyWeights *entropy)
         check_frequencies(binder, entropy);
 }
 
+/* No value can leave 16 bits on its way through the filter. */
+static void
+check_filter_sums(Binder *binder, const char *name, const gint16 *weight, int anchors)
+{
+    static const int limits[M2T_FILTER_LIMITS] = M2T_FILTER_LIMIT_VALUES;
+
+    for (int row = 0; row < anchors * M2T_FILTER_CLASSES; row++) {
+        const gint16 *first = weight + row / M2T_FILTER_CLASSES * M2T_FILTER_TAPS * M2T_FILTER_CLASSES + row % M2T_FILTER_CLASSES;
+        gint32 sum = 0;
+
+        for (int tap = 0; tap < M2T_FILTER_TAPS; tap++)
+            sum += 2 * limits[tap % M2T_FILTER_LIMITS] * ABS((gint32) first[tap * M2T_FILTER_CLASSES]);
+        if (sum >= FILTER_SUM_LIMIT) {
+            fail(binder, name, "", "the sum of class %d at anchor %d may reach %d, the limit is %d", row % M2T_FILTER_CLASSES,
+                 row / M2T_FILTER_CLASSES, sum, FILTER_SUM_LIMIT);
+            return;
+        }
+    }
+}
+
+static void
+bind_filter(Binder *binder, M2tFilterWeights *filter, int anchors)
+{
+    static const char *const names[3] = {"filter.luma", "filter.u", "filter.v"};
+
+    for (int plane = 0; plane < 3; plane++) {
+        filter->weight[plane] = take(binder, names[plane], "", M2T_I16, anchors, M2T_FILTER_TAPS * M2T_FILTER_CLASSES);
+        if (filter->weight[plane])
+            check_filter_sums(binder, names[plane], filter->weight[plane], anchors);
+    }
+}
+
 /* It is in the file so that no decoder has to compute it; it has one right content. */
 static const gint32 *
 bind_exp2(Binder *binder)
@@ -472,6 +505,8 @@ m2t_model_bind(M2tModel *model, M2tTensors *tensors, GError **error)
         bind_synthesis(&binder, &model->synthesis, model->anchors, model->latents);
         bind_prior(&binder, &model->prior, model->anchors, model->latents);
         bind_entropy(&binder, &model->entropy);
+        if (model->filter.used)
+            bind_filter(&binder, &model->filter, model->anchors);
         check_all_used(&binder);
     }
     if (binder.error)

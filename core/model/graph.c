@@ -235,12 +235,22 @@ check_format(Graph *graph, JsonObject *root)
 }
 
 static void
+read_filter(Graph *graph, JsonObject *root, M2tFilterWeights *filter)
+{
+    if (g_strcmp0(m2t_json_get_string(root, "filter"), "directional") == 0)
+        filter->used = TRUE;
+    else
+        fail(graph, "filter is not \"directional\"");
+}
+
+static void
 read_root(Graph *graph, JsonObject *root, M2tModel *model)
 {
-    static const char *const names[] = {"format", "name", "anchors", "latents", "analysis", "synthesis", "prior", "entropy", NULL};
+    static const char *const names[] = {"filter", "format", "name", "anchors", "latents", "analysis", "synthesis", "prior", "entropy", NULL};
+    gboolean has_filter = json_object_has_member(root, "filter");
 
     check_format(graph, root);
-    check_members(graph, root, "", names);
+    check_members(graph, root, "", has_filter ? names : names + 1);
     model->name = read_name(graph, root);
     model->anchors = get_int(graph, root, "", "anchors", 2, 16, 1);
     model->latents = get_int(graph, root, "", "latents", 8, M2T_LATENTS_MAX, 8);
@@ -248,6 +258,8 @@ read_root(Graph *graph, JsonObject *root, M2tModel *model)
     read_transform(graph, root, "synthesis", "synthesis.", &model->synthesis);
     read_prior(graph, root, model->latents, &model->prior);
     read_entropy(graph, root, &model->entropy);
+    if (has_filter)
+        read_filter(graph, root, &model->filter);
 }
 
 gboolean

@@ -106,6 +106,12 @@ typedef struct {
     const gint8 *centroid;       /* for each frequency, in 1/128 */
 } M2tEntropyWeights;
 
+/* By plane: [anchors][M2T_FILTER_TAPS][M2T_FILTER_CLASSES]; NULL if the model has no filter. */
+typedef struct {
+    gboolean used;
+    const gint16 *weight[3];
+} M2tFilterWeights;
+
 struct _M2tModel {
     gatomicrefcount refs;
     char *path, *name;
@@ -119,6 +125,7 @@ struct _M2tModel {
     M2tTransformWeights analysis, synthesis;
     M2tPriorWeights prior;
     M2tEntropyWeights entropy;
+    M2tFilterWeights filter;
 };
 
 #endif

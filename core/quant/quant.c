@@ -20,6 +20,8 @@ m2t_quant_init(M2tQuant *quant, const M2tModel *model)
     quant->analysis_bias = g_new(gint32, model->analysis.in.n);
     quant->synthesis_bias = g_new(gint32, model->synthesis.in.n);
     quant->prior = g_new(gint32, model->prior.width);
+    for (int plane = 0; plane < 3; plane++)
+        quant->filter[plane] = g_new0(gint16, M2T_FILTER_TAPS * M2T_FILTER_ROW);
 }
 
 void
@@ -33,6 +35,8 @@ m2t_quant_clear(M2tQuant *quant)
     g_free(quant->analysis_bias);
     g_free(quant->synthesis_bias);
     g_free(quant->prior);
+    for (int plane = 0; plane < 3; plane++)
+        g_free(quant->filter[plane]);
 }
 
 static gint64
@@ -41,16 +45,45 @@ floor_divide(gint64 a, gint64 b)
     return a / b - (a % b < 0);
 }
 
+/* Between two anchors: the first, and how far the quantizer is from it, in M2T_Q_MAX. */
+typedef struct {
+    int anchor, fraction;
+} Place;
+
+static Place
+place(const M2tQuant *quant)
+{
+    int position = (quant->model->anchors - 1) * quant->q, anchor = MIN(position / M2T_Q_MAX, quant->model->anchors - 2);
+
+    return (Place) {anchor, position - M2T_Q_MAX * anchor};
+}
+
+static gint32
+between(gint32 low, gint32 high, int fraction)
+{
+    return (gint32) floor_divide((gint64) low * (M2T_Q_MAX - fraction) + (gint64) high * fraction + M2T_Q_MAX / 2, M2T_Q_MAX);
+}
+
 /* interp(table, c) for n channels. */
 static void
 interpolate(const M2tQuant *quant, const gint32 *table, gint32 *out, int n)
 {
-    int position = (quant->model->anchors - 1) * quant->q, row = MIN(position / M2T_Q_MAX, quant->model->anchors - 2);
-    int f = position - M2T_Q_MAX * row;
-    const gint32 *low = table + (gsize) row * n, *high = low + n;
+    Place at = place(quant);
+    const gint32 *low = table + (gsize) at.anchor * n, *high = low + n;
 
     for (int c = 0; c < n; c++)
-        out[c] = (gint32) floor_divide((gint64) low[c] * (M2T_Q_MAX - f) + (gint64) high[c] * f + M2T_Q_MAX / 2, M2T_Q_MAX);
+        out[c] = between(low[c], high[c], at.fraction);
+}
+
+static void
+interpolate_filter(const M2tQuant *quant, const gint16 *table, gint16 *out)
+{
+    Place at = place(quant);
+    const gint16 *low = table + (gsize) at.anchor * M2T_FILTER_TAPS * M2T_FILTER_CLASSES, *high = low + M2T_FILTER_TAPS * M2T_FILTER_CLASSES;
+
+    for (int tap = 0; tap < M2T_FILTER_TAPS; tap++, low += M2T_FILTER_CLASSES, high += M2T_FILTER_CLASSES, out += M2T_FILTER_ROW)
+        for (int class = 0; class < M2T_FILTER_CLASSES; class++)
+            out[class] = (gint16) between(low[class], high[class], at.fraction);
 }
 
 static float
@@ -99,6 +132,8 @@ m2t_quant_set(M2tQuant *quant, int q)
     interpolate(quant, model->analysis.in.bias, quant->analysis_bias, model->analysis.in.n);
     interpolate(quant, model->synthesis.in.bias, quant->synthesis_bias, model->synthesis.in.n);
     interpolate(quant, model->prior.q, quant->prior, model->prior.width);
+    for (int plane = 0; plane < 3 && model->filter.used; plane++)
+        interpolate_filter(quant, model->filter.weight[plane], quant->filter[plane]);
 }
 
 void

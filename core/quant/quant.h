@@ -13,6 +13,7 @@ typedef struct {
     gint32 *size;                      /* [latents]: log2 of that in 1/1024 */
     gint32 *analysis_bias, *synthesis_bias; /* of the layers called "in" */
     gint32 *prior;                     /* [width of the prior]: addition to every slot */
+    gint16 *filter[3];                 /* by plane, [M2T_FILTER_TAPS][M2T_FILTER_ROW]; zeros if the model has none */
 } M2tQuant;
 
 void m2t_quant_init(M2tQuant *quant, const M2tModel *model);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Synthesis: dequantised latents enter at 1/16, go up to 1/8, leave as samples. Mirror of analysis.c. */
+/* Synthesis: dequantised latents enter at 1/16, go up to 1/8, leave as values for the filter. Mirror of analysis.c. */
 #include "synthesis/synthesis.h"
 #include "base/tokens.h"
 
@@ -23,6 +23,7 @@ m2t_synthesis_layout(M2tSynthesis *s, M2tArena *arena, const M2tContext *context
     s->values = m2t_arena_take(arena, (gsize) m2t_geometry_tokens(g) * context->net->model->latents, sizeof *s->values);
     s->exact = m2t_arena_take(arena, m2t_geometry_tokens(g), sizeof *s->exact);
     s->samples = m2t_arena_take(arena, (gsize) m2t_geometry_tokens(g) * M2T_TOKEN_CHANNELS, sizeof *s->samples);
+    m2t_filter_layout(&s->filter, arena, g);
 }
 
 void
@@ -112,19 +113,21 @@ last_layer(const SynthesisRun *run, M2tScratch *scratch, int first, int m, int p
     m2t_linear_run_wide(context, scratch, &net->out, net->weights->out.bias, m, M2T_STORE_TO32, scratch->low);
 }
 
-/* Adds the short-cut's part (in scratch->value) to the network's and stores samples, those of exact tokens instead. */
+/* Adds the short-cut's part (in scratch->value) to the network's and hands the sums to the filter, for exact tokens their samples instead. */
 static void
 store_patches(const SynthesisRun *run, const M2tScratch *scratch, int first, int m, int place)
 {
-    const M2tSynthesis *s = run->synthesis;
-    guint8 *samples = (guint8 *) scratch->a;
+    M2tSynthesis *s = run->synthesis;
+    gint16 *values = (gint16 *) scratch->sum;
 
-    s->context->kernels->samples(scratch->value + place, scratch->low, samples, (gsize) m * M2T_PATCH_CHANNELS);
-    for (int token = first; token < first + m; token++, samples += M2T_PATCH_CHANNELS) {
-        const guint8 *exact = s->samples + (gsize) token * M2T_TOKEN_CHANNELS + place * M2T_PATCH_CHANNELS;
+    s->context->kernels->values(scratch->value + place, scratch->low, values, (gsize) m * M2T_PATCH_CHANNELS);
+    for (int token = first; token < first + m; token++, values += M2T_PATCH_CHANNELS) {
+        const guint8 *samples = s->samples + (gsize) token * M2T_TOKEN_CHANNELS + place * M2T_PATCH_CHANNELS;
 
-        m2t_patch_store(&s->geometry, run->picture, 2 * (token / s->geometry.token_columns) + place / 2,
-                        2 * (token % s->geometry.token_columns) + place % 2, s->exact[token] ? exact : samples);
+        for (int i = 0; s->exact[token] && i < M2T_PATCH_CHANNELS; i++)
+            values[i] = (gint16) (samples[i] * M2T_VALUE_ONE);
+        m2t_filter_enter(&s->filter, 2 * (token / s->geometry.token_columns) + place / 2, 2 * (token % s->geometry.token_columns) + place % 2,
+                         values);
     }
 }
 
@@ -147,6 +150,22 @@ leave(void *data, int begin, int end, int worker)
     }
 }
 
+/* Rows of tokens: filtered, but for those that are exact. */
+static void
+finish(void *data, int begin, int end, int worker)
+{
+    const SynthesisRun *run = data;
+    const M2tSynthesis *s = run->synthesis;
+    int columns = s->geometry.token_columns;
+
+    for (int row = begin; row < end; row++)
+        m2t_filter_row(&s->filter, s->context->kernels, run->quant, row, run->picture);
+    for (int token = begin * columns; token < end * columns; token++)
+        for (int place = 0; s->exact[token] && place < 4; place++)
+            m2t_patch_store(&s->geometry, run->picture, 2 * (token / columns) + place / 2, 2 * (token % columns) + place % 2,
+                            s->samples + (gsize) token * M2T_TOKEN_CHANNELS + place * M2T_PATCH_CHANNELS);
+}
+
 void
 m2t_synthesis_run(M2tSynthesis *s, const M2tQuant *quant, M2tPicture *picture)
 {
@@ -160,4 +179,6 @@ m2t_synthesis_run(M2tSynthesis *s, const M2tQuant *quant, M2tPicture *picture)
     m2t_threads_run(context->threads, tokens, M2T_CHUNK, go_up, &run);
     m2t_stage_run(&s->stage8, context, net->block8, net->weights->blocks8, 0);
     m2t_threads_run(context->threads, tokens, M2T_CHUNK, leave, &run);
+    m2t_filter_repeat_edges(&s->filter);
+    m2t_threads_run(context->threads, s->geometry.token_rows, 1, finish, &run);
 }

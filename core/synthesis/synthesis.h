@@ -3,6 +3,7 @@
 #ifndef M2T_SYNTHESIS_H
 #define M2T_SYNTHESIS_H
 
+#include "filter/filter.h"
 #include "frame/patch.h"
 #include "nn/block.h"
 #include "quant/quant.h"
@@ -15,6 +16,7 @@ typedef struct {
     gint16 *values;        /* [tokens][latents]: dequantised latents, called d in the document */
     guint8 *exact;         /* [tokens]: 1 if it is shown as @samples say */
     guint8 *samples;       /* [tokens][M2T_TOKEN_CHANNELS]: its four patches */
+    M2tFilter filter;      /* what becomes of all that */
 } M2tSynthesis;
 
 void m2t_synthesis_layout(M2tSynthesis *synthesis, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);

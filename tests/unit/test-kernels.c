@@ -218,7 +218,7 @@ call_shuffle(const M2tKernels *k, const Input *in, int width, Output *out)
 }
 
 static void
-call_samples(const M2tKernels *k, const Input *in, int width, Output *out)
+call_values(const M2tKernels *k, const Input *in, int width, Output *out)
 {
     gint32 a[4 * CHANNELS], b[CHANNELS];
 
@@ -227,7 +227,46 @@ call_samples(const M2tKernels *k, const Input *in, int width, Output *out)
     for (int i = 0; i < width; i++)
         b[i] = in->bias[i];
     for (int place = 0; place < 4; place++)
-        k->samples(a + place, b, out->bytes + place * width, width);
+        k->values(a + place, b, (gint16 *) out->bytes + place * width, width);
+}
+
+#define FILTER_STRIDE 80
+#define FILTER_REACH (2 * FILTER_STRIDE + 2)
+
+/* Blocks with all they reach for: from nearly flat, where the smallest differences decide, to as rough as can be. */
+static void
+filter_input(const Input *in, int width, gint16 *values)
+{
+    for (int i = 0; i < 8 * FILTER_STRIDE; i++) {
+        int roughness = width / 8 % 9;
+        int base = width % 16 ? 8000 : (i % FILTER_STRIDE * (width % 7) + i / FILTER_STRIDE * (width % 5)) * 90;
+
+        values[i] = (gint16) CLAMP(base + in->stream[i] / (1 << (10 - roughness)), 0, M2T_VALUE_MAX);
+    }
+}
+
+static void
+call_classify(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    gint16 values[8 * FILTER_STRIDE];
+
+    filter_input(in, width, values);
+    k->classify(values + FILTER_REACH, FILTER_STRIDE, out->bytes);
+}
+
+static void
+call_filter(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    gint16 values[8 * FILTER_STRIDE], weight[M2T_FILTER_TAPS * M2T_FILTER_ROW];
+    guint8 class[M2T_FILTER_BLOCKS];
+
+    filter_input(in, width, values);
+    for (gsize i = 0; i < G_N_ELEMENTS(weight); i++)
+        weight[i] = (gint16) CLAMP(in->rel[i], -24900, 24900); /* the most that a loader lets pass for all taps of a class */
+    for (int block = 0; block < M2T_FILTER_BLOCKS; block++)
+        class[block] = in->exp[block] % M2T_FILTER_CLASSES;
+    k->filter(values + FILTER_REACH, FILTER_STRIDE, weight, class, 4, out->bytes);
+    k->filter(values + FILTER_REACH, FILTER_STRIDE, weight, class, 2, out->bytes + 4 * 4 * M2T_FILTER_BLOCKS);
 }
 
 static void
@@ -265,7 +304,8 @@ static const struct {
     {"to8", call_to8}, {"relu8", call_relu8}, {"to16", call_to16}, {"to32", call_to32}, {"add16", call_add16}, {"to_float", call_to_float}, {"floats", call_floats}, {"combine", call_combine},
     {"narrow", call_narrow}, {"split", call_split}, {"depthwise", call_depthwise}, {"gate", call_gate}, {"norm8", call_norm8},
     {"norm16", call_norm16}, {"quantise", call_quantise}, {"dequantise", call_dequantise}, {"features", call_features},
-    {"add_rows", call_add_rows}, {"unshuffle", call_unshuffle}, {"shuffle", call_shuffle}, {"samples", call_samples}, {"attention", call_attention}, {"levels", call_levels},
+    {"add_rows", call_add_rows}, {"unshuffle", call_unshuffle}, {"shuffle", call_shuffle}, {"values", call_values},
+    {"classify", call_classify}, {"filter", call_filter}, {"attention", call_attention}, {"levels", call_levels},
 };
 
 static void

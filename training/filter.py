@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The weights of the filter after the synthesis (docs/bitstream.md, section 6.4), by least squares on training pictures.
+
+    python3 filter.py CHECKPOINT --train FOLDER [--structured FOLDER]
+
+For each anchor of q, crops are coded with the integer codec at the q nearest to it; in every class, the weights are those that bring the
+values before the filter nearest to the original. They are put into the checkpoint, which has to have scales, and should have frequencies
+(entropy.py), because on these depends what the encoder chooses. export.py writes them to the model file.
+"""
+import argparse
+import os
+
+import numpy as np
+import torch
+
+import data
+import export
+import integer
+from integer import CLASSES, LIMITS, PAIRS, WEIGHTS
+
+CROP = 512
+HELD_OUT = 5               # one crop of so many is not fitted to, but measured
+FALLBACK = 3e-3            # the statistics of all classes count so much in each
+ONE = 32768                # a weight of 1
+BOUND = 2 ** 29            # Σ 2·limit·|w| of a class stays below
+
+
+def place(row, column):
+    """-> index of the pair that has this place"""
+    return PAIRS.index((row, column) if (row, column) in PAIRS else (-row, -column))
+
+
+TRANSPOSED = [place(c, r) for r, c in PAIRS]
+MIRRORED = [place(r, -c) for r, c in PAIRS]
+TURNED = [place(c, -r) for r, c in PAIRS]
+SAME = list(range(len(PAIRS)))
+TURNS = SAME, MIRRORED, TRANSPOSED, TURNED, SAME, TRANSPOSED, MIRRORED, TURNED      # of the eight directions, to the first and to the fifth
+
+
+@torch.no_grad()
+def statistics(codec, planes, q4):
+    """-> (3, CLASSES, WEIGHTS + 1, WEIGHTS + 1): per plane and class, sums of products of the features and, last, the error, all in 1/64"""
+    y = codec.choose(codec.encode(planes, q4), q4)
+    mean, level = codec.prior(y, q4)
+    values = codec.values(y, codec.centroids(y, mean, level), q4)
+    block = integer.classes(values[0]).flatten()
+    sums = torch.zeros(3, CLASSES, WEIGHTS + 1, WEIGHTS + 1, dtype=torch.float64)
+    for plane, (v, original, n) in enumerate(zip(values, planes, (4, 2, 2))):
+        error = 64 * torch.from_numpy(original.astype(np.int32)) - v
+        x = torch.stack([*integer.features(v), error]).float()
+        x = x.unflatten(1, (-1, n)).unflatten(3, (-1, n)).permute(1, 3, 0, 2, 4).flatten(3).flatten(0, 1)
+        sums[plane].index_add_(0, block, (x @ x.mT).double())
+    return sums
+
+
+def turned(sums, pairs):
+    """sums (…, WEIGHTS + 1, WEIGHTS + 1) of a picture -> of the same picture turned so that each pair goes to pairs[pair]"""
+    order = [len(LIMITS) * p + limit for p in pairs for limit in range(len(LIMITS))] + [WEIGHTS]
+    return sums[..., order, :][..., order]
+
+
+def tied(sums):
+    """(3, CLASSES, …) -> (3, CLASSES / 4, …): eight directions as two, one straight and one slanted"""
+    turns = [turned(s, pairs) for s, pairs in zip(sums.unflatten(1, (8, -1)).unbind(1), TURNS)]
+    return torch.cat([sum(turns[:4]), sum(turns[4:])], 1)
+
+
+def untied(weights):
+    """weights (3, CLASSES / 4, WEIGHTS) -> (3, CLASSES, WEIGHTS), the inverse of tied(); every turn of pairs is its own inverse"""
+    pairs = weights.unflatten(2, (len(PAIRS), len(LIMITS)))
+    straight, slanted = pairs.chunk(2, 1)
+    return torch.cat([(straight, slanted)[i // 4][:, :, turn] for i, turn in enumerate(TURNS)], 1).flatten(2)
+
+
+def fit(sums):
+    """sums (3, CLASSES, …) -> weights (3, CLASSES / 4, WEIGHTS), in 1/32768, whole numbers"""
+    split = lambda s: (s[..., :-1, :-1], s[..., :-1, -1:])
+    a, b = split(sums.sum(1, keepdim=True))
+    a = a + 1e-6 * a.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None] * torch.eye(WEIGHTS)
+    common = torch.linalg.solve(a, b)
+    own_a, own_b = split(tied(sums))
+    weights = ONE * torch.linalg.solve(own_a + FALLBACK * a, own_b + FALLBACK * a @ common)[..., 0]
+    total = (weights.abs() * 2 * torch.tensor(LIMITS).repeat(len(PAIRS))).sum(-1, keepdim=True)
+    most = weights.abs().amax(-1, keepdim=True)
+    shrink = torch.minimum(0.99 * BOUND / total.clamp(min=1), 32767 / most.clamp(min=1)).clamp(max=1)
+    return (weights * shrink).round()
+
+
+def change(sums, weights):
+    """-> by how many % the filter changes the squared error, per plane"""
+    s, w = tied(sums), weights[..., None] / ONE
+    gain = 2 * w.mT @ s[..., :-1, -1:] - w.mT @ s[..., :-1, :-1] @ w
+    return -100 * gain.sum((1, 2, 3)) / s[..., -1, -1].sum(1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint')
+    parser.add_argument('--train', required=True, help='folder of pictures')
+    parser.add_argument('--structured', help='folder of pictures drawn by structured.py')
+    parser.add_argument('--share', type=float, default=0.25, help='share of the crops that come from them')
+    parser.add_argument('--crops', type=int, default=64, help='for each anchor of q (default: %(default)s)')
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(1)
+    pictures = data.load_pictures(args.train, CROP)
+    structured = data.load_pictures(args.structured, CROP) if args.structured else []
+    net, scales, frequency, _ = export.load(args.checkpoint)
+    codec = integer.IntegerCodec(export.tensors_of(net, scales, frequency=frequency))
+    weights = np.empty((3, net.config.anchors, CLASSES * WEIGHTS), np.int16)
+    for anchor in range(net.config.anchors):
+        q4 = round(252 * anchor / (net.config.anchors - 1))
+        fitted = held_out = 0
+        for i in range(args.crops):
+            sums = statistics(codec, data.crop(pictures, CROP, rng, structured, args.share if structured else 0), q4)
+            if i % HELD_OUT:
+                fitted = fitted + sums
+            else:
+                held_out = held_out + sums
+        found = fit(fitted)
+        weights[:, anchor] = untied(found).mT.flatten(1).numpy()
+        print('q %5.2f  squared error y %+.1f u %+.1f v %+.1f %%, of crops held out y %+.1f u %+.1f v %+.1f %%' %
+              (q4 / 4, *change(fitted, found), *change(held_out, found)), flush=True)
+    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=False)
+    torch.save({**checkpoint, 'filter': weights}, args.checkpoint + '.part')
+    os.replace(args.checkpoint + '.part', args.checkpoint)
+
+
+if __name__ == '__main__':
+    main()
