@@ -100,10 +100,11 @@ def bad_mt_models(path):
 
 
 def filter_near_bound(array, excess):
-    """Weights whose last class has the largest sum allowed, and so much more: 2^27 is 256 * (32768 * 10 + 19660 * 10 + 8)."""
+    """Weights whose last class has the largest sum allowed, and so much more: 2^29 is 256 * (6 * 10 + 3 + 1) * 32768."""
     weights = array.copy()
-    weights[-1, -18:] = 0
-    weights[-1, -18], weights[-1, -10], weights[-1, -1] = -7 - excess, 19660, -32768
+    last = weights.reshape(-1, len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES)[-1, :, :, -1]
+    last[:] = 0
+    last[:, 2], last[0, 1], last[1, 1], last[5, 0] = -32768, 32767, 1, -32767 - excess
     return weights
 
 
@@ -114,7 +115,7 @@ def bad_filters(path, tensors):
     for name in ref.FILTERS:
         array = tensors[name][1]
         for case, dtype, changed in (("of U16", "U16", array.view("<u2")), ("cut", "I16", array[:, :-1]), ("of 3 anchors", "I16", array[:-1]),
-                                     ("of 4 dimensions", "I16", array.reshape(-1, ref.CLASSES, len(ref.PAIRS), len(ref.LIMITS))),
+                                     ("of 4 dimensions", "I16", array.reshape(-1, len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES)),
                                      ("sum", "I16", filter_near_bound(array, 1))):
             cases.append((f"{name} {case}", {**tensors, name: (dtype, np.ascontiguousarray(changed))}))
         cases.append((f"good {name} sum", {**tensors, name: ("I16", filter_near_bound(array, 0))}))

@@ -188,14 +188,15 @@ def slow_classes(luma):
                         rough[i] += abs(2 * luma[r][c] - ends[i]) // 16
             i = rough.index(min(rough))
             j = (1, 0, 3, 2)[i]
+            side = rough[3] < rough[2] if i in (0, 1) else rough[1] < rough[0]
             strength = 2 if rough[j] > 4 * rough[i] else 1 if rough[j] > 2 * rough[i] else 0
-            activity = sum(rough[0] + rough[1] >= n for n in (384, 640, 1024, 1792, 3072, 5120, 8960))
-            classes[top // 4, left // 4] = (3 * i + strength) * 8 + activity
+            activity = sum(rough[0] + rough[1] >= n for n in (512, 1024, 2304, 5120))
+            classes[top // 4, left // 4] = ((2 * i + side) * 3 + strength) * 5 + activity
     return classes
 
 
 def slow_filter(v, classes, size, weight):
-    """v of a plane, classes of its blocks of `size` by `size`, weights [class][pair][limit] -> samples."""
+    """v of a plane, classes of its blocks of `size` by `size`, weights [pair][limit][class] -> samples."""
     samples = [[0] * len(v[0]) for _ in v]
     for r in range(len(v)):
         for c in range(len(v[0])):
@@ -203,7 +204,7 @@ def slow_filter(v, classes, size, weight):
             for pair, (y, x) in enumerate([(0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0)]):
                 for k, limit in enumerate([128, 384, 1280]):
                     f = sum(min(max(near(v, r + s * y, c + s * x) - here, -limit), limit) for s in (1, -1))
-                    total += (f * weight[classes[r // size, c // size]][pair][k] + 4096) // 8192
+                    total += (f * weight[pair][k][classes[r // size, c // size]] + 16384) // 32768
             samples[r][c] = min(max((here + total + 32) // 64, 0), 255)
     return samples
 
@@ -224,11 +225,11 @@ class Filter(unittest.TestCase):
 
     def test_planes(self):
         random = np.random.RandomState(12)
-        for height, width, largest in [(16, 16, 6241), (16, 80, 2000), (64, 48, 700), (80, 16, 6241)]:
+        for height, width, largest in [(16, 16, 24966), (16, 80, 8000), (64, 48, 2800), (80, 16, 24966)]:
             planes = [self.draw(random, height >> half, width >> half) for half in (0, 1, 1)]
             classes, blocks = slow_classes(planes[0].tolist()), ref.block_classes(planes[0])
             for plane, size in zip(planes, (4, 2, 2)):
-                weight = random.randint(-largest, largest + 1, (ref.CLASSES, len(ref.PAIRS), len(ref.LIMITS)))
+                weight = random.randint(-largest, largest + 1, (len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES))
                 wanted = slow_filter(plane.tolist(), classes, size, weight.tolist())
                 self.assertEqual(ref.filter_plane(plane, blocks, weight).tolist(), wanted)
 
@@ -239,27 +240,37 @@ class Filter(unittest.TestCase):
             classes = slow_classes(luma.tolist())
             self.assertEqual({at: int(n) for at, n in np.ndenumerate(ref.block_classes(luma))}, classes)
             met |= set(classes.values())
-        self.assertGreater(len(met), 80)
+        self.assertGreater(len(met), 100)
 
     def test_classes_by_hand(self):
-        """Flat ground and slopes tie; lines have the class of their direction."""
+        """Flat ground and slopes tie; lines have the class of their direction, waves that of the two directions around theirs."""
         r, c = np.mgrid[0:16, 0:16]
-        for plane, wanted in ((0 * r + 77, 0), (16 * r + 16 * c, 0), (4000 * (c & 1), 23), (4000 * (r & 1), 3 * 8 + 23),
-                              (300 * ((r - c) % 4), 6 * 8 + 16), (300 * ((r + c) % 4), 9 * 8 + 16)):
+        planes = [(0 * r + 77, 0), (16 * r + 16 * c, 0), (4000 * (c & 1), 2), (4000 * (r & 1), 6 + 2),
+                  (300 * ((r - c) % 4), 12 + 2), (300 * ((r + c) % 4), 18 + 2)]
+        for n, phase in enumerate((r - 3 * c, r + 3 * c, 3 * r - c, 3 * r + c, 2 * r - 3 * c, 3 * r - 2 * c, 2 * r + 3 * c, 3 * r + 2 * c)):
+            planes.append((np.rint(8000 + 4000 * np.cos(0.4 * phase)).astype(np.int64), 3 * n + 2))
+        for plane, wanted in planes:
             inside = ref.block_classes(plane)[1:-1, 1:-1]
-            self.assertEqual(set((inside - inside % 8).ravel().tolist()), {wanted - wanted % 8})
+            self.assertEqual(set((inside // 5).ravel().tolist()), {wanted})
+
+    def test_activities_by_hand(self):
+        """Lines that make D_1 twice their step."""
+        for activity, steps in enumerate([(8, 248), (256, 504), (512, 1144), (1152, 2552), (2560, 16320)]):
+            for step in steps:
+                inside = ref.block_classes(step * (np.mgrid[0:16, 0:16][1] & 1))[1:-1, 1:-1]
+                self.assertEqual(set(inside.ravel().tolist()), {2 * 5 + activity})
 
     def test_edges_and_limits(self):
-        """A weight of 1 at one place: what it takes from beyond the edges, at what limit, and how halves are rounded."""
-        v = 64 * np.arange(1, 17)[None] ** 2 * np.ones((16, 1), np.int64)
-        blocks, weight = np.zeros((4, 4), np.int64), np.zeros((ref.CLASSES, len(ref.PAIRS), len(ref.LIMITS)), np.int64)
-        weight[0, 1, 2] = 8192                              # two columns away, limit 20 samples
-        s = [(n + 1) ** 2 for n in range(16)]
-        wanted = [s[n] + sum(min(max(s[min(max(n + d, 0), 15)] - s[n], -20), 20) for d in (-2, 2)) for n in range(16)]
+        """A weight of -1 at one place: what it takes from beyond the edges, at what limit, and how halves are rounded."""
+        v = 64 * (np.arange(1, 17)[None] ** 2 + 10) * np.ones((16, 1), np.int64)
+        blocks, weight = np.zeros((4, 4), np.int64), np.zeros((len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES), np.int64)
+        weight[1, 2, 0] = -32768                            # two columns away, limit 20 samples
+        s = [(n + 1) ** 2 + 10 for n in range(16)]
+        wanted = [s[n] - sum(min(max(s[min(max(n + d, 0), 15)] - s[n], -20), 20) for d in (-2, 2)) for n in range(16)]
         for row in ref.filter_plane(np.minimum(v, 16320), blocks, weight):
             self.assertEqual(row[:12].tolist(), wanted[:12])
         weight[:] = 0
-        weight[0, 0, 0], weight[0, 3, 0] = 4096, -4096      # left and right of a step of 1/64, up and down nothing
+        weight[0, 0, 0], weight[3, 0, 0] = 16384, -16384    # left and right of a step of 1/64, up and down nothing
         step = np.array([[31] * 8 + [32] * 8] * 16)
         self.assertEqual(ref.filter_plane(step, blocks, weight)[0].tolist(), [0] * 7 + [1] + [1] * 8)
 

@@ -35,7 +35,7 @@ TOKEN = 4 * PATCH
 WIDE = 16319                   # limit of a value of 15 bits, 127 * 128 + 63
 MASKINGS = ("input+attention", "input")    # the first one where a graph does not say
 FILTERS = ("filter.luma", "filter.u", "filter.v")    # tensors of the filter, plane by plane
-CLASSES = 96                   # of blocks, for the filter
+CLASSES = 120                  # of blocks, for the filter
 PAIRS = ((0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0))    # its places: rows and columns from a value, and as far the other way
 LIMITS = (128, 384, 1280)      # of what a pair's values differ by
 
@@ -353,8 +353,8 @@ class Model:
                 bound = 127 * np.abs(self[name]).sum(axis=0) + np.abs(self[name[:-len("weight")] + "bias"])
                 require(bool(np.all(bound < 1 << 24)), f"model: a sum of {name} may overflow")
         for name in FILTERS if has_filter(self.graph) else ():
-            weight = np.abs(self[name]).reshape(-1, len(PAIRS), len(LIMITS)).sum(axis=1)    # of each anchor and class
-            require(bool(np.all(weight @ np.array(LIMITS) * 2 < 1 << 27)), f"model: a sum of {name} may overflow")
+            weight = np.abs(self[name]).reshape(-1, len(PAIRS), len(LIMITS), CLASSES).sum(axis=1)
+            require(bool(np.all(2 * np.array(LIMITS) @ weight < 1 << 29)), f"model: a sum of {name} may overflow")
 
     def __getitem__(self, name):
         return self.tensors[name]
@@ -1111,7 +1111,7 @@ def predict_at_once(model, quantizer, y, trace=no_trace):
 # ---------------------------------------------------------------- 6.4 filter
 
 DIRECTIONS = ((-1, 0), (0, -1), (-1, -1), (-1, 1))    # where a lies; b is as far the other way
-ACTIVITIES = (384, 640, 1024, 1792, 3072, 5120, 8960)
+ACTIVITIES = (512, 1024, 2304, 5120)
 
 
 def opposite(plane, row, col):
@@ -1133,13 +1133,14 @@ def block_classes(luma):
     smoothest = np.argmin(rough, axis=0)               # the first among equals
     least = np.take_along_axis(rough, smoothest[None], axis=0)[0]
     across = np.take_along_axis(rough, smoothest[None] ^ 1, axis=0)[0]
+    side = np.where(smoothest < 2, rough[3] < rough[2], rough[1] < rough[0])
     strength = (across > 2 * least).astype(np.int64) + (across > 4 * least)
     activity = np.searchsorted(ACTIVITIES, rough[0] + rough[1], side="right")
-    return (3 * smoothest + strength) * 8 + activity
+    return ((2 * smoothest + side) * 3 + strength) * 5 + activity
 
 
 def filter_plane(v, blocks, weight):
-    """v of a plane, the class of each block, weights [class][pair][limit] -> samples 0...255."""
+    """v of a plane, the class of each block, weights [pair][limit][class] -> samples 0...255."""
     size = len(v) // len(blocks)
     place = np.repeat(np.repeat(blocks, size, axis=0), size, axis=1)
     r = np.zeros_like(v)
@@ -1147,7 +1148,7 @@ def filter_plane(v, blocks, weight):
         a, b = opposite(v, row, col)
         for k, limit in enumerate(LIMITS):
             f = np.clip(a - v, -limit, limit) + np.clip(b - v, -limit, limit)
-            r += (f * weight[place, pair, k] + 4096) >> 13
+            r += (f * weight[pair, k][place] + 16384) >> 15
     return np.clip((v + r + 32) >> 6, 0, 255)
 
 
@@ -1158,7 +1159,7 @@ def filter_picture(model, quantizer, v, trace=no_trace):
     planes = padded_planes(v)
     blocks = block_classes(planes[0])
     trace("filter.class", blocks)
-    weights = [interp(model[name], quantizer.q4).reshape(CLASSES, len(PAIRS), len(LIMITS)) for name in FILTERS]
+    weights = [interp(model[name], quantizer.q4).reshape(len(PAIRS), len(LIMITS), CLASSES) for name in FILTERS]
     return planes_to_samples([filter_plane(plane, blocks, weight) for plane, weight in zip(planes, weights)])
 
 

@@ -37,7 +37,7 @@ USUAL_ORDER = [int(cell) for cell in """
 USUAL_GROUPS = [1, 3, 5, 7, 9, 11, 13, 15]
 LOG2_STEP = (-2.0, 1.0, 3.5, 6.6)    # quantizer step of a DCT coefficient (orthonormal, in sample units), from q 0 to 63
 UNIT = 8                             # dequantized values: 1/8 of a sample unit
-FILTER_WEIGHTS = (2400, 1600, 400)   # at most that, one for each limit, of either sign
+FILTER_WEIGHTS = (9000, 9000, 2000)  # at most that, one for each limit, of either sign
 OUTPUTS = {"to8": 48, "stream": 900, "residual": 450}    # what a layer's results shall deviate by
 
 
@@ -234,9 +234,9 @@ def put_prior(builder, order, source):
 
 def put_filter(builder):
     """Weights of a third of the largest at least, so that each of them shows."""
-    shape = builder.graph["anchors"], ref.CLASSES, len(ref.PAIRS), len(ref.LIMITS)
+    shape = builder.graph["anchors"], len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES
     for name in ref.FILTERS:
-        weights = builder.random.choice([-1, 1], shape) * builder.random.uniform(1 / 3, 1, shape) * FILTER_WEIGHTS
+        weights = builder.random.choice([-1, 1], shape) * builder.random.uniform(1 / 3, 1, shape) * np.array(FILTER_WEIGHTS)[:, None]
         builder.put(name, "I16", np.rint(weights).reshape(shape[0], -1))
 
 
