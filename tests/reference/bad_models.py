@@ -26,6 +26,7 @@ GRAPH = [  # path, value; None removes
     ("prior.layers", ["window", "global", "window"]), ("prior.layers", ["window"] * 17), ("prior.limit", 16385), ("prior.limit", -1),
     ("prior.limit", True), ("entropy.levels", 0), ("entropy.levels", 65), ("entropy.step", 0), ("entropy.skip", 21), ("entropy.skip", -1),
     ("entropy.base", 65537), ("prior.masking", "attention"), ("prior.masking", 1), ("prior.masking", "input"),
+    ("filter", "other"), ("filter", ""), ("filter", 1), ("filter", {}), ("filter", None), ("entropy.filter", "directional"),
 ]
 
 
@@ -98,6 +99,37 @@ def bad_mt_models(path):
         yield name, name.startswith("good")
 
 
+def filter_near_bound(array, excess):
+    """Weights whose last class has the largest sum allowed, and so much more: 2^29 is 256 * (6 * 10 + 3 + 1) * 32768."""
+    weights = array.copy()
+    last = weights.reshape(-1, len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES)[-1, :, :, -1]
+    last[:] = 0
+    last[:, 2], last[0, 1], last[1, 1], last[5, 0] = -32768, 32767, 1, -32767 - excess
+    return weights
+
+
+def bad_filters(path, tensors):
+    """The same for the filter of the tiny model."""
+    plain = {n: t for n, t in tensors.items() if n not in ref.FILTERS}
+    cases = [("without filter.u", {n: t for n, t in tensors.items() if n != "filter.u"}), ("without tensors of the filter", plain)]
+    for name in ref.FILTERS:
+        array = tensors[name][1]
+        for case, dtype, changed in (("of U16", "U16", array.view("<u2")), ("cut", "I16", array[:, :-1]), ("of 3 anchors", "I16", array[:-1]),
+                                     ("of 4 dimensions", "I16", array.reshape(-1, len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES)),
+                                     ("sum", "I16", filter_near_bound(array, 1))):
+            cases.append((f"{name} {case}", {**tensors, name: (dtype, np.ascontiguousarray(changed))}))
+        cases.append((f"good {name} sum", {**tensors, name: ("I16", filter_near_bound(array, 0))}))
+    for name, changed in cases:
+        make_tiny_model.write_model(path, make_tiny_model.GRAPH, changed, {})
+        yield name, name.startswith("good")
+    make_tiny_model.write_model(path, changed_graph("filter", None), plain, {})
+    yield "good without filter", True
+    make_tiny_model.write_model(path, changed_graph("filter", None), {**plain, "filter.v": tensors["filter.v"]}, {})
+    yield "filter.v alone", False
+    make_tiny_model.write_model(path, {**make_tiny_model.GRAPH, "filter": None}, tensors, {})
+    yield "filter null", False
+
+
 def bad_models(path):
     """Writes one after the other to `path`, a good one first, and yields (name, whether it must be accepted)."""
     tensors = make_tiny_model.tiny_tensors()
@@ -120,4 +152,5 @@ def bad_models(path):
     yield "extra tensor", False
     make_tiny_model.write_model(path, make_tiny_model.GRAPH, {n: t for n, t in tensors.items() if n != "prior.norm"}, {})
     yield "missing tensor", False
+    yield from bad_filters(path, tensors)
     yield from bad_mt_models(path)

@@ -170,6 +170,116 @@ class Streams(unittest.TestCase):
         self.assertLess(8 * len(ref.rans_encode(symbols, 4)), 1.001 * bits + 200)
 
 
+def near(v, r, c):
+    return v[min(max(r, 0), len(v) - 1)][min(max(c, 0), len(v[0]) - 1)]
+
+
+def slow_classes(luma):
+    """Section 6.4 place by place: v of luma, lists -> the class of each block, by (row, column)."""
+    classes = {}
+    for top in range(0, len(luma), 4):
+        for left in range(0, len(luma[0]), 4):
+            rough = [0, 0, 0, 0]
+            for r in range(top, top + 4):
+                for c in range(left, left + 4):
+                    ends = [near(luma, r - 1, c) + near(luma, r + 1, c), near(luma, r, c - 1) + near(luma, r, c + 1),
+                            near(luma, r - 1, c - 1) + near(luma, r + 1, c + 1), near(luma, r - 1, c + 1) + near(luma, r + 1, c - 1)]
+                    for i in range(4):
+                        rough[i] += abs(2 * luma[r][c] - ends[i]) // 16
+            i = rough.index(min(rough))
+            j = (1, 0, 3, 2)[i]
+            side = rough[3] < rough[2] if i in (0, 1) else rough[1] < rough[0]
+            strength = 2 if rough[j] > 4 * rough[i] else 1 if rough[j] > 2 * rough[i] else 0
+            activity = sum(rough[0] + rough[1] >= n for n in (512, 1024, 2304, 5120))
+            classes[top // 4, left // 4] = ((2 * i + side) * 3 + strength) * 5 + activity
+    return classes
+
+
+def slow_filter(v, classes, size, weight):
+    """v of a plane, classes of its blocks of `size` by `size`, weights [pair][limit][class] -> samples."""
+    samples = [[0] * len(v[0]) for _ in v]
+    for r in range(len(v)):
+        for c in range(len(v[0])):
+            total, here = 0, v[r][c]
+            for pair, (y, x) in enumerate([(0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0)]):
+                for k, limit in enumerate([128, 384, 1280]):
+                    f = sum(min(max(near(v, r + s * y, c + s * x) - here, -limit), limit) for s in (1, -1))
+                    total += (f * weight[pair][k][classes[r // size, c // size]] + 16384) // 32768
+            samples[r][c] = min(max((here + total + 32) // 64, 0), 255)
+    return samples
+
+
+class Filter(unittest.TestCase):
+    def draw(self, random, height, width):
+        """v with blocks of all directions and sizes of steps: slopes, ripples, flat ground, noise, and both ends of the range."""
+        r, c = np.mgrid[0:height, 0:width]
+        plane = np.zeros((height, width), np.int64)
+        for top in range(0, height, 8):
+            for left in range(0, width, 8):
+                wave = ((r, c, r - c, r + c)[random.randint(4)] >> random.randint(2)) & 1
+                step = 2 ** random.uniform(4, 13)
+                noise = random.uniform(-1, 1, plane.shape) * random.choice([0, 0.3, 0.6, 1, 4]) * step
+                block = np.rint(random.randint(0, 16321) + wave * step + noise).astype(np.int64)
+                plane[top:top + 8, left:left + 8] = block[top:top + 8, left:left + 8]
+        return np.clip(plane, 0, 16320)
+
+    def test_planes(self):
+        random = np.random.RandomState(12)
+        for height, width, largest in [(16, 16, 24966), (16, 80, 8000), (64, 48, 2800), (80, 16, 24966)]:
+            planes = [self.draw(random, height >> half, width >> half) for half in (0, 1, 1)]
+            classes, blocks = slow_classes(planes[0].tolist()), ref.block_classes(planes[0])
+            for plane, size in zip(planes, (4, 2, 2)):
+                weight = random.randint(-largest, largest + 1, (len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES))
+                wanted = slow_filter(plane.tolist(), classes, size, weight.tolist())
+                self.assertEqual(ref.filter_plane(plane, blocks, weight).tolist(), wanted)
+
+    def test_classes(self):
+        random, met = np.random.RandomState(14), set()
+        for height, width in [(16, 16), (16, 48), (48, 16)] + 8 * [(160, 128)]:
+            luma = self.draw(random, height, width)
+            classes = slow_classes(luma.tolist())
+            self.assertEqual({at: int(n) for at, n in np.ndenumerate(ref.block_classes(luma))}, classes)
+            met |= set(classes.values())
+        self.assertGreater(len(met), 100)
+
+    def test_classes_by_hand(self):
+        """Flat ground and slopes tie; lines have the class of their direction, waves that of the two directions around theirs."""
+        r, c = np.mgrid[0:16, 0:16]
+        planes = [(0 * r + 77, 0), (16 * r + 16 * c, 0), (4000 * (c & 1), 2), (4000 * (r & 1), 6 + 2),
+                  (300 * ((r - c) % 4), 12 + 2), (300 * ((r + c) % 4), 18 + 2)]
+        for n, phase in enumerate((r - 3 * c, r + 3 * c, 3 * r - c, 3 * r + c, 2 * r - 3 * c, 3 * r - 2 * c, 2 * r + 3 * c, 3 * r + 2 * c)):
+            planes.append((np.rint(8000 + 4000 * np.cos(0.4 * phase)).astype(np.int64), 3 * n + 2))
+        for plane, wanted in planes:
+            inside = ref.block_classes(plane)[1:-1, 1:-1]
+            self.assertEqual(set((inside // 5).ravel().tolist()), {wanted})
+
+    def test_activities_by_hand(self):
+        """Lines that make D_1 twice their step."""
+        for activity, steps in enumerate([(8, 248), (256, 504), (512, 1144), (1152, 2552), (2560, 16320)]):
+            for step in steps:
+                inside = ref.block_classes(step * (np.mgrid[0:16, 0:16][1] & 1))[1:-1, 1:-1]
+                self.assertEqual(set(inside.ravel().tolist()), {2 * 5 + activity})
+
+    def test_edges_and_limits(self):
+        """A weight of -1 at one place: what it takes from beyond the edges, at what limit, and how halves are rounded."""
+        v = 64 * (np.arange(1, 17)[None] ** 2 + 10) * np.ones((16, 1), np.int64)
+        blocks, weight = np.zeros((4, 4), np.int64), np.zeros((len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES), np.int64)
+        weight[1, 2, 0] = -32768                            # two columns away, limit 20 samples
+        s = [(n + 1) ** 2 + 10 for n in range(16)]
+        wanted = [s[n] - sum(min(max(s[min(max(n + d, 0), 15)] - s[n], -20), 20) for d in (-2, 2)) for n in range(16)]
+        for row in ref.filter_plane(np.minimum(v, 16320), blocks, weight):
+            self.assertEqual(row[:12].tolist(), wanted[:12])
+        weight[:] = 0
+        weight[0, 0, 0], weight[3, 0, 0] = 16384, -16384    # left and right of a step of 1/64, up and down nothing
+        step = np.array([[31] * 8 + [32] * 8] * 16)
+        self.assertEqual(ref.filter_plane(step, blocks, weight)[0].tolist(), [0] * 7 + [1] + [1] * 8)
+
+    def test_no_filter_rounds(self):
+        v = np.random.RandomState(13).randint(0, 16321, (2, 2, ref.PATCH))
+        model = ref.read_model(pictures.VECTORS / "mt.m2tw")
+        self.assertTrue(np.array_equal(ref.filter_picture(model, ref.Quantizer(model, 0), v), (v + 32) // 64))
+
+
 class Codec(unittest.TestCase):
     """Tests with a model; Standard below runs the same with the other one."""
     path, sizes, quantizers = pictures.VECTORS / "tiny.m2tw", SIZES, (0, 100, 252)
@@ -214,7 +324,7 @@ class Codec(unittest.TestCase):
         for width, height, slices in self.clips:
             decoder = ref.Decoder(self.model)
             for frame, values in zip(*self.random_clip(3, width, height, slices)):
-                samples = ref.synthesize(self.model, ref.Quantizer(self.model, ref.read_frame(frame).q4), values)
+                samples = ref.show(self.model, ref.Quantizer(self.model, ref.read_frame(frame).q4), values)
                 for a, b in zip(decoder.decode(frame), ref.patches_to_planes(samples, width, height)):
                     self.assertTrue(np.array_equal(a, b), (width, height, slices))
                 self.assertEqual(decoder.damaged, 0)
@@ -246,7 +356,8 @@ class Codec(unittest.TestCase):
                 fresh = np.where(exact[:, :, None], ref.dequantize_exact(self.model, quantizer, new), fresh)
                 values = np.where(kept[:, :, None], values, fresh)
                 shown, samples = np.where(kept, shown, exact), np.where(ref.to_patches(kept), samples, new)
-                wanted = np.where(ref.to_patches(shown), samples, ref.synthesize(self.model, quantizer, values))
+                wanted = np.where(ref.to_patches(shown), 64 * samples, ref.synthesize(self.model, quantizer, values))
+                wanted = np.where(ref.to_patches(shown), samples, ref.filter_picture(self.model, quantizer, wanted))
                 for a, b in zip(decoder.decode(data), ref.patches_to_planes(wanted, width, height)):
                     self.assertTrue(np.array_equal(a, b), (width, height, slices, number))
                 self.assertTrue(np.array_equal(decoder.exact, shown))
@@ -358,10 +469,10 @@ class Standard(Codec):
 
 class TinyModel(unittest.TestCase):
     def test_is_fit_for_tests(self):
-        """All levels occur, coded and not coded latents, exceptions and escapes; pictures resemble the input."""
+        """All levels occur, coded and not coded latents, exceptions and escapes; pictures resemble the input, and the filter shows."""
         model = ref.read_model(pictures.VECTORS / "tiny.m2tw")
         planes = pictures.photograph("photo-176x144")
-        levels, exceptions, escapes = np.zeros(20, np.int64), 0, 0
+        levels, exceptions, escapes, classes = np.zeros(20, np.int64), 0, 0, set()
         for q4 in (0, 128, 252):
             quantizer = ref.Quantizer(model, q4)
             y = ref.analysis(model, quantizer, ref.planes_to_patches(planes))
@@ -370,9 +481,14 @@ class TinyModel(unittest.TestCase):
             levels += np.bincount(level.ravel(), minlength=20)
             exceptions += np.count_nonzero(values[~coded])
             escapes += sum(len(s[2]) > 1 for s in ref.make_symbols(model, values[coded], mean[coded], level[coded]))
-            decoded = ref.patches_to_planes(ref.synthesis(model, quantizer, y, ref.centroids(model, y, *(x.reshape(y.shape) for x in (mean, level)))), 176, 144)
+            v = ref.synthesize(model, quantizer, ref.dequantize(quantizer, y, ref.centroids(model, y, mean.reshape(y.shape), level.reshape(y.shape))))
+            decoded = ref.patches_to_planes(ref.filter_picture(model, quantizer, v), 176, 144)
             self.assertGreater(pictures.psnr(planes[0], decoded[0]), 29)
+            for plane, unfiltered in zip(decoded, ref.patches_to_planes((v + 32) >> 6, 176, 144)):
+                self.assertGreater(np.mean(plane != unfiltered), 0.3)
+            classes.update(ref.block_classes(ref.padded_planes(v)[0]).ravel().tolist())
         self.assertTrue(levels.all())
+        self.assertGreater(len(classes), 30)
         self.assertGreater(min(exceptions, escapes), 20)
 
     def test_bad_models_are_refused(self):

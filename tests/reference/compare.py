@@ -50,6 +50,7 @@ def random_graph(random):
                   "layers": [str(random.choice(["window", "shifted"])) for _ in range(width(1, 2, 3, 5))],
                   "limit": width(0, 500, 3000, 16384), **({"masking": "input"} if random.rand() < 0.25 else {})},
         "entropy": {"levels": levels, "base": -4096, "step": max(1, 15000 // levels), "skip": int(random.randint(0, levels // 3 + 1))},
+        **({"filter": "directional"} if random.rand() < 0.6 else {}),
     }
 
 
@@ -72,6 +73,8 @@ def make_wild(random, tensors):
     for name, (dtype, array) in tensors.items():
         if name.endswith(".shift"):
             array[:] = random.randint(0, 9)
+        elif name in ref.FILTERS and random.rand() < 0.7:          # 24966: the sum of such weights is just below its bound
+            array[:] = random.choice([-24966, 24966], array.shape) if random.rand() < 0.5 else random.randint(-24966, 24967, array.shape)
         elif dtype == "F32" and random.rand() < 0.3:
             array *= np.float32(2.0 ** random.randint(-5, 6))
         elif name.endswith(".weight") and random.rand() < 0.1 and array.shape[-1] < 500:
@@ -176,7 +179,7 @@ def compare_round(m2t, random, backend, directory):
     compare_decoders(m2t, model, options, paths["reference.m2tv"], other, "of the reference's stream")
     lossy = [lose_slices(random, data) for data in frames + other]
     compare_decoders(m2t, model, options, paths["reference.m2tv"], lossy, "where slices are lost")
-    return (f"{'wild, ' if wild else ''}{width}x{height}, q4 {q4}, {slices} slices, {inter} inter frames, {len(frames[0])} bytes, "
+    return (f"{'wild, ' if wild else ''}{'filter, ' if ref.has_filter(graph) else ''}{width}x{height}, q4 {q4}, {slices} slices, {inter} inter frames, {len(frames[0])} bytes, "
             f"{100 * np.mean(share):.0f} % of the tokens exact, "
             f"{100 * rounded:.1f} % of the latents as analysis rounds them")
 

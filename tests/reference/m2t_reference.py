@@ -34,6 +34,10 @@ PATCH = 96                     # channels of a patch: 64 luma, 16 U, 16 V
 TOKEN = 4 * PATCH
 WIDE = 16319                   # limit of a value of 15 bits, 127 * 128 + 63
 MASKINGS = ("input+attention", "input")    # the first one where a graph does not say
+FILTERS = ("filter.luma", "filter.u", "filter.v")    # tensors of the filter, plane by plane
+CLASSES = 120                  # of blocks, for the filter
+PAIRS = ((0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0))    # its places: rows and columns from a value, and as far the other way
+LIMITS = (128, 384, 1280)      # of what a pair's values differ by
 
 
 class M2tError(Exception):
@@ -91,7 +95,7 @@ def check_graph(graph):
     def count(value, what, low, high, multiple=1):
         require(is_count(value, low, high) and value % multiple == 0, f"graph: {what} is {value!r}")
 
-    members(graph, ("format", "name", "anchors", "latents", "analysis", "synthesis", "prior", "entropy"), "graph")
+    members(graph, ("format", "name", "anchors", "latents", "analysis", "synthesis", "prior", "entropy"), "graph", ("filter",))
     require(graph["format"] == 1, f"graph: format {graph['format']!r}")
     require(isinstance(graph["name"], str) and re.fullmatch("[A-Za-z0-9._-]{1,64}", graph["name"]), "graph: name")
     count(graph["anchors"], "anchors", 2, 16)
@@ -127,10 +131,15 @@ def check_graph(graph):
     count(entropy["base"], "entropy.base", -65536, 65536)
     count(entropy["step"], "entropy.step", 1, 65536)
     count(entropy["skip"], "entropy.skip", 0, entropy["levels"])
+    require(not has_filter(graph) or graph["filter"] == "directional", f"graph: filter is {graph.get('filter')!r}")
 
 
 def masking(graph):
     return graph["prior"].get("masking", MASKINGS[0])
+
+
+def has_filter(graph):
+    return "filter" in graph
 
 
 def linear_layers(graph):
@@ -184,6 +193,8 @@ def expected_tensors(graph):
                "entropy.radius": ("I32", [levels]), "entropy.raw": ("I32", [levels]), "entropy.frequency": ("U16", None), "entropy.centroid": ("I8", None)}
     if masking(graph) == "input":
         tensors["prior.mask"] = ("I16", [d])
+    if has_filter(graph):
+        tensors.update({name: ("I16", [anchors, CLASSES * len(PAIRS) * len(LIMITS)]) for name in FILTERS})
     for name, (n, k, bias_rows, wide) in linear_layers(graph).items():
         tensors[name + ".weight"] = ("I8", [n, k])
         tensors[name + ".scale"] = ("F32", [n])
@@ -322,7 +333,7 @@ class Model:
         within("entropy.frequency", 1, 32767)
 
     def check_sums(self):
-        """No sum of a linear layer can leave its range, whatever the input."""
+        """No sum of a linear layer, or of the filter, can leave its range, whatever the input."""
         for name, (_, _, _, wide) in linear_layers(self.graph).items():
             weight = np.abs(self[name + ".weight"]).sum(axis=1)
             bias = np.abs(self.tensors.get(name + ".bias", np.zeros(1, np.int64)))
@@ -341,6 +352,9 @@ class Model:
             if name.endswith(".depthwise.weight"):
                 bound = 127 * np.abs(self[name]).sum(axis=0) + np.abs(self[name[:-len("weight")] + "bias"])
                 require(bool(np.all(bound < 1 << 24)), f"model: a sum of {name} may overflow")
+        for name in FILTERS if has_filter(self.graph) else ():
+            weight = np.abs(self[name]).reshape(-1, len(PAIRS), len(LIMITS), CLASSES).sum(axis=1)
+            require(bool(np.all(2 * np.array(LIMITS) @ weight < 1 << 29)), f"model: a sum of {name} may overflow")
 
     def __getitem__(self, name):
         return self.tensors[name]
@@ -669,16 +683,20 @@ def planes_to_patches(planes):
     return samples_to_patches(planes_to_samples(planes))
 
 
+def padded_planes(patches):
+    """Values [PH/8][PW/8][96] -> planes [PH][PW] and twice [PH/2][PW/2], with what lies outside the picture."""
+    rows, cols, _ = patches.shape
+    planes = []
+    for begin, size in ((0, 8), (64, 4), (80, 4)):
+        blocks = patches[:, :, begin:begin + size * size].reshape(rows, cols, size, size)
+        planes.append(blocks.transpose(0, 2, 1, 3).reshape(rows * size, cols * size))
+    return planes
+
+
 def patches_to_planes(samples, width, height):
     """Samples 0...255 [PH/8][PW/8][96] -> planes as uint8; what lies outside the picture is dropped."""
-    rows, cols, _ = samples.shape
-    planes = []
-    for begin, size, w, h in ((0, 8, width, height), (64, 4, (width + 1) // 2, (height + 1) // 2),
-                              (80, 4, (width + 1) // 2, (height + 1) // 2)):
-        blocks = samples[:, :, begin:begin + size * size].reshape(rows, cols, size, size)
-        plane = blocks.transpose(0, 2, 1, 3).reshape(rows * size, cols * size)
-        planes.append(plane[:h, :w].astype(np.uint8))
-    return planes
+    half = (width + 1) // 2, (height + 1) // 2
+    return [plane[:h, :w].astype(np.uint8) for plane, (w, h) in zip(padded_planes(samples), ((width, height), half, half))]
 
 
 def unshuffle(x):
@@ -918,12 +936,24 @@ def dequantize_exact(model, quantizer, samples):
 
 
 def synthesis(model, quantizer, y, centroid, trace=no_trace):
-    """Latents and their centroids [TH][TW][L] -> samples 0...255 [PH/8][PW/8][96]."""
-    return synthesize(model, quantizer, dequantize(quantizer, y, centroid), trace)
+    """Latents and their centroids [TH][TW][L], no token exact -> samples 0...255 [PH/8][PW/8][96]."""
+    return show(model, quantizer, dequantize(quantizer, y, centroid), trace=trace)
+
+
+def show(model, quantizer, d, exact=None, samples=None, trace=no_trace):
+    """The same from dequantized values d, some of which may be those of another frame.
+
+    `exact` [TH][TW] says which tokens are exact; `samples` [PH/8][PW/8][96] are those of these tokens.
+    """
+    v = synthesize(model, quantizer, d, trace)
+    if exact is None:
+        return filter_picture(model, quantizer, v, trace)
+    filtered = filter_picture(model, quantizer, np.where(to_patches(exact), 64 * samples, v), trace)
+    return np.where(to_patches(exact), samples, filtered)
 
 
 def synthesize(model, quantizer, d, trace=no_trace):
-    """The same from dequantized values d, some of which may be those of another frame."""
+    """d [TH][TW][L] -> the values v [PH/8][PW/8][96], samples in 1/64 before the filter."""
     trace("synthesis.dequantized", d)
     bias = interp(model["synthesis.in.bias"], quantizer.q4)
     stream = to16(model, "synthesis.in", linear_wide_input(model, "synthesis.in", d, bias))
@@ -937,7 +967,9 @@ def synthesize(model, quantizer, d, trace=no_trace):
     s = shuffle(to32(model, "synthesis.shortcut", linear_wide_both(model, "synthesis.shortcut", d)))
     trace("synthesis.out", t)
     trace("synthesis.shortcut", s)
-    return np.clip((s + t + 128 * 64 + 32) >> 6, 0, 255)
+    v = np.clip(s + t + 128 * 64, 0, 255 * 64)
+    trace("synthesis.v", v)
+    return v
 
 
 # ---------------------------------------------------------------- 6.3 prior
@@ -1074,6 +1106,61 @@ def predict_at_once(model, quantizer, y, trace=no_trace):
             state, mean[at], level[at] = prior.predict(k, cells, state)
             trace(f"prior.state.{k}", state)
     return mean, level
+
+
+# ---------------------------------------------------------------- 6.4 filter
+
+DIRECTIONS = ((-1, 0), (0, -1), (-1, -1), (-1, 1))    # where a lies; b is as far the other way
+ACTIVITIES = (512, 1024, 2304, 5120)
+
+
+def opposite(plane, row, col):
+    """a and b for every v of a plane: a is `row` and `col` away, b as far the other way; beyond the edges, the nearest inside."""
+    height, width = plane.shape
+    around = np.pad(plane, 2, mode="edge")
+    return [around[2 + r:2 + r + height, 2 + c:2 + c + width] for r, c in ((row, col), (-row, -col))]
+
+
+def block_classes(luma):
+    """v of luma [PH][PW] -> the class of each block [PH/4][PW/4]."""
+    height, width = luma.shape
+    rough = []
+    for row, col in DIRECTIONS:
+        a, b = opposite(luma, row, col)
+        bend = np.abs(2 * luma - a - b) >> 4
+        rough.append(bend.reshape(height // 4, 4, width // 4, 4).sum(axis=(1, 3)))
+    rough = np.array(rough)
+    smoothest = np.argmin(rough, axis=0)               # the first among equals
+    least = np.take_along_axis(rough, smoothest[None], axis=0)[0]
+    across = np.take_along_axis(rough, smoothest[None] ^ 1, axis=0)[0]
+    side = np.where(smoothest < 2, rough[3] < rough[2], rough[1] < rough[0])
+    strength = (across > 2 * least).astype(np.int64) + (across > 4 * least)
+    activity = np.searchsorted(ACTIVITIES, rough[0] + rough[1], side="right")
+    return ((2 * smoothest + side) * 3 + strength) * 5 + activity
+
+
+def filter_plane(v, blocks, weight):
+    """v of a plane, the class of each block, weights [pair][limit][class] -> samples 0...255."""
+    size = len(v) // len(blocks)
+    place = np.repeat(np.repeat(blocks, size, axis=0), size, axis=1)
+    r = np.zeros_like(v)
+    for pair, (row, col) in enumerate(PAIRS):
+        a, b = opposite(v, row, col)
+        for k, limit in enumerate(LIMITS):
+            f = np.clip(a - v, -limit, limit) + np.clip(b - v, -limit, limit)
+            r += (f * weight[pair, k][place] + 16384) >> 15
+    return np.clip((v + r + 32) >> 6, 0, 255)
+
+
+def filter_picture(model, quantizer, v, trace=no_trace):
+    """v -> samples 0...255, both [PH/8][PW/8][96]."""
+    if not has_filter(model.graph):
+        return np.clip((v + 32) >> 6, 0, 255)
+    planes = padded_planes(v)
+    blocks = block_classes(planes[0])
+    trace("filter.class", blocks)
+    weights = [interp(model[name], quantizer.q4).reshape(len(PAIRS), len(LIMITS), CLASSES) for name in FILTERS]
+    return planes_to_samples([filter_plane(plane, blocks, weight) for plane, weight in zip(planes, weights)])
 
 
 # ---------------------------------------------------------------- 7. slice
@@ -1593,7 +1680,7 @@ class Decoder:
         self.states = [state.follow(*fields) for state, *fields in zip(states, frame.slices, references)]
         self.damaged = sum(state.damaged for state in self.states)
         self.values, self.exact, self.samples = values, exact, samples
-        shown = np.where(to_patches(exact), samples, synthesize(self.model, quantizer, values))
+        shown = show(self.model, quantizer, values, exact, samples)
         return patches_to_planes(shown, self.sequence.width, self.sequence.height)
 
 

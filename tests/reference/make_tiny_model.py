@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes tests/vectors/tiny.m2tw: a small model for tests that works roughly, and differs from the standard graph. And mt.m2tw, its like
-with a prior that masks the input only.
+with a prior that masks the input only, and without a filter.
 
 The shortcuts are a DCT (24 low frequencies of 16x16 luma and 8x8 chroma), so that decoded pictures resemble the
 input; everything else is seeded noise, scaled so that 8-bit values fill their range and no stream degenerates.
 The prior knows nothing but the usual size of each coefficient, which makes bad rates and good tests: escapes,
-raw bits, exceptions and every level occur.
+raw bits, exceptions and every level occur. The filter makes pictures a little worse, differently in each class.
 
     make_tiny_model.py [DIRECTORY]
 """
@@ -26,8 +26,10 @@ GRAPH = {
     "prior": {"width": 16, "heads": 2, "mlp": 32, "step": 24, "parts": [8, 16], "groups": [2, 6, 8, 12, 16, 20],
               "layers": ["window", "shifted", "window"], "limit": 3000},
     "entropy": {"levels": 20, "base": -4096, "step": 740, "skip": 3},
+    "filter": "directional",
 }
 MT_GRAPH = {**GRAPH, "name": "mt", "prior": {**GRAPH["prior"], "masking": "input"}}
+del MT_GRAPH["filter"]
 # The order of the usual model, from section 4 of docs/bitstream.md; here rows and columns are swapped.
 USUAL_ORDER = [int(cell) for cell in """
 36 16 5 49 38 18 7 51 32 21 1 54 34 23 3 48 17 6 50 39 19 0 52 33 10 63 43 24 12 57 45 26
@@ -35,6 +37,7 @@ USUAL_ORDER = [int(cell) for cell in """
 USUAL_GROUPS = [1, 3, 5, 7, 9, 11, 13, 15]
 LOG2_STEP = (-2.0, 1.0, 3.5, 6.6)    # quantizer step of a DCT coefficient (orthonormal, in sample units), from q 0 to 63
 UNIT = 8                             # dequantized values: 1/8 of a sample unit
+FILTER_WEIGHTS = (9000, 9000, 2000)  # at most that, one for each limit, of either sign
 OUTPUTS = {"to8": 48, "stream": 900, "residual": 450}    # what a layer's results shall deviate by
 
 
@@ -229,6 +232,14 @@ def put_prior(builder, order, source):
         builder.linear(f"prior.head.{k}", 2 * n, d, 45, result, groups)
 
 
+def put_filter(builder):
+    """Weights of a third of the largest at least, so that each of them shows."""
+    shape = builder.graph["anchors"], len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES
+    for name in ref.FILTERS:
+        weights = builder.random.choice([-1, 1], shape) * builder.random.uniform(1 / 3, 1, shape) * np.array(FILTER_WEIGHTS)[:, None]
+        builder.put(name, "I16", np.rint(weights).reshape(shape[0], -1))
+
+
 def write_model(path, graph, tensors, metadata):
     """tensors: name -> (dtype, array). Writes the layout of docs/model-format.md with the graph and the identity."""
     tensors = dict(tensors)
@@ -259,6 +270,8 @@ def make_tensors(graph, seed, order, source):
     put_transforms(builder, basis)
     put_prior(builder, order, source)
     put_entropy(builder)
+    if ref.has_filter(graph):
+        put_filter(builder)
     return builder.tensors
 
 

@@ -18,7 +18,7 @@ CASES = [  # width, height, q in quarter steps, lanes
     (64, 48, 0, 4), (64, 48, 84, 16), (64, 48, 200, 4), (64, 48, 252, 16), (160, 144, 168, 4), (160, 144, 250, 16),
 ]
 # Where a residual stream or another intermediate result is stored as something else than 16 bits.
-DTYPES = {"patches": "I8", "samples": "U8", "level": "U8", "mean": "I32", "analysis.out": "I32", "analysis.shortcut": "I32",
+DTYPES = {"patches": "I8", "samples": "U8", "level": "U8", "filter.class": "U8", "mean": "I32", "analysis.out": "I32", "analysis.shortcut": "I32",
           "synthesis.out": "I32", "synthesis.shortcut": "I32"}
 
 
@@ -61,7 +61,7 @@ def stage_vectors(model, out):
 
         def trace(stage, array):
             brief = (width, q4) not in ((160, 168), (64, 200)) and width >= 64
-            if not (brief and stage.startswith(("analysis", "synthesis"))):
+            if not (brief and stage.startswith(("analysis", "synthesis", "filter"))):
                 out.array(f"{name}/{stage}", DTYPES.get(stage, "I16"), array)
 
         patches = ref.planes_to_patches(planes)
