@@ -20,6 +20,7 @@ from integer import CLASSES, LIMITS, PAIRS, WEIGHTS
 
 CROP = 512
 HELD_OUT = 5               # one crop of so many is not fitted to, but measured
+FLOOR = 0.2 * 64 ** 2      # of the squared error per sample, in 1/64: about that of rounding to samples
 FALLBACK = 3e-3            # the statistics of all classes count so much in each
 ONE = 32768                # a weight of 1
 BOUND = 2 ** 29            # Σ 2·limit·|w| of a class stays below
@@ -39,7 +40,8 @@ TURNS = SAME, MIRRORED, TRANSPOSED, TURNED, SAME, TRANSPOSED, MIRRORED, TURNED  
 
 @torch.no_grad()
 def statistics(codec, planes, q4):
-    """-> (3, CLASSES, WEIGHTS + 1, WEIGHTS + 1): per plane and class, sums of products of the features and, last, the error, all in 1/64"""
+    """-> (3, CLASSES, WEIGHTS + 1, WEIGHTS + 1): per plane and class, sums of products of the features and, last, the error. All are in units
+    of the plane's whole squared error, so that every picture counts alike, as it does in a mean of dB."""
     y = codec.choose(codec.encode(planes, q4), q4)
     mean, level = codec.prior(y, q4)
     values = codec.values(y, codec.centroids(y, mean, level), q4)
@@ -50,7 +52,8 @@ def statistics(codec, planes, q4):
         x = torch.stack([*integer.features(v), error]).float()
         x = x.unflatten(1, (-1, n)).unflatten(3, (-1, n)).permute(1, 3, 0, 2, 4).flatten(3).flatten(0, 1)
         sums[plane].index_add_(0, block, (x @ x.mT).double())
-    return sums
+    total = sums[..., -1, -1].sum(1) + FLOOR * torch.tensor([c.size for c in planes])
+    return sums / total[:, None, None, None]
 
 
 def turned(sums, pairs):
