@@ -7,6 +7,7 @@ typedef __m512i Lanes;
 #define LANES 32
 #define LANES_LOAD(p) _mm512_loadu_si512(p)
 #define LANES_STORE(p, x) _mm512_storeu_si512(p, x)
+#define LANES_STORE_SAMPLES(p, x) _mm256_storeu_si256((__m256i *) (p), _mm512_cvtusepi16_epi8(_mm512_max_epi16(_mm512_srai_epi16(x, 6), _mm512_setzero_si512())))
 #define LANES_OF(value) _mm512_set1_epi16(value)
 #define LANES_ADD _mm512_add_epi16
 #define LANES_SUB _mm512_sub_epi16
@@ -17,18 +18,25 @@ typedef __m512i Lanes;
 typedef __m256i Lanes;
 #define LANES 16
 #define LANES_LOAD(p) _mm256_loadu_si256((const __m256i *) (p))
-#define LANES_STORE(p, x) _mm256_storeu_si256((__m256i *) (p), x)
+#define LANES_STORE_SAMPLES(p, x) _mm_storeu_si128((__m128i *) (p), samples_of(x))
 #define LANES_OF(value) _mm256_set1_epi16(value)
 #define LANES_ADD _mm256_add_epi16
 #define LANES_SUB _mm256_sub_epi16
 #define LANES_MIN _mm256_min_epi16
 #define LANES_MAX _mm256_max_epi16
 #define LANES_WEIGH _mm256_mulhrs_epi16
+
+static inline __m128i
+samples_of(__m256i x)
+{
+    x = _mm256_srai_epi16(x, 6);
+    return _mm_packus_epi16(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+}
 #else
 typedef gint16 Lanes;
 #define LANES 1
 #define LANES_LOAD(p) (*(p))
-#define LANES_STORE(p, x) (*(p) = (x))
+#define LANES_STORE_SAMPLES(p, x) (*(p) = (guint8) clamp32((x) >> 6, 0, 255))
 #define LANES_OF(value) (value)
 #define LANES_ADD(a, b) ((gint16) ((a) + (b)))
 #define LANES_SUB(a, b) ((gint16) ((a) - (b)))
@@ -49,12 +57,13 @@ static inline void
 spread_weights(const gint16 *restrict weight, const guint8 *restrict class, int side, gint16 *restrict out)
 {
     int n = side * M2T_FILTER_BLOCKS;
-    gint16 where[4 * M2T_FILTER_BLOCKS];
+    guint8 block[4 * M2T_FILTER_BLOCKS];
+    __m256i classes = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *) class));
 
     for (int i = 0; i < n; i++)
-        where[i] = class[i / side];
+        block[i] = (guint8) (i / side);
     for (int i = 0; i < n; i += LANES) {
-        Lanes here = LANES_LOAD(where + i);
+        Lanes here = _mm512_cvtepu8_epi16(_mm256_shuffle_epi8(classes, _mm256_loadu_si256((const __m256i *) (block + i))));
         __mmask32 late = _mm512_test_epi16_mask(here, LANES_OF(64));
 
         for (int tap = 0; tap < M2T_FILTER_TAPS; tap++) {
@@ -97,20 +106,17 @@ filter_blocks(const gint16 *restrict in, gssize stride, const gint16 *restrict w
 {
     const gssize away[M2T_FILTER_PAIRS] = {1, 2, stride - 1, stride, stride + 1, 2 * stride};
     int n = side * M2T_FILTER_BLOCKS;
-    gint16 spread[M2T_FILTER_TAPS * 4 * M2T_FILTER_BLOCKS], filtered[4 * M2T_FILTER_BLOCKS];
+    gint16 spread[M2T_FILTER_TAPS * 4 * M2T_FILTER_BLOCKS];
 
     spread_weights(weight, class, side, spread);
-    for (int row = 0; row < side; row++, in += stride, out += n) {
+    for (int row = 0; row < side; row++, in += stride, out += n)
         for (int i = 0; i < n; i += LANES) {
             Lanes sum = LANES_ADD(LANES_LOAD(in + i), LANES_OF(M2T_VALUE_ONE / 2));
 
             for (int pair = 0; pair < M2T_FILTER_PAIRS; pair++)
                 sum = LANES_ADD(sum, weigh_pair(in + i, away[pair], spread + M2T_FILTER_LIMITS * pair * n + i, n));
-            LANES_STORE(filtered + i, sum);
+            LANES_STORE_SAMPLES(out + i, sum);
         }
-        for (int i = 0; i < n; i++)
-            out[i] = (guint8) clamp32(filtered[i] >> 6, 0, 255);
-    }
 }
 
 static void
@@ -130,29 +136,26 @@ roughness(const gint16 *v, gssize away)
     return (gint16) (ABS(second) >> 4);
 }
 
-/* Of 16 blocks of 4x4, in one direction. A product adds four columns: each has at most 4 * 2040. */
-static inline void
-sum_roughness(const gint16 *restrict luma, gssize stride, gssize away, gint32 *restrict sum)
-{
-    gint16 column[4 * M2T_FILTER_BLOCKS];
-    guint64 four[M2T_FILTER_BLOCKS];
-
-    for (int i = 0; i < 4 * M2T_FILTER_BLOCKS; i++)
-        column[i] = roughness(luma + i, away) + roughness(luma + i + stride, away) + roughness(luma + i + 2 * stride, away)
-                    + roughness(luma + i + 3 * stride, away);
-    memcpy(four, column, sizeof four);
-    for (int i = 0; i < M2T_FILTER_BLOCKS; i++)
-        sum[i] = (gint32) (four[i] * G_GUINT64_CONSTANT(0x0001000100010001) >> 48);
-}
-
 static void
-classify(const gint16 *luma, gssize stride, guint8 *restrict class)
+classify(const gint16 *restrict luma, gssize stride, guint8 *restrict class)
 {
-    const gssize away[4] = {stride, 1, stride + 1, stride - 1};
+    gint16 column[4][4 * M2T_FILTER_BLOCKS] = {{0}};
     gint32 sum[4][M2T_FILTER_BLOCKS];
 
+    for (int y = 0; y < 4; y++, luma += stride)
+        for (int i = 0; i < 4 * M2T_FILTER_BLOCKS; i++) {
+            column[0][i] += roughness(luma + i, stride);
+            column[1][i] += roughness(luma + i, 1);
+            column[2][i] += roughness(luma + i, stride + 1);
+            column[3][i] += roughness(luma + i, stride - 1);
+        }
     for (int direction = 0; direction < 4; direction++)
-        sum_roughness(luma, stride, away[direction], sum[direction]);
+        for (int i = 0; i < M2T_FILTER_BLOCKS; i++) { /* a product adds four columns, of at most 4 * 2040 */
+            guint64 four;
+
+            memcpy(&four, column[direction] + 4 * i, sizeof four);
+            sum[direction][i] = (gint32) (four * G_GUINT64_CONSTANT(0x0001000100010001) >> 48);
+        }
     for (int i = 0; i < M2T_FILTER_BLOCKS; i++) {
         gint32 straight = MIN(sum[0][i], sum[1][i]), slanted = MIN(sum[2][i], sum[3][i]), activity = sum[0][i] + sum[1][i];
         gint32 low = MIN(straight, slanted), total = straight <= slanted ? activity : sum[2][i] + sum[3][i], across = total - low;
