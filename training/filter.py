@@ -12,11 +12,14 @@ import os
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 import data
 import export
 import integer
 from integer import CLASSES, LIMITS, PAIRS, WEIGHTS
+from model import CHROMA, interpolate
 
 CROP = 512
 HELD_OUT = 5               # one crop of so many is not fitted to, but measured
@@ -36,6 +39,43 @@ MIRRORED = [place(r, -c) for r, c in PAIRS]
 TURNED = [place(c, -r) for r, c in PAIRS]
 SAME = list(range(len(PAIRS)))
 TURNS = SAME, MIRRORED, TRANSPOSED, TURNED, SAME, TRANSPOSED, MIRRORED, TURNED      # of the eight directions, to the first and to the fifth
+
+
+@torch.compile(dynamic=True)
+def moved(v, weights):
+    """v (B, H, W), real, in 1/64, weights (B, WEIGHTS, H, W) -> v after the filter"""
+    h, w = v.shape[1:]
+    around = F.pad(v[:, None], (2, 2, 2, 2), mode='replicate')[:, 0]
+    at = lambda row, column: around[:, 2 + row:2 + row + h, 2 + column:2 + column + w] - v
+    out = v
+    for i, (row, column) in enumerate(PAIRS):
+        a, b = at(row, column), at(-row, -column)
+        for j, limit in enumerate(LIMITS):
+            out = out + weights[:, i * len(LIMITS) + j] * (a.clamp(-limit, limit) + b.clamp(-limit, limit))
+    return out
+
+
+class Filter(nn.Module):
+    """The filter in real numbers, for training through it: patches (B, 96, …) of the network, q -> patches. Its weights stay as they are."""
+
+    def __init__(self, weights):
+        """weights (3, A, WEIGHTS·CLASSES), as in a checkpoint"""
+        super().__init__()
+        self.register_buffer('weights', torch.from_numpy(weights.astype(np.float32)) / ONE, persistent=False)
+
+    def forward(self, x, q):
+        scale = lambda c, n, unit: (F.pixel_shuffle(c, n)[:, 0] / unit + 0.5) * (255 * 64)
+        planes = [scale(x[:, :64].float(), 8, 1), scale(x[:, 64:80].float(), 4, CHROMA), scale(x[:, 80:].float(), 4, CHROMA)]
+        with torch.no_grad():
+            luma = planes[0].clamp(0, 255 * 64).round().int()
+            block = torch.stack([integer.classes(v) for v in luma])
+        out = []
+        for v, table, side, n, unit in zip(planes, self.weights, (4, 2, 2), (8, 4, 4), (1, CHROMA, CHROMA)):
+            own = interpolate(table, q).view(len(x), WEIGHTS, CLASSES)
+            weights = own.gather(2, block.flatten(1)[:, None].expand(-1, WEIGHTS, -1)).unflatten(2, block.shape[1:])
+            filtered = moved(v, weights.repeat_interleave(side, 2).repeat_interleave(side, 3))
+            out.append(F.pixel_unshuffle((filtered / (255 * 64) - 0.5)[:, None] * unit, n))
+        return torch.cat(out, 1)
 
 
 @torch.no_grad()

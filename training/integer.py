@@ -15,7 +15,7 @@ import data
 from model import CHOICES, ERROR_WORTH
 
 PAIRS = (0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0)         # of the filter: (row, column) of one place, its partner is opposite
-LIMITS = 128, 384, 1280                                         # in 1/64 sample
+LIMITS = 192, 768, 3072                                         # in 1/64 sample
 ACTIVITY = 512, 1024, 2304, 5120
 CLASSES, WEIGHTS = 120, len(PAIRS) * len(LIMITS)
 HEADERS = 40            # bytes of a picture beside its symbols, about: sequence header, frame header, the ends of the coder's lanes

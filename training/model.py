@@ -367,6 +367,7 @@ class Codec(nn.Module):
         self.gain = nn.Parameter(torch.zeros(config.anchors, config.latents))
         self.igain = nn.Parameter(torch.zeros(config.anchors, config.latents))
         self.analysis, self.synthesis, self.prior = Analysis(config), Synthesis(config), Prior(config)
+        self.filter = None                              # filter.Filter, where training goes through it
 
     def encode(self, patches, q):
         """-> latents before rounding"""
@@ -376,7 +377,8 @@ class Codec(nn.Module):
     def decode(self, y, q):
         """y with its centroids"""
         igain = (interpolate(self.igain, q).exp() / STEP)[:, :, None, None]
-        return self.synthesis(y * igain, q)
+        x = self.synthesis(y * igain, q)
+        return x if self.filter is None else self.filter(x, q)
 
     def centroids(self, y, mean, log_scale):
         """What is added to rounded latents for the synthesis: with the mean in sixteenths and the level, as the tables of the entropy coder have them."""

@@ -25,6 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import data
 import quantise
+from filter import Filter
 from model import Codec, Config
 from soap import SOAP
 
@@ -155,6 +156,7 @@ def arguments():
     parser.add_argument('--decay', type=float, default=0, help='minutes of falling learning rate at the end')
     parser.add_argument('--lr', type=float, default=1.2e-3)
     parser.add_argument('--qat', action='store_true', help='round like the integer codec')
+    parser.add_argument('--filter', metavar='CHECKPOINT', help='train through the filter of this one (filter.py)')
     parser.add_argument('--every', type=float, default=5, help='minutes between checkpoints')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=1)
@@ -185,6 +187,8 @@ def network(args, checkpoint, continued, pictures, structured, rng):
         scales = checkpoint.get('scales') or quantise.calibrate(net, pictures, structured)
         learned = quantise.learnable_steps(net, scales)
         quantise.attach(net, scales, learned)
+    if args.filter:
+        net.filter = Filter(torch.load(args.filter, weights_only=False, map_location='cpu')['filter'])
     return net.to(memory_format=torch.channels_last), scales, learned
 
 

@@ -26,7 +26,7 @@
 
 /* Of the filter (docs/bitstream.md, section 6.4): */
 #define M2T_FILTER_LIMITS 3
-#define M2T_FILTER_LIMIT_VALUES {128, 384, 1280}
+#define M2T_FILTER_LIMIT_VALUES {192, 768, 3072}
 #define M2T_FILTER_PAIRS 6
 #define M2T_FILTER_TAPS (M2T_FILTER_PAIRS * M2T_FILTER_LIMITS)
 #define M2T_FILTER_CLASSES 120

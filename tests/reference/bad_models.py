@@ -100,11 +100,12 @@ def bad_mt_models(path):
 
 
 def filter_near_bound(array, excess):
-    """Weights whose last class has the largest sum allowed, and so much more: 2^29 is 256 * (6 * 10 + 3 + 1) * 32768."""
+    """Weights whose last class has the largest sum that there is below 2^29, 384 * 1398101, and so many times 384 more."""
     weights = array.copy()
     last = weights.reshape(-1, len(ref.PAIRS), len(ref.LIMITS), ref.CLASSES)[-1, :, :, -1]
     last[:] = 0
-    last[:, 2], last[0, 1], last[1, 1], last[5, 0] = -32768, 32767, 1, -32767 - excess
+    last[:2, 1:] = -32768
+    last[0, 0], last[1, 0], last[5, 0] = 32767, 32767, -21847 - excess
     return weights
 
 

@@ -37,7 +37,7 @@ MASKINGS = ("input+attention", "input")    # the first one where a graph does no
 FILTERS = ("filter.luma", "filter.u", "filter.v")    # tensors of the filter, plane by plane
 CLASSES = 120                  # of blocks, for the filter
 PAIRS = ((0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0))    # its places: rows and columns from a value, and as far the other way
-LIMITS = (128, 384, 1280)      # of what a pair's values differ by
+LIMITS = (192, 768, 3072)      # of what a pair's values differ by
 
 
 class M2tError(Exception):

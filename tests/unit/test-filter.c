@@ -117,7 +117,7 @@ class_at(const Fixture *f, int top, int left)
 static int
 sample_at(const Fixture *f, const gint16 *weight, int plane, int y, int x)
 {
-    static const int away[M2T_FILTER_PAIRS][2] = {{0, 1}, {0, 2}, {1, -1}, {1, 0}, {1, 1}, {2, 0}}, limits[] = {128, 384, 1280};
+    static const int away[M2T_FILTER_PAIRS][2] = {{0, 1}, {0, 2}, {1, -1}, {1, 0}, {1, 1}, {2, 0}}, limits[] = {192, 768, 3072};
     int class = plane ? class_at(f, y / 2 * 4, x / 2 * 4) : class_at(f, y / 4 * 4, x / 4 * 4), v = value_at(f, plane, y, x), r = 0;
 
     for (int tap = 0; tap < M2T_FILTER_TAPS; tap++) {
@@ -190,7 +190,7 @@ test_fixed_points(void)
     Fixture f;
 
     for (gsize i = 0; i < G_N_ELEMENTS(weight); i++)
-        weight[i] = (gint16) g_rand_int_range(rng, -24900, 24900);
+        weight[i] = (gint16) g_rand_int_range(rng, -11096, 11096);
     fixture_init(&f, 40, 24);
     for (int plane = 0; plane < 3; plane++)
         for (int i = 0; i < f.columns[plane] * f.rows[plane]; i++)

@@ -262,7 +262,7 @@ call_filter(const M2tKernels *k, const Input *in, int width, Output *out)
 
     filter_input(in, width, values);
     for (gsize i = 0; i < G_N_ELEMENTS(weight); i++)
-        weight[i] = (gint16) CLAMP(in->rel[i], -24900, 24900); /* the most that a loader lets pass for all taps of a class */
+        weight[i] = (gint16) CLAMP(in->rel[i], -11096, 11096); /* the most that a loader lets pass for all taps of a class */
     for (int block = 0; block < M2T_FILTER_BLOCKS; block++)
         class[block] = in->exp[block] % M2T_FILTER_CLASSES;
     k->filter(values + FILTER_REACH, FILTER_STRIDE, weight, class, 4, out->bytes);
