@@ -7,13 +7,19 @@ typedef __m512i Lanes;
 #define LANES 32
 #define LANES_LOAD(p) _mm512_loadu_si512(p)
 #define LANES_STORE(p, x) _mm512_storeu_si512(p, x)
-#define LANES_STORE_SAMPLES(p, x) _mm256_storeu_si256((__m256i *) (p), _mm512_cvtusepi16_epi8(_mm512_max_epi16(_mm512_srai_epi16(x, 6), _mm512_setzero_si512())))
+#define LANES_STORE_SAMPLES(p, x) _mm256_storeu_si256((__m256i *) (p), samples_of(x))
 #define LANES_OF(value) _mm512_set1_epi16(value)
 #define LANES_ADD _mm512_add_epi16
 #define LANES_SUB _mm512_sub_epi16
 #define LANES_MIN _mm512_min_epi16
 #define LANES_MAX _mm512_max_epi16
 #define LANES_WEIGH _mm512_mulhrs_epi16
+
+static inline __m256i
+samples_of(__m512i x)
+{
+    return _mm512_cvtusepi16_epi8(_mm512_max_epi16(_mm512_srai_epi16(x, 6), _mm512_setzero_si512()));
+}
 #elif defined __AVX2__
 typedef __m256i Lanes;
 #define LANES 16

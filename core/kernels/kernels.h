@@ -80,8 +80,8 @@ typedef struct {
      * 1/M2T_VALUE_ONE, as what comes out. */
     void (*values)(const gint32 *shortcut, const gint32 *network, gint16 *out, gsize count);
 
-    /* The filter, M2T_FILTER_BLOCKS blocks of a row at once. Classes of 4x4 luma blocks; and samples of blocks of @side x @side (4 or 2), out: [side][16 side],
-     * with weights [M2T_FILTER_TAPS][M2T_FILTER_ROW]. Both read two values beyond what they work on, in every direction. */
+    /* The filter, M2T_FILTER_BLOCKS blocks of a row at once: classes of 4x4 luma blocks; and samples of blocks of @side x @side (4 or 2),
+     * out: [side][16 side], with weights [M2T_FILTER_TAPS][M2T_FILTER_ROW]. Both read two values beyond what they work on, all around. */
     void (*classify)(const gint16 *luma, gssize stride, guint8 *class);
     void (*filter)(const gint16 *in, gssize stride, const gint16 *weight, const guint8 *class, int side, guint8 *out);
 
