@@ -48,16 +48,21 @@ m2t_filter_enter(M2tFilter *filter, int row, int column, const gint16 *values)
     }
 }
 
+/* To the right as far as kernels read, which end with a whole span. */
 static void
 repeat_edges(gint16 *values, gssize stride, int rows, int columns)
 {
-    gsize line = (columns + 2 * REACH) * sizeof *values;
+    gssize end = stride - 2 * MARGIN + REACH;
+    gsize line = (REACH + end) * sizeof *values;
 
-    for (int y = 0; y < rows; y++)
-        for (int x = 1; x <= REACH; x++) {
-            values[y * stride - x] = values[y * stride];
-            values[y * stride + columns - 1 + x] = values[y * stride + columns - 1];
-        }
+    for (int y = 0; y < rows; y++) {
+        gint16 *first = values + y * stride;
+
+        for (gssize x = -REACH; x < 0; x++)
+            first[x] = first[0];
+        for (gssize x = columns; x < end; x++)
+            first[x] = first[columns - 1];
+    }
     for (int y = 1; y <= REACH; y++) {
         memcpy(values - y * stride - REACH, values - REACH, line);
         memcpy(values + (rows - 1 + y) * stride - REACH, values + (rows - 1) * stride - REACH, line);
