@@ -70,6 +70,13 @@ def crop(pictures, size, rng, others=(), share=0.0):
     return [planes[0][2 * top:2 * top + size, 2 * left:2 * left + size], *(c[top:top + size // 2, left:left + size // 2] for c in planes[1:])]
 
 
+def endless_crops(train, structured, share, size, rng):
+    """Planes of random crops of the pictures in the folder `train`; if there is a folder `structured`, `share` of them are from there."""
+    pictures, others = load_pictures(train, size), load_pictures(structured, size) if structured else []
+    while True:
+        yield crop(pictures, size, rng, others, share if others else 0)
+
+
 def crops(pictures, count, size, rng, others=(), share=0.0):
     """`count` random crops of size × size luma samples, flipped and transposed at random -> (count, 96, size/8, size/8)
 

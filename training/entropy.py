@@ -8,7 +8,7 @@ more frequent. The frequencies are put into the checkpoint, which has to have sc
 depend on what symbols cost, so the counting is done twice, the second time with the tables of the first.
 """
 import argparse
-import os
+import itertools
 
 import numpy as np
 import torch
@@ -70,9 +70,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(1)
-    pictures = data.load_pictures(args.train, CROP)
-    structured = data.load_pictures(args.structured, CROP) if args.structured else []
-    crops = [data.crop(pictures, CROP, rng, structured, args.share if structured else 0) for _ in range(args.crops)]
+    crops = list(itertools.islice(data.endless_crops(args.train, args.structured, args.share, CROP, rng), args.crops))
     q4s = rng.integers(0, 253, args.crops).tolist()
     net, scales, *_ = export.load(args.checkpoint)
     frequency = gaussian = export.entropy_tables()[2]
@@ -81,9 +79,7 @@ def main():
         counts = count(codec, crops, q4s)
         frequency = fit(counts, gaussian)
         print(f'{(cost(counts, frequency) / cost(counts, gaussian) - 1) * 100:+.2f} % bits against Gaussians')
-    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=False)
-    torch.save({**checkpoint, 'frequency': frequency.astype(np.uint16)}, args.checkpoint + '.part')
-    os.replace(args.checkpoint + '.part', args.checkpoint)
+    export.amend(args.checkpoint, frequency=frequency.astype(np.uint16))
 
 
 if __name__ == '__main__':

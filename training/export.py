@@ -292,6 +292,13 @@ def load(path):
     return net.eval(), checkpoint.get('scales'), checkpoint.get('frequency'), checkpoint.get('filter')
 
 
+def amend(path, **items):
+    """Puts items into a checkpoint."""
+    checkpoint = torch.load(path, map_location='cpu', weights_only=False)
+    torch.save({**checkpoint, **items}, path + '.part')
+    os.replace(path + '.part', path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint')

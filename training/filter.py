@@ -8,7 +8,6 @@ values before the filter nearest to the original. They are put into the checkpoi
 (entropy.py), because on these depends what the encoder chooses. export.py writes them to the model file.
 """
 import argparse
-import os
 
 import numpy as np
 import torch
@@ -145,9 +144,7 @@ def main():
     parser.add_argument('--crops', type=int, default=64, help='for each anchor of q (default: %(default)s)')
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rng = np.random.default_rng(1)
-    pictures = data.load_pictures(args.train, CROP)
-    structured = data.load_pictures(args.structured, CROP) if args.structured else []
+    crops = data.endless_crops(args.train, args.structured, args.share, CROP, np.random.default_rng(1))
     net, scales, frequency, _ = export.load(args.checkpoint)
     codec = integer.IntegerCodec(export.tensors_of(net, scales, frequency=frequency))
     weights = np.empty((3, net.config.anchors, CLASSES * WEIGHTS), np.int16)
@@ -155,7 +152,7 @@ def main():
         q4 = round(252 * anchor / (net.config.anchors - 1))
         fitted = held_out = 0
         for i in range(args.crops):
-            sums = statistics(codec, data.crop(pictures, CROP, rng, structured, args.share if structured else 0), q4)
+            sums = statistics(codec, next(crops), q4)
             if i % HELD_OUT:
                 fitted = fitted + sums
             else:
@@ -164,9 +161,7 @@ def main():
         weights[:, anchor] = untied(found).mT.flatten(1).numpy()
         print('q %5.2f  squared error y %+.1f u %+.1f v %+.1f %%, of crops held out y %+.1f u %+.1f v %+.1f %%' %
               (q4 / 4, *change(fitted, found), *change(held_out, found)), flush=True)
-    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=False)
-    torch.save({**checkpoint, 'filter': weights}, args.checkpoint + '.part')
-    os.replace(args.checkpoint + '.part', args.checkpoint)
+    export.amend(args.checkpoint, filter=weights)
 
 
 if __name__ == '__main__':
