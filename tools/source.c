@@ -43,7 +43,7 @@ packet_reader_follow(PacketReader *reader, const M2tFrameInfo *info)
 
     if (reader->follows && info && (info->inter || !info->key) && gap > 0) {
         reader->missing += gap;
-        tool_say("%s: %u frames are missing before frame %" G_GUINT64_FORMAT, reader->name, gap, reader->number);
+        tool_say("%s: %u %s missing before frame %" G_GUINT64_FORMAT, reader->name, gap, gap > 1 ? "frames are" : "frame is", reader->number);
     }
     reader->follows = info != NULL;
     if (info)
