@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Rate and distortion of a checkpoint (float) or a model file (integers) on pictures.
 
-    python3 evaluate.py CHECKPOINT|MODEL.m2tw PICTURE.y4m … [--out curve.json] [--against anchor.json …]
+    python3 evaluate.py CHECKPOINT|MODEL.m2tw PICTURE.y4m … [--rounded] [--out curve.json] [--against anchor.json …]
 
 Rates are estimates, −log2 of the model's probabilities (of a model file, plus 40 bytes for headers); the C encoder's
-files decide. Distortion and BD-rate are those of bench/rd.py, which also reads the file of --out.
+files decide. What eight bits cost: a checkpoint with --rounded against the same without. Distortion and BD-rate are those
+of bench/rd.py, which also reads the file of --out.
 """
 import argparse
 import json
@@ -17,6 +18,8 @@ import torch
 import data
 import export
 import integer
+import quantise
+from filter import Filter
 from model import SIGMA_FLOOR, bits
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../bench'))
@@ -27,13 +30,16 @@ QUALITIES = (0, 7, 14, 21, 28, 35, 42, 49, 56, 63)
 
 @torch.no_grad()
 def float_picture(net, planes, q):
-    """planes (y, u, v) uint8, q: quantizer 0…63 -> bits, decoded planes. Cells outside the token grid are zero and not coded."""
+    """planes (y, u, v) uint8, q: quantizer 0…63 -> bits, decoded planes, with the encoder's choices (Codec.choose). Cells outside the token
+    grid are zero and not coded."""
     h, w = planes[0].shape
     real = data.to_real([c[None] for c in data.pad(planes)])
     position = torch.tensor([q / 63 * (net.config.anchors - 1)])
-    y = net.encode(real, position).round()
+    y = net.encode(real, position)
     th, tw = y.shape[2:]
-    grid = torch.nn.functional.pad(y, (0, -tw % 8, 0, -th % 8))
+    pad = lambda x: torch.nn.functional.pad(x, (0, -tw % 8, 0, -th % 8))
+    inside = pad(torch.ones(1, 1, th, tw))
+    grid = net.choose(pad(y), position, inside) * inside
     mean, log_scale = net.prior(grid, position)
     rate = bits(grid, mean, log_scale.exp() + SIGMA_FLOOR)[:, :, :th, :tw].sum().item()
     seen = (grid + net.centroids(grid, mean, log_scale))[:, :, :th, :tw]
@@ -42,7 +48,7 @@ def float_picture(net, planes, q):
 
 @torch.no_grad()
 def integer_picture(codec, planes, q):
-    """The same with the integer codec, and with the encoder's choices."""
+    """The same with the integer codec."""
     h, w = planes[0].shape
     q4 = round(4 * q)
     y = codec.choose(codec.encode(data.pad(planes), q4), q4)
@@ -81,6 +87,7 @@ def main():
     parser.add_argument('model', help='checkpoint, or model file (.m2tw)')
     parser.add_argument('pictures', nargs='+', help='.y4m files; their first frames are measured')
     parser.add_argument('--q', type=lambda s: [float(x) for x in s.split(',')], default=QUALITIES, help='quantizers 0…63, separated by commas')
+    parser.add_argument('--rounded', action='store_true', help='a checkpoint with the rounding of the integer codec')
     parser.add_argument('--out', help='write the curve to this JSON file')
     parser.add_argument('--against', nargs='*', default=[], help='such files, to print the BD-rate against them')
     args = parser.parse_args()
@@ -89,7 +96,12 @@ def main():
         codec = integer.IntegerCodec(integer.read_file(args.model))
         code = lambda planes, q: integer_picture(codec, planes, q)
     else:
-        net = export.load(args.model)[0]
+        net, scales, _, weights = export.load(args.model)
+        if args.rounded and not scales:
+            parser.error(f'{args.model}: no scales to round with, it was not fine-tuned with --qat')
+        if args.rounded:
+            quantise.attach(net, scales)
+        net.filter = Filter(weights) if weights is not None else None
         code = lambda planes, q: float_picture(net, planes, q)
     pictures = curves(code, args.pictures, args.q)
     for row in mean_rows(pictures):
