@@ -93,6 +93,8 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.model.endswith('.m2tw'):
+        if args.rounded:
+            parser.error('--rounded is for checkpoints: a model file is rounded as it is')
         codec = integer.IntegerCodec(integer.read_file(args.model))
         code = lambda planes, q: integer_picture(codec, planes, q)
     else:
