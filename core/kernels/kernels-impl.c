@@ -442,7 +442,19 @@ look_up(const gint8 *restrict table, const gint8 *restrict index, gint8 *restric
 static void
 features(const gint16 *restrict latent, const float *restrict feature, const gint8 *restrict log, gint8 *restrict t, gint8 *restrict out_log, int n)
 {
-    for (int i = 0; i < n; i++)
+    int i = 0;
+
+#ifdef __AVX512BW__
+    for (; i < n; i += 16) { /* parts of 16 and 48: compilers take them one by one, since bytes would fill longer vectors */
+        __mmask16 inside = n - i < 16 ? 0xff : 0xffff;
+        __m512 x = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(inside, latent + i)));
+
+        x = _mm512_mul_ps(x, _mm512_maskz_loadu_ps(inside, feature + i));
+        x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-127.0f)), _mm512_set1_ps(127.0f));
+        _mm_mask_storeu_epi8(t + i, inside, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+    }
+#endif
+    for (; i < n; i++)
         t[i] = round8((float) latent[i] * feature[i]);
     look_up(log, t, out_log, n);
 }
@@ -497,16 +509,21 @@ values(const gint32 *restrict shortcut, const gint32 *restrict network, gint16 *
 static void
 attention(const M2tAttention *a, const gint8 *qkv, const gint32 *slot, gint16 *cache, int begin, int end, gint8 *out)
 {
-    gint32 absent[M2T_CELLS];
-
     turn_cells(qkv, a->width, slot, begin, end, cache);
-    for (int j = 0; j < M2T_CELLS; j++)
-        absent[j] = j < end && slot[j] >= 0 ? 0 : ABSENT;
-    for (int head = 0; head < a->heads; head++)
-        for (int i = begin; i < end; i++)
-            if (slot[i] >= 0)
-                attend(a, head, absent, cache, qkv + slot[i] * 3 * (gsize) a->width, a->rel + (gsize) i * a->heads * M2T_CELLS, a->seen[i],
-                       out + slot[i] * (gsize) a->width);
+    for (int next; begin < end; begin = next) { /* queries of a group see the same */
+        int seen = MIN(a->seen[begin], end);
+        gint32 absent[M2T_CELLS];
+
+        for (next = begin + 1; next < end && a->seen[next] == a->seen[begin];)
+            next++;
+        for (int j = 0; j < M2T_CELLS; j++)
+            absent[j] = j < seen && slot[j] >= 0 ? 0 : ABSENT;
+        for (int head = 0; head < a->heads; head++)
+            for (int i = begin; i < next; i++)
+                if (slot[i] >= 0)
+                    attend(a, head, absent, cache, qkv + slot[i] * 3 * (gsize) a->width, a->rel + (gsize) i * a->heads * M2T_CELLS, seen,
+                           out + slot[i] * (gsize) a->width);
+    }
 }
 
 static void
