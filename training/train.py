@@ -59,21 +59,32 @@ def klt_start(net, pictures, crop, rng):
             net.prior.size.data[i] = net.encode(batch, torch.full((24,), float(i))).std((0, 2, 3)).clamp_min(0.4).log()
 
 
+def kept_cells(side, rng):
+    """(side, side): 1 where a token is coded, 0 where an inter frame keeps it; scattered ones, or patches of up to eight cells."""
+    size = 2 ** int(rng.integers(0, 4))
+    small = torch.from_numpy(rng.random((1, 1, side // size + 2, side // size + 2), np.float32))
+    field = F.interpolate(small, scale_factor=size, mode='bilinear' if size > 1 else 'nearest')[0, 0, :side, :side]
+    return (field > field.quantile(float(rng.uniform(0.1, 0.9)))).float()
+
+
 def coded_cells(count, side, rng):
-    """-> (count, 1, side, side). Now and then the token grid ends inside the crop, as it does at the right and bottom of most pictures."""
+    """-> (count, 1, side, side). Now and then the token grid ends inside the crop, as it does at the right and bottom of most pictures, or tokens are
+    kept, as they are in inter frames."""
     cells = torch.ones(count, 1, side, side)
     for c in cells:
         if rng.random() < 0.15:
             h, w = rng.integers(side // 2, side + 1, 2)
             c[:, h:] = 0
             c[:, :, w:] = 0
+        if rng.random() < 0.2:
+            c[0] *= kept_cells(side, rng)
     return cells
 
 
 def loss_of(net, batch, q, cells, anchors):
     """-> loss (each q weighs alike), bits per pixel, squared error"""
     reconstruction, bits = net(batch, q, cells)
-    rate = bits.sum((1, 2, 3)) / (256 * cells.sum((1, 2, 3)))
+    rate = bits.sum((1, 2, 3)) / (256 * cells.sum((1, 2, 3)).clamp_min(1))
     error = distortion(batch, reconstruction.float())
     weight = LAMBDA_FINE * (LAMBDA_COARSE / LAMBDA_FINE) ** (q / (anchors - 1))
     return ((rate + weight * error) / weight.sqrt()).mean() * 0.05, rate.mean().item(), error.mean().item()

@@ -24,7 +24,10 @@
 #define BITS_PER_SAMPLE 0.15     /* where no bitrate is given */
 #define RATE_UNKNOWN 30.0        /* frames per second */
 #define KEY_SECONDS 2            /* between key frames that are not asked for */
-#define KEPT_SHARE 8             /* less than one token in so many: not worth a frame that leans on another */
+#define KEPT_SHARE 0.125         /* of all tokens: less is not worth a frame that leans on another, */
+#define KEPT_SHARE_DOUBTFUL 0.75 /* where it did not pay lately */
+#define KEPT_PAUSE 50            /* frames until that is forgotten */
+#define SAME_Q 8                 /* quarter steps between frames whose sizes can be compared */
 
 /* What a frame leaves to the next one. */
 typedef struct {
@@ -33,6 +36,9 @@ typedef struct {
     const gint16 *final;   /* see refine.h; NULL before the first frame, and for other presets than slow */
     guint32 slice_crc[M2T_SLICES_MAX];
     guint since_key;
+    guint whole_bytes;     /* of the last frame that kept nothing, */
+    int whole_q;           /* and its quantizer */
+    guint doubtful;        /* so many frames keep much or nothing */
     gboolean broken;       /* the last frame is too large for any packet, so that nobody will have it */
     int q;                 /* that was asked for, see prepare_frame() */
 } M2tChain;
@@ -470,15 +476,17 @@ choose(FrameEncoder *f)
 static void
 choose_kept(FrameEncoder *f, int q)
 {
+    double share = 0;
     int kept = 0;
 
     memset(f->codec.kind, M2T_TOKEN_CODED, count_tokens(f));
     if (f->chain && !f->alone) {
+        share = f->chain->doubtful ? KEPT_SHARE_DOUBTFUL : KEPT_SHARE;
         kept = m2t_still_find(&f->chain->still, f->analysis.patches, q, f->codec.context.threads, f->codec.kind);
         for (guint i = f->refresh_begin; i < f->refresh_end; i++)
             memset(f->codec.kind + m2t_geometry_slice_token(&f->codec.geometry, (int) i), M2T_TOKEN_CODED, slice_tokens(f, (int) i));
     }
-    f->header.inter = kept > 0 && kept >= count_tokens(f) / KEPT_SHARE;
+    f->header.inter = kept > 0 && kept >= share * count_tokens(f);
     if (!f->header.inter)
         memset(f->codec.kind, M2T_TOKEN_CODED, count_tokens(f));
     f->key = f->key || (f->key_if_alone && !f->header.inter);
@@ -608,6 +616,23 @@ is_too_large(const FrameEncoder *f)
     return f->packet->len > M2T_STREAM_PACKET_MAX;
 }
 
+/* Of tokens that are kept the prior knows nothing, so that those beside them become dearer. In some pictures that costs more than is saved: a frame
+ * that keeps some is larger than the last one that kept none. */
+static void
+learn_what_pays(const FrameEncoder *f)
+{
+    M2tChain *chain = f->chain;
+
+    if (chain->doubtful > 0)
+        chain->doubtful--;
+    if (!f->header.inter) {
+        chain->whole_bytes = f->packet->len;
+        chain->whole_q = f->header.q;
+    } else if (f->packet->len > chain->whole_bytes + chain->whole_bytes / 16 && ABS(f->header.q - chain->whole_q) <= SAME_Q) {
+        chain->doubtful = KEPT_PAUSE;
+    }
+}
+
 /* Leaves to the next frame what it may need. */
 static void
 leave_to_next(FrameEncoder *f)
@@ -620,6 +645,7 @@ leave_to_next(FrameEncoder *f)
         f->chain->final = f->refine.final;
     }
     m2t_still_store(&f->chain->still, f->analysis.patches, f->header.q, f->codec.kind);
+    learn_what_pays(f);
     for (int i = 0; i < f->codec.geometry.slices; i++)
         f->chain->slice_crc[i] = f->bytes[i].crc;
     f->chain->broken = is_too_large(f);

@@ -574,6 +574,42 @@ decoded_md5(M2tDecoder *decoder, GPtrArray *packets)
     return g_strdup(g_checksum_get_string(sum));
 }
 
+static void
+draw_noise(Planes *picture, int rows)
+{
+    for (int row = 0; row < rows; row++)
+        for (int i = 0; i < WIDTH; i++)
+            picture->picture.data[0][row * picture->picture.stride[0] + i] = (guint8) g_rand_int_range(rng, 0, 256);
+}
+
+/* Where a frame that keeps some tokens is larger than the whole one before, the next fifty keep most of them or none. */
+static void
+test_kept_in_vain(void)
+{
+    enum { FRAMES = 54, LITTLE_CHANGES = 3 };
+    M2tEncoderSettings settings = settings_of(1000, FALSE);
+    g_autoptr(GPtrArray) packets = NULL;
+    g_autoptr(M2tEncoder) encoder = open_encoder(&settings);
+    Planes clip[FRAMES];
+
+    for (int i = 0; i < FRAMES; i++) {
+        planes_init(&clip[i], WIDTH, HEIGHT);
+        memset(clip[i].memory, 128, clip[i].size);
+        if (i == LITTLE_CHANGES)
+            memcpy(clip[i].memory, clip[i - 1].memory, clip[i].size);
+        draw_noise(&clip[i], i == 0 ? 0 : i == LITTLE_CHANGES ? 16 : HEIGHT / 2);
+    }
+    packets = clips_encode(encoder, clip, FRAMES);
+    for (guint i = 0; i < FRAMES; i++) {
+        M2tSliceBytes slices[M2T_SLICES_MAX];
+        M2tFrameHeader header;
+
+        clips_find_slice(packets->pdata[i], 0, &header, slices);
+        g_assert_cmpint(header.inter, ==, i == 1 || i == LITTLE_CHANGES || i > 51);
+    }
+    clips_clear(clip, FRAMES);
+}
+
 /* Streams of the reference, some with slices lost, decode to its pictures. */
 static void
 test_reference_streams(void)
@@ -1010,6 +1046,7 @@ main(int argc, char **argv)
     g_test_add_func("/inter/key-interval-changes", test_key_interval_changes);
     g_test_add_func("/inter/still", test_still);
     g_test_add_func("/inter/moving", test_moving);
+    g_test_add_func("/inter/kept-in-vain", test_kept_in_vain);
     g_test_add_func("/inter/reference-streams", test_reference_streams);
     g_test_add_func("/inter/lost-slice", test_lost_slice);
     g_test_add_func("/inter/damaged-slice", test_damaged_slice);
