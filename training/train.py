@@ -62,7 +62,7 @@ def klt_start(net, pictures, crop, rng):
 def kept_cells(side, rng):
     """(side, side): 1 where a token is coded, 0 where an inter frame keeps it; scattered ones, or patches of up to eight cells."""
     size = 2 ** int(rng.integers(0, 4))
-    small = torch.from_numpy(rng.random((1, 1, side // size + 2, side // size + 2), np.float32))
+    small = torch.tensor(rng.random((1, 1, side // size + 2, side // size + 2), np.float32))
     field = F.interpolate(small, scale_factor=size, mode='bilinear' if size > 1 else 'nearest')[0, 0, :side, :side]
     return (field > field.quantile(float(rng.uniform(0.1, 0.9)))).float()
 
