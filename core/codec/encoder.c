@@ -27,7 +27,7 @@
 #define KEPT_SHARE 0.125         /* of all tokens: less is not worth a frame that leans on another, */
 #define KEPT_SHARE_DOUBTFUL 0.75 /* where it did not pay lately */
 #define KEPT_PAUSE 50            /* frames until that is forgotten */
-#define SAME_Q 8                 /* quarter steps between frames whose sizes can be compared */
+#define ALIKE_FRAMES 4           /* so far from each other, frames can be compared */
 
 /* What a frame leaves to the next one. */
 typedef struct {
@@ -36,8 +36,8 @@ typedef struct {
     const gint16 *final;   /* see refine.h; NULL before the first frame, and for other presets than slow */
     guint32 slice_crc[M2T_SLICES_MAX];
     guint since_key;
-    guint whole_bytes;     /* of the last frame that kept nothing, */
-    int whole_q;           /* and its quantizer */
+    guint whole_bytes, since_whole; /* of the last frame that kept nothing */
+    int whole_q;
     guint doubtful;        /* so many frames keep much or nothing */
     gboolean broken;       /* the last frame is too large for any packet, so that nobody will have it */
     int q;                 /* that was asked for, see prepare_frame() */
@@ -617,18 +617,20 @@ is_too_large(const FrameEncoder *f)
 }
 
 /* Of tokens that are kept the prior knows nothing, so that those beside them become dearer. In some pictures that costs more than is saved: a frame
- * that keeps some is larger than the last one that kept none. */
+ * that keeps some is larger than the one shortly before that kept none, of a quantizer that was no coarser. */
 static void
 learn_what_pays(const FrameEncoder *f)
 {
     M2tChain *chain = f->chain;
+    gboolean should_be_smaller = ++chain->since_whole <= ALIKE_FRAMES && f->header.q >= chain->whole_q;
 
     if (chain->doubtful > 0)
         chain->doubtful--;
     if (!f->header.inter) {
         chain->whole_bytes = f->packet->len;
         chain->whole_q = f->header.q;
-    } else if (f->packet->len > chain->whole_bytes + chain->whole_bytes / 16 && ABS(f->header.q - chain->whole_q) <= SAME_Q) {
+        chain->since_whole = 0;
+    } else if (should_be_smaller && f->packet->len > chain->whole_bytes + chain->whole_bytes / 16) {
         chain->doubtful = KEPT_PAUSE;
     }
 }
