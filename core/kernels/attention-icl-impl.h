@@ -17,7 +17,7 @@ transpose(__m512i *row)
         pair[i] = _mm512_unpacklo_epi32(row[i], row[i + 1]);
         pair[i + 1] = _mm512_unpackhi_epi32(row[i], row[i + 1]);
     }
-    for (int i = 0; i < 16; i += 2) { /* row[4i + c]: of rows 4i ... 4i + 3 column c, and each fourth from there */
+    for (int i = 0; i < 16; i += 2) { /* row[4r + c]: of rows 4r ... 4r + 3 column c, and each fourth from there */
         int first = i & ~3, half = i / 2 % 2;
 
         row[i] = _mm512_unpacklo_epi64(pair[first + half], pair[first + half + 2]);
