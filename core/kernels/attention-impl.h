@@ -91,12 +91,14 @@ turn_cells(const gint8 *qkv, int width, const gint32 *slot, int begin, int end, 
 
 /* From products to weights; returns their sum. @count is a multiple of 8, what is not seen is absent. */
 static inline gint32
-softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel, int count, gint32 *restrict product, gint16 *restrict weight)
+softmax(const M2tAttention *a, int head, const gint32 *absent, const gint16 *rel, int seen, int count, gint32 *restrict product, gint16 *restrict weight)
 {
     gint32 most = ABSENT, sum = 0;
 
     for (int j = 0; j < count; j++)
         product[j] = rnd((float) product[j] * a->logit[head]) + rel[j] + absent[j];
+    for (int j = seen; j < count; j++)
+        product[j] = ABSENT;
     for (int j = 0; j < count; j++)
         most = product[j] > most ? product[j] : most;
     for (int j = 0; j < count; j++) {
@@ -124,7 +126,7 @@ attend(const M2tAttention *a, int head, const gint32 *absent, const gint16 *cach
     for (int i = 0; i < size; i++)
         factor[i] = query[offset + i];
     multiply_pairs(factor, size / 2, keys + offset * M2T_CELLS, 2 * M2T_CELLS, count, product);
-    t = 1.0f / (float) softmax(a, head, absent, rel + head * M2T_CELLS, count, product, weight);
+    t = 1.0f / (float) softmax(a, head, absent, rel + head * M2T_CELLS, seen, count, product, weight);
     multiply_pairs(weight, (seen + 1) / 2, values + 2 * offset, 2 * (gsize) a->width, size, product);
     for (int i = 0; i < size; i++)
         out[offset + i] = round8((float) product[i] * t * a->context[offset + i]);
