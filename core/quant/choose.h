@@ -12,12 +12,13 @@
 #define M2T_QUANT_SCANTY_MAX 32
 
 /* What an encoder pays for an error of one step, squared, in the unit of costs. Where latents have many bits each, the slope at which the
- * codec works makes it 6 / ln 2 = 8.7 bits; a little more, since what is chosen also is what later latents are predicted from. The models
- * are trained with latents chosen so (training/model.py). @scanty: 0 … M2T_QUANT_SCANTY_MAX. */
+ * codec works makes it 6 / ln 2 = 8.7 bits. It is nearly twice that, since errors made so lean all one way, towards what was expected, and what
+ * is chosen also is what later latents are predicted from. The models are trained with latents chosen so (training/model.py). @scanty:
+ * 0 … M2T_QUANT_SCANTY_MAX. */
 static inline int
 m2t_quant_error_worth(int scanty)
 {
-    return 2 * 10 * M2T_COST_BIT / (2 + scanty);
+    return 2 * 20 * M2T_COST_BIT / (2 + scanty);
 }
 
 /* What is gained, in the unit of costs, by what comes of a latent @step (1 or -1) higher, @then, over what comes of it @now, where what a

@@ -587,7 +587,7 @@ price(const M2tEntropyTables *tables, int mean, int level, int nearest, int rest
     return outcome.cost + m2t_quant_error_worth(0) * error * error;
 }
 
-#define ROUNDED 6 /* of costs: what the choice loses by working in integers */
+#define ROUNDED (m2t_quant_error_worth(0) / 128 + 1) /* of costs: what the choice loses by working in integers */
 
 /* The nearest integer or the one beside it towards the mean, whichever is cheaper; where that makes no difference, either. */
 static void
