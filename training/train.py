@@ -67,16 +67,16 @@ def kept_cells(side, rng):
     return (field > field.quantile(float(rng.uniform(0.1, 0.9)))).float()
 
 
-def coded_cells(count, side, rng):
-    """-> (count, 1, side, side). Now and then the token grid ends inside the crop, as it does at the right and bottom of most pictures, or tokens are
-    kept, as they are in inter frames."""
+def coded_cells(count, side, rng, kept):
+    """-> (count, 1, side, side). Now and then the token grid ends inside the crop, as it does at the right and bottom of most pictures; in a share `kept` of
+    the crops tokens are kept, as they are in inter frames."""
     cells = torch.ones(count, 1, side, side)
     for c in cells:
         if rng.random() < 0.15:
             h, w = rng.integers(side // 2, side + 1, 2)
             c[:, h:] = 0
             c[:, :, w:] = 0
-        if rng.random() < 0.2:
+        if rng.random() < kept:
             c[0] *= kept_cells(side, rng)
     return cells
 
@@ -158,6 +158,7 @@ def arguments():
     parser.add_argument('--train', required=True, help='folder of pictures')
     parser.add_argument('--structured', help='folder of pictures drawn by structured.py')
     parser.add_argument('--share', type=float, default=0.2, help='share of the crops that come from them')
+    parser.add_argument('--kept', type=float, default=0, help='share of the crops with tokens that an inter frame keeps')
     parser.add_argument('--out', required=True)
     parser.add_argument('--resume', help='checkpoint to start from; that of --out goes first')
     parser.add_argument('--config', default='{}', help='sizes that differ from the standard model, as JSON (model.Config)')
@@ -255,7 +256,7 @@ def main():
         batch = data.crops(pictures, crops, args.crop, rng, structured, args.share if structured else 0)
         batch = batch.contiguous(memory_format=torch.channels_last)
         q = torch.tensor(rng.random(crops, np.float32)) * (net.config.anchors - 1)
-        mine = [share_of(x, rank, world) for x in (batch, q, coded_cells(crops, args.crop // 16, rng))]
+        mine = [share_of(x, rank, world) for x in (batch, q, coded_cells(crops, args.crop // 16, rng, args.kept))]
         with torch.autocast(device, torch.bfloat16, enabled=fast_bfloat16):
             loss, rate, error = loss_of(model, *mine, net.config.anchors)
         opt.zero_grad(set_to_none=True)

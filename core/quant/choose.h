@@ -11,10 +11,10 @@
  * quarter step of the quantizer. */
 #define M2T_QUANT_SCANTY_MAX 32
 
-/* What an encoder pays for an error of one step, squared, in the unit of costs. Where latents have many bits each, the slope at which the
- * codec works makes it 6 / ln 2 = 8.7 bits. It is nearly twice that, since errors made so lean all one way, towards what was expected, and what
- * is chosen also is what later latents are predicted from. The models are trained with latents chosen so (training/model.py). @scanty:
- * 0 … M2T_QUANT_SCANTY_MAX. */
+/* What an encoder pays for an error of one step, squared, in the unit of costs. Where latents have many bits each, the slope at which the codec
+ * works makes it 6 / ln 2 = 8.7 bits, and that is what a step of any latent adds to the error of the picture. Of those that there is something to
+ * choose about it is worth more than twice as much (docs/compression.md). The models are trained with latents chosen so (training/model.py).
+ * @scanty: 0 … M2T_QUANT_SCANTY_MAX. */
 static inline int
 m2t_quant_error_worth(int scanty)
 {
