@@ -12,8 +12,8 @@
 #define M2T_QUANT_SCANTY_MAX 32
 
 /* What an encoder pays for an error of one step, squared, in the unit of costs. Where latents have many bits each, the slope at which the codec
- * works makes it 6 / ln 2 = 8.7 bits, and that is what a step of any latent adds to the error of the picture. Of those that there is something to
- * choose about it is worth more than twice as much (docs/compression.md). Training chooses so as well (training/model.py). @scanty:
+ * works makes it 6 / ln 2 = 8.7 bits, and a latent taken at random adds that or less to the error of the picture. With those that there is
+ * something to choose about it is more than twice as much (docs/compression.md). Training chooses so as well (training/model.py). @scanty:
  * 0 … M2T_QUANT_SCANTY_MAX. */
 static inline int
 m2t_quant_error_worth(int scanty)
