@@ -743,8 +743,8 @@ static GType
 gst_m2t_enc_speed_preset_get_type(void)
 {
     static const GEnumValue values[] = {
-        {M2T_SPEED_PRESET_FAST, "Rounds before it predicts", "fast"},
-        {M2T_SPEED_PRESET_MEDIUM, "Rounds to what the prediction makes cheaper", "medium"},
+        {M2T_SPEED_PRESET_FAST, "Chooses among the nearest values", "fast"},
+        {M2T_SPEED_PRESET_MEDIUM, "Chooses among the nearest values and cheaper ones", "medium"},
         {M2T_SPEED_PRESET_SLOW, "Looks at the outcome and chooses again, four times", "slow"},
         {0, NULL, NULL},
     };

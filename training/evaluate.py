@@ -20,7 +20,7 @@ import export
 import integer
 import quantise
 from filter import Filter
-from model import SIGMA_FLOOR, bits
+from model import SIGMA_FLOOR, bits, interval
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../bench'))
 from rd import bd_rate, psnr, read_y4m  # noqa: E402
@@ -39,10 +39,11 @@ def float_picture(net, planes, q):
     th, tw = y.shape[2:]
     pad = lambda x: torch.nn.functional.pad(x, (0, -tw % 8, 0, -th % 8))
     inside = pad(torch.ones(1, 1, th, tw))
-    grid = net.choose(pad(y), position, inside) * inside
+    chosen, quantizer, place = net.choose(pad(y), position, inside)
+    grid = chosen * inside
     mean, log_scale = net.prior(grid, position)
-    rate = bits(grid, mean, log_scale.exp() + SIGMA_FLOOR)[:, :, :th, :tw].sum().item()
-    seen = (grid + net.centroids(grid, mean, log_scale))[:, :, :th, :tw]
+    rate = bits(grid, mean, log_scale.exp() + SIGMA_FLOOR, *interval(quantizer, place))[:, :, :th, :tw].sum().item()
+    seen = (grid + net.centroids(grid, quantizer, mean, log_scale))[:, :, :th, :tw]
     return rate, data.from_real(net.decode(seen, position), h, w)
 
 
@@ -51,10 +52,10 @@ def integer_picture(codec, planes, q):
     """The same with the integer codec."""
     h, w = planes[0].shape
     q4 = round(4 * q)
-    y = codec.choose(codec.encode(data.pad(planes), q4), q4)
-    mean, level = codec.prior(y, q4)
-    rate = codec.picture_bits(y, mean, level)
-    y_, u, v = codec.decode(y, codec.centroids(y, mean, level), q4)
+    y, quantizer = codec.choose(codec.encode(data.pad(planes), q4), q4)
+    coded = y, quantizer, *codec.prior(y, q4)
+    rate = codec.picture_bits(*coded)
+    y_, u, v = codec.decode(y, codec.centroids(*coded), q4)
     return rate, (y_[:h, :w], u[:(h + 1) // 2, :(w + 1) // 2], v[:(h + 1) // 2, :(w + 1) // 2])
 
 

@@ -7,7 +7,7 @@ Every linear layer y = W x + b becomes integers: with `columns` the real value o
 that of each output, W·columns is rounded to 8 bits with one step per row, the bias is rounded in the unit of the sum,
 and scale = step / out. Scales come from the checkpoint (quantisation-aware training) or are measured on the training
 pictures. Frequencies of the entropy coder come from the checkpoint, too (entropy.py), or are those of Gaussians; so does
-the filter (filter.py), or there is none.
+the filter (filter.py), or there is none. Centroids are among the weights.
 """
 import argparse
 import hashlib
@@ -21,12 +21,13 @@ import torch
 
 import data
 import quantise
-from model import BASE, CHROMA, LEVELS, OCTAVE, REACH, SIGMA_FLOOR, STEP, STEP_LEVEL, Block, Codec, Config, coding_order
+import tables
+from model import CHROMA, STEP, Block, Codec, Config, coding_order
+from tables import BASE, LEVELS, OCTAVE, SKIP, STEP_LEVEL
 
 PIXEL = 1 / (255 * 64)               # outputs of both transforms are in 1/64 grey level
 LATENT = 1 / (255 * 8)               # synthesis reads 1/8 grey level
 NAT = 32                             # logits are in 1/32 nat
-SKIP = 4
 DTYPES = {'int8': 'I8', 'uint8': 'U8', 'int16': 'I16', 'uint16': 'U16', 'int32': 'I32', 'float32': 'F32'}
 
 
@@ -184,44 +185,6 @@ def write_prior(w: Writer, net: Codec, scales):
         w.linear(f'prior.head.{k}', head.weight, columns[f'prior.head.{k}'], out, bias)
 
 
-def gauss(x):
-    return np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.ravel()]).reshape(x.shape)
-
-
-def entropy_tables():
-    """-> radius, raw (levels), frequencies of all tables: Gaussians cut into integers (of 2^raw for wide ones)."""
-    radius, raw, tables = [], [], []
-    for level in range(LEVELS):
-        sigma = 2 ** ((BASE + (level + 0.5) * STEP_LEVEL) / OCTAVE) + SIGMA_FLOOR
-        k = max(0, math.ceil(math.log2(sigma / 8)))
-        sigma /= 2 ** k
-        r = min(127, max(1, math.ceil(4.5 * sigma + 1)))
-        radius.append(r)
-        raw.append(k)
-        edges = np.arange(-r, r + 2) - 0.5
-        for fraction in range(-8, 8):
-            cumulative = gauss((edges - fraction / 16) / sigma)
-            tables.append(frequencies(np.append(np.diff(cumulative), cumulative[0] + 1 - cumulative[-1])))
-    return radius, raw, np.concatenate(tables)
-
-
-def centroids(net: Codec, radius, raw):
-    """-> for every frequency: how much nearer to its mean the synthesis sees a latent, in 1/128; nothing for escapes, nor where bits are coded raw"""
-    tables = []
-    for table, r, k in zip(numpy64(net.centroid), radius, raw):
-        distance = np.arange(-8, 8)[:, None] - 16 * np.arange(-r, r + 1)
-        shift = np.sign(distance) * table[np.minimum(np.abs(distance), 16 * REACH)] * (k == 0)
-        tables.append(np.pad(np.clip(128 * shift, -127, 127), ((0, 0), (0, 1))).ravel())
-    return np.concatenate(tables)
-
-
-def frequencies(p):
-    """Probabilities -> integers of at least 1 that sum to 32768"""
-    table = np.maximum(1, np.floor(p * (32768 - len(p)) + 0.5)).astype(np.int64)
-    table[np.argmax(table)] += 32768 - table.sum()
-    return table
-
-
 def identity(tensors):
     """SHA-256 over name, type, shape and bytes of all tensors in the order of their names."""
     digest = hashlib.sha256()
@@ -274,11 +237,11 @@ def tensors_of(net: Codec, scales, name='standard', frequency=None, weights=None
     w.put('igain', octaves(net.igain - math.log(STEP * LATENT)), 'int32')
     write_transforms(w, net, scales)
     write_prior(w, net, scales)
-    radius, raw, gaussian = entropy_tables()
+    radius, raw, gaussian = tables.gaussian()
     w.put('entropy.radius', radius, 'int32')
     w.put('entropy.raw', raw, 'int32')
     w.put('entropy.frequency', gaussian if frequency is None else frequency, 'uint16')
-    w.put('entropy.centroid', centroids(net, radius, raw), 'int8')
+    w.put('entropy.centroid', np.clip(128 * tables.Spread(radius, raw)(net.centroid.numpy()), -127, 127), 'int8')
     for plane, table in zip(('luma', 'u', 'v'), weights if weights is not None else ()):
         w.put('filter.' + plane, table, 'int16')
     return w.tensors

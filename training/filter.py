@@ -4,8 +4,8 @@
     python3 filter.py CHECKPOINT --train FOLDER [--structured FOLDER]
 
 For each anchor of q, crops are coded with the integer codec at the q nearest to it; in every class, the weights are those that bring the
-values before the filter nearest to the original. They are put into the checkpoint, which has to have scales, and should have frequencies
-(entropy.py), because on these depends what the encoder chooses. export.py writes them to the model file.
+values before the filter nearest to the original. They are put into the checkpoint, which has to have scales, and should have frequencies and
+centroids of entropy.py, because on these depends what the encoder chooses. export.py writes them to the model file.
 """
 import argparse
 
@@ -81,9 +81,8 @@ class Filter(nn.Module):
 def statistics(codec, planes, q4):
     """-> (3, CLASSES, WEIGHTS + 1, WEIGHTS + 1): per plane and class, sums of products of the features and, last, the error. All are in units
     of the plane's whole squared error, so that every picture counts alike, as it does in a mean of dB."""
-    y = codec.choose(codec.encode(planes, q4), q4)
-    mean, level = codec.prior(y, q4)
-    values = codec.values(y, codec.centroids(y, mean, level), q4)
+    y, quantizer = codec.choose(codec.encode(planes, q4), q4)
+    values = codec.values(y, codec.centroids(y, quantizer, *codec.prior(y, q4)), q4)
     block = integer.classes(values[0]).flatten()
     sums = torch.zeros(3, CLASSES, WEIGHTS + 1, WEIGHTS + 1, dtype=torch.float64)
     for plane, (v, original, n) in enumerate(zip(values, planes, (4, 2, 2))):

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 import data
 from model import CHOICES, ERROR_WORTH
+from trellis import Trellis
 
 PAIRS = (0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0)         # of the filter: (row, column) of one place, its partner is opposite
 LIMITS = 192, 768, 3072                                         # in 1/64 sample
@@ -106,11 +107,10 @@ class IntegerCodec:
         kind = lambda v: np.float32 if v.dtype == np.float32 else np.int64
         self.t = {name: torch.from_numpy(v.astype(kind(v))) for name, v in tensors.items()}
         self.w = {name: v.float() for name, v in self.t.items() if 'weight' in name}
-        e, radius = self.graph['entropy'], tensors['entropy.radius']
-        starts = np.concatenate([[0], np.cumsum(16 * (2 * radius + 2))])
-        self.starts, self.radius, self.raw = torch.from_numpy(starts), self.t['entropy.radius'], self.t['entropy.raw']
-        self.cost = 15 - self.t['entropy.frequency'].double().log2()
+        e, self.radius, self.raw = self.graph['entropy'], self.t['entropy.radius'], self.t['entropy.raw']
         self.levels, self.base, self.step, self.skip = e['levels'], e['base'], e['step'], e['skip']
+        self.trellis = Trellis(self.radius, self.raw, tensors['entropy.frequency'])
+        self.first, self.cost = torch.from_numpy(self.trellis.first).view(-1, self.levels), torch.from_numpy(self.trellis.cost).double()
 
     # section 5
     def interpolate(self, name, q4):
@@ -188,17 +188,12 @@ class IntegerCodec:
         return ((s + t) * self.exp2(self.interpolate('gain', q4))).clamp(-16383, 16383)
 
     def choose(self, real, q4):
-        """Rounding as the encoder does it, nearly (see Codec.choose): real (TH, TW, L) -> y"""
-        nearest = chosen = rnd(real)
+        """Values as the encoder chooses them, nearly (see Codec.choose): real (TH, TW, L) -> y, and the quantizer of each, int64. All are one chain,
+        in raster order. The prior predicts once more from y, and entries() goes by that, as a decoder does."""
+        y, centroid = rnd(real), self.t['entropy.centroid'].numpy() / 128
         for _ in range(CHOICES):
-            mean, level = self.prior(chosen, q4)
-            step = torch.where(mean < 16 * nearest, -1.0, 1.0)
-            cheaper = torch.where(level < self.skip, (nearest != 0) & (nearest + step == 0), (16 * nearest - mean).abs() > 8)
-            saved = self.price(nearest, mean, level) - self.price(nearest + step, mean, level)
-            error = lambda value: (real - value - self.centroids(value, mean, level) / 128).square()
-            change = cheaper & (saved > ERROR_WORTH * (error(nearest + step) - error(nearest)))
-            chosen = torch.where(change, nearest + step, nearest)
-        return chosen
+            y, quantizer, _ = self.trellis.choose(real, *self.prior(y, q4), centroid, ERROR_WORTH)
+        return y, quantizer.long()
 
     def decode(self, y, centroid, q4):
         """-> planes"""
@@ -320,31 +315,32 @@ class IntegerCodec:
         return crop(means), crop(levels)
 
     # section 7
-    def entries(self, y, mean, level):
-        """-> of every latent: fraction of its mean (−8…7), entry of the table, and by how much an escape leaves the table, else 0"""
-        k, r = self.raw[level], self.radius[level]
-        a = mean - 8 * ((1 << k) - 1)
+    def entries(self, y, quantizer, mean, level):
+        """-> of every latent: the number of its entry among those of all tables, and by how much an escape leaves the table, else 0. Means that moved
+        since choose() may have left an even y of quantizer 1 that is not the one nearest to them any more: the place next to it, towards them,
+        stands in."""
+        half, k, r = mean >> 1, self.raw[level], self.radius[level]
+        centre = (half + 8) >> 4
+        distance = y.long() - 2 * centre
+        i = centre + (distance + quantizer * distance.sign()).div(2, rounding_mode='trunc')
+        a = half - 8 * ((1 << k) - 1)
         m = (a + (8 << k)) >> (k + 4)
-        v = (y.long() >> k) - m
+        v = (i >> k) - m
         beyond = (v.abs() - r).clamp(min=0)
-        return (a >> k) - 16 * m, torch.where(beyond > 0, 2 * r + 1, v + r), beyond
+        table = self.first[quantizer, level] + ((a >> k) - 16 * m + 8) * (2 * r + 2)
+        return table + torch.where(beyond > 0, 2 * r + 1, v + r), beyond
 
-    def places(self, fraction, entry, level):
-        """In the tables, of entries()."""
-        return self.starts[level] + (fraction + 8) * (2 * self.radius[level] + 2) + entry
-
-    def centroids(self, y, mean, level):
+    def centroids(self, y, quantizer, mean, level):
         """In 1/128, what is added to every latent for the synthesis."""
-        fraction, entry, _ = self.entries(y, mean, level)
-        return torch.where(level < self.skip, 0.0, self.t['entropy.centroid'][self.places(fraction, entry, level)].float())
+        entry, _ = self.entries(y, quantizer, mean, level)
+        return torch.where(level < self.skip, 0.0, self.t['entropy.centroid'][entry].float())
 
-    def price(self, y, mean, level):
+    def price(self, y, quantizer, mean, level):
         """Bits of every latent."""
-        fraction, entry, beyond = self.entries(y, mean, level)
+        entry, beyond = self.entries(y, quantizer, mean, level)
         escape = torch.where(beyond > 0, 6 + beyond.clamp(min=1).double().log2().floor(), 0.0)
-        coded = self.cost[self.places(fraction, entry, level)] + self.raw[level] + escape
-        return torch.where(level < self.skip, (y != 0) * 26.0, coded)
+        return torch.where(level < self.skip, (y != 0) * 26.0, self.cost[entry] + self.raw[level] + escape)
 
-    def picture_bits(self, y, mean, level):
-        """y, mean, level (TH, TW, L) -> bits of a picture, headers included"""
-        return self.price(y, mean, level).sum().item() + 8 * HEADERS
+    def picture_bits(self, y, quantizer, mean, level):
+        """All (TH, TW, L) -> bits of a picture, headers included"""
+        return self.price(y, quantizer, mean, level).sum().item() + 8 * HEADERS

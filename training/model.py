@@ -18,15 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import tables
+from tables import BASE, LEVELS, OCTAVE, QUANTIZERS, REACH, SIGMA_FLOOR, STEP_LEVEL
+from trellis import Trellis
+
 CHROMA = math.sqrt(2 / 3)      # brings chroma patches to the weight the metric gives them
 STEP = 255 / 14                # latents are in steps of 14 grey levels at gain 1: short-cut weights stay orthonormal
-SIGMA_FLOOR = 0.06             # added to every scale
 LOG_SCALE_LIMIT = 5.0          # head output, nats
-OCTAVE = 1024                  # levels are cut from logarithms in 1/1024 octave
-BASE, STEP_LEVEL, LEVELS = -4608, 192, 64
-REACH = 4                      # steps: centroids know distances up to this
-ERROR_WORTH = 20.0             # bits per squared step, see Codec.choose()
-CHOICES = 2                    # rounds of Codec.choose()
+ERROR_WORTH = 8.0              # bits per squared step, see Codec.choose()
+CHOICES = 3                    # rounds of Codec.choose()
 WINDOW = 8                     # tokens
 GROUPS = (1, 3, 5, 7, 9, 11, 13, 15)
 
@@ -357,17 +357,19 @@ class Prior(nn.Module):
 
 
 class Codec(nn.Module):
-    """The whole network. gain and igain (anchors, L) are logarithms. centroid (LEVELS, 16·REACH + 1): where a latent of this level came to lie
-    so many sixteenths from its mean, the synthesis sees it so much nearer to that."""
+    """The whole network. gain and igain (anchors, L) are logarithms. centroid (QUANTIZERS, LEVELS, 16·REACH + 1): where a latent of this quantizer and level
+    came to lie so many sixteenths from its mean, the synthesis sees it so much nearer to that."""
 
     def __init__(self, config: Config = Config()):
         super().__init__()
         self.config = config
-        self.centroid = nn.Parameter(torch.zeros(LEVELS, 16 * REACH + 1))
+        self.centroid = nn.Parameter(torch.zeros(QUANTIZERS, LEVELS, 16 * REACH + 1))
         self.gain = nn.Parameter(torch.zeros(config.anchors, config.latents))
         self.igain = nn.Parameter(torch.zeros(config.anchors, config.latents))
         self.analysis, self.synthesis, self.prior = Analysis(config), Synthesis(config), Prior(config)
         self.filter = None                              # filter.Filter, where training goes through it
+        radius, raw, frequency = tables.gaussian()
+        self.trellis, self.spread = Trellis(radius, raw, frequency), tables.Spread(radius, raw)
 
     def encode(self, patches, q):
         """-> latents before rounding"""
@@ -380,29 +382,32 @@ class Codec(nn.Module):
         x = self.synthesis(y * igain, q)
         return x if self.filter is None else self.filter(x, q)
 
-    def centroids(self, y, mean, log_scale):
-        """What is added to rounded latents for the synthesis: with the mean in sixteenths and the level, as the tables of the entropy coder have them."""
+    @staticmethod
+    def integers(mean, log_scale):
+        """-> mean in sixteenths, level, as the integer codec has them"""
+        level = ((log_scale * (OCTAVE / math.log(2)) - BASE) / STEP_LEVEL).floor().clamp(0, LEVELS - 1).long()
+        return (16 * mean).round().long(), level
+
+    def centroids(self, y, quantizer, mean, log_scale):
+        """What is added to rounded latents for the synthesis."""
         with torch.no_grad():
-            level = ((log_scale * (OCTAVE / math.log(2)) - BASE) / STEP_LEVEL).floor().clamp(0, LEVELS - 1).long()
-            distance = ((mean - y) * 16).round().clamp(-16 * REACH, 16 * REACH)
-            entry = level * (16 * REACH + 1) + distance.abs().long()
+            mean, level = self.integers(mean, log_scale)
+            distance = (2 * (mean >> 1) - 16 * y).clamp(-16 * REACH, 16 * REACH)
+            entry = (quantizer * LEVELS + level) * (16 * REACH + 1) + distance.abs().long()
         return distance.sign() * self.centroid.view(-1)[entry]
 
     @torch.no_grad()
     def choose(self, y, q, inside):
-        """Rounding as the encoder does it (core/quant/choose.c): a latent goes one step from the nearest integer towards the mean where
-        the bits saved are worth the larger error. The encoder chooses in coding order; here all latents are chosen at once, from
-        what was chosen the time before, and the second time comes close to that."""
-        nearest = chosen = y.round()
+        """Latents as the encoder chooses them (core/quant/trellis.c): values of two quantizers, of which the values before decide, so that bits + ERROR_WORTH ·
+        squared error is least -> values, quantizers, places from the mean (trellis.py). The encoder chooses in coding order; here all latents are chosen at
+        once, from what was chosen the time before, and the third time comes close to that."""
+        centroid, chosen = self.spread(self.centroid.numpy()), y.round()
         for _ in range(CHOICES):
-            mean, log_scale = self.prior(chosen * inside, q)
-            sigma = log_scale.exp() + SIGMA_FLOOR
-            step = torch.where(mean < nearest, -1.0, 1.0)
-            saved = bits(nearest, mean, sigma) - bits(nearest + step, mean, sigma)
-            error = lambda value: (y - value - self.centroids(value, mean, log_scale)).square()
-            change = ((nearest - mean).abs() > 0.5) & (saved > ERROR_WORTH * (error(nearest + step) - error(nearest)))
-            chosen = torch.where(change, nearest + step, nearest)
-        return chosen
+            rows = [x.permute(0, 2, 3, 1).flatten(1) for x in (y, *self.integers(*self.prior(chosen * inside, q)))]
+            of_pictures = [self.trellis.choose(*latents, centroid, ERROR_WORTH) for latents in zip(*rows)]
+            restored = (torch.stack(x).view(len(y), *y.shape[2:], -1).permute(0, 3, 1, 2) for x in zip(*of_pictures))
+            chosen, quantizer, place = restored
+        return chosen, quantizer.long(), place
 
     def forward(self, patches, q, coded=None):
         """-> reconstruction, bits (B, L, H, W). `coded` (B, 1, H, W): 0 where a cell stands outside the token grid:
@@ -413,19 +418,28 @@ class Codec(nn.Module):
         uniform noise in place of rounding."""
         y = self.encode(patches, q)
         inside = torch.ones(()) if coded is None else coded
-        rounded = y + (self.choose(y.detach(), q, inside) - y).detach()
+        chosen, quantizer, place = self.choose(y.detach(), q, inside)
+        rounded = y + (chosen - y).detach()
         mean, log_scale = self.prior(rounded * inside, q)
         sigma = log_scale.exp() + SIGMA_FLOOR
-        rate = bits(rounded.detach(), mean, sigma)
+        rate = bits(rounded.detach(), mean, sigma, *interval(quantizer, place))
         if self.training:
-            smooth = bits(y + torch.rand_like(y) - 0.5, mean.detach(), sigma.detach())
+            smooth = bits(y + 2 * torch.rand_like(y) - 1, mean.detach(), sigma.detach(), 1, 1)
             rate = rate + smooth - smooth.detach()
-        seen = rounded + inside * self.centroids(rounded.detach(), mean.detach(), log_scale.detach())
+        seen = rounded + inside * self.centroids(rounded.detach(), quantizer, mean.detach(), log_scale.detach())
         return self.decode(seen, q), rate if coded is None else rate * coded
 
 
-def bits(y, mean, sigma):
-    """−log2 of the probability of an interval of length 1 around y under a Gaussian."""
-    distance = (y - mean).abs()
+def interval(quantizer, place):
+    """How far what a value stands for reaches below and above it: half the way to the next values of its quantizer."""
+    near = lambda side: 1 - 0.5 * (quantizer * ((place == 0) | (place == side))).float()
+    return near(1), near(-1)
+
+
+def bits(y, mean, sigma, below, above):
+    """−log2 of the probability of y − below … y + above under a Gaussian."""
+    side = torch.where(y < mean, -1.0, 1.0)
     tail = lambda x: 0.5 * torch.erfc(x / sigma * math.sqrt(0.5))
-    return -torch.log2((tail(distance - 0.5) - tail(distance + 0.5)).clamp_min(1e-9))
+    distance = side * (y - mean)
+    inner, outer = torch.where(side > 0, below, above), torch.where(side > 0, above, below)
+    return -torch.log2((tail(distance - inner) - tail(distance + outer)).clamp_min(1e-9))

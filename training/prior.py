@@ -71,16 +71,19 @@ def batch(pictures, seed, step):
     return torch.stack(crops).float(), torch.tensor(q), torch.tensor(rng.random(BATCH))
 
 
+def bits_of(y, mean, log_scale):
+    """Bits of every latent. y are the nearest integers, of which a quantizer has one in two: each counts as what stands for a range of 2."""
+    return bits(y, mean, log_scale.exp() + SIGMA_FLOOR, 1, 1)
+
+
 def loss_of(prior, y, q, draw):
     """Bits per pixel. Without a mask in attention a pass teaches one moment of each picture only: the next group is drawn, by the number of its
     cells, and all that is not known counts."""
     if prior.one_pass:
-        mean, log_scale = prior(y, q)
-        return bits(y, mean, log_scale.exp() + SIGMA_FLOOR).sum(1).mean() / 256
+        return bits_of(y, *prior(y, q)).sum(1).mean() / 256
     known = prior.group.sort().values[(draw * 64).long()]
-    mean, log_scale = prior.run(y, q, known)
     unknown = prior.group.view(8, 8).repeat(TOKENS // 8, TOKENS // 8) >= known[:, None, None]
-    rate = bits(y, mean, log_scale.exp() + SIGMA_FLOOR).sum(1)
+    rate = bits_of(y, *prior.run(y, q, known)).sum(1)
     return ((rate * unknown).sum((1, 2)) / unknown.sum((1, 2))).mean() / 256
 
 
@@ -89,8 +92,7 @@ def rate_of(prior, y, position):
     """Bits of the latents (L, H, W) of a picture."""
     h, w = y.shape[1:]
     grid = F.pad(y.float()[None], (0, -w % 8, 0, -h % 8))
-    mean, log_scale = prior(grid, torch.tensor([position]))
-    return bits(grid, mean, log_scale.exp() + SIGMA_FLOOR)[:, :, :h, :w].sum().item()
+    return bits_of(grid, *prior(grid, torch.tensor([position])))[:, :, :h, :w].sum().item()
 
 
 def save(path, net, ema, opt, step):

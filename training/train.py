@@ -50,7 +50,7 @@ def klt_start(net, pictures, crop, rng):
     net.analysis.shortcut.weight.data = basis.T.contiguous()
     net.synthesis.shortcut.weight.data = basis.contiguous()
     anchors = net.config.anchors
-    ladder = math.log(2) * 0.75 * ((anchors - 1) / 2 - torch.arange(anchors))
+    ladder = math.log(2) * 0.75 * (anchors / 2 - torch.arange(anchors))
     net.gain.data[:] = ladder[:, None]
     net.igain.data[:] = -ladder[:, None]
     batch = data.crops(pictures, 24, crop, rng)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Opening and closing, where the latents of a frame are, and the values that a decoder sees for them. */
 #include "codec/codec.h"
-#include "entropy/centroid.h"
 
 #include <m2t/m2t-encoder.h>
 #include <string.h>
@@ -62,32 +61,6 @@ m2t_codec_position(const M2tCodec *codec, int slot)
     int token = codec->prior.plan.slot[slot].token;
 
     return token < 0 || codec->kind[token] != M2T_TOKEN_CODED ? -1 : (gint64) token * codec->model->latents;
-}
-
-void
-m2t_codec_find_centroids(const M2tCodec *codec, int slot, int part)
-{
-    int channel = codec->model->prior.part_start[part], n = codec->model->prior.part_size[part];
-    gint64 position = m2t_codec_position(codec, slot) + channel;
-    gsize at = m2t_prior_place(&codec->prior, slot, channel, n);
-
-    m2t_entropy_centroids(codec->tables, codec->prior.mean + at, codec->prior.level + at, codec->latents + position, codec->centroid + position, n);
-}
-
-static void
-find_centroids_of_slots(void *data, int begin, int end, int worker)
-{
-    const M2tCodec *codec = data;
-
-    for (int slot = begin; slot < end; slot++)
-        for (int part = 0; part < codec->model->prior.parts && m2t_codec_position(codec, slot) >= 0; part++)
-            m2t_codec_find_centroids(codec, slot, part);
-}
-
-void
-m2t_codec_find_all_centroids(M2tCodec *codec)
-{
-    m2t_threads_run(codec->context.threads, codec->prior.plan.slots, M2T_CHUNK, find_centroids_of_slots, codec);
 }
 
 typedef struct {

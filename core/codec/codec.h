@@ -25,7 +25,7 @@ typedef struct {
     M2tQuant quant;
     M2tPrior prior;
     gint16 *latents;      /* [token_rows][token_columns][latents] */
-    gint8 *centroid;      /* the same shape, in 1/M2T_LATENT_ONE (entropy/centroid.h): of those that are coded */
+    gint8 *centroid;      /* the same shape, in 1/M2T_LATENT_ONE (entropy/slice.h): of those that are coded */
     guint8 *kind;         /* [token_rows][token_columns] of M2tTokenKind */
     M2tExact exact;
     M2tProfile profile;   /* of the last frame */
@@ -41,12 +41,6 @@ void m2t_codec_clear(M2tCodec *codec); /* of zeros is allowed */
 
 /* Position of the first latent of a slot among all latents, or -1 if it is not coded: outside the token grid, kept or exact. */
 gint64 m2t_codec_position(const M2tCodec *codec, int slot);
-
-/* Fills in centroid of a part of the token of a coded slot, whose mean and level the prior has given. */
-void m2t_codec_find_centroids(const M2tCodec *codec, int slot, int part);
-
-/* The same for all that is coded. */
-void m2t_codec_find_all_centroids(M2tCodec *codec);
 
 /* What the synthesis starts from, for tokens that are coded or exact; others stay as they are. */
 void m2t_codec_dequantise(const M2tCodec *codec, M2tSynthesis *synthesis);

@@ -28,6 +28,7 @@ typedef struct {
     gint busy;                 /* atomic: a thread is at it */
     gint next;                 /* atomic: rows that were read, its coded slots part after part; changed by that thread */
     int first, count;          /* its coded slots, counted from the first of the group */
+    guint8 state;              /* of the chain (entropy/dependent.h) */
     gint64 time;               /* microseconds that all of this took */
 } SliceTurn;
 
@@ -346,27 +347,32 @@ typedef struct {
 typedef struct {
     int part, slot;
     int piece;                 /* that it is predicted in */
+    gboolean begins_chain;
 } Row;
 
 static Row
 find_row(const GroupRun *run, const SliceTurn *turn, int i)
 {
     const M2tPlan *plan = &run->frame->codec.prior.plan;
-    int part = i / turn->count, coded = turn->first + i % turn->count;
+    int part = i / turn->count, of_part = i % turn->count, coded = turn->first + of_part;
 
-    return (Row) {part, plan->coded[plan->coded_start[run->group] + coded], part * run->pieces + coded / M2T_PRIOR_PIECE};
+    return (Row) {part, plan->coded[plan->coded_start[run->group] + coded], part * run->pieces + coded / M2T_PRIOR_PIECE, of_part % M2T_CHAIN == 0};
 }
 
 static void
-read_row(const FrameDecoder *f, int slice, Row row)
+read_row(FrameDecoder *f, int slice, Row row)
 {
     const M2tCodec *codec = &f->codec;
+    SliceTurn *turn = &f->turn[slice];
     const M2tPriorWeights *w = &codec->model->prior;
     int channel = w->part_start[row.part], n = w->part_size[row.part];
     gint64 position = m2t_codec_position(codec, row.slot) + channel;
     gsize at = m2t_prior_place(&codec->prior, row.slot, channel, n);
 
-    m2t_slice_reader_get(f->reader[slice], codec->prior.mean + at, codec->prior.level + at, codec->latents + position, n);
+    if (row.begins_chain)
+        turn->state = 0;
+    m2t_slice_reader_get(f->reader[slice], &turn->state, codec->prior.mean + at, codec->prior.level + at, codec->latents + position,
+                         codec->centroid + position, n);
 }
 
 static gboolean
@@ -387,18 +393,11 @@ read_slice(const GroupRun *run, int slice)
 
     while (can_be_read(run, turn) && g_atomic_int_compare_and_exchange(&turn->busy, FALSE, TRUE)) {
         gint64 begin = g_get_monotonic_time();
-        int first = g_atomic_int_get(&turn->next), last;
 
         for (; can_be_read(run, turn); g_atomic_int_inc(&turn->next))
             read_row(f, slice, find_row(run, turn, g_atomic_int_get(&turn->next)));
-        last = g_atomic_int_get(&turn->next);
         turn->time += g_get_monotonic_time() - begin;
         g_atomic_int_set(&turn->busy, FALSE);
-        for (int i = first; i < last; i++) { /* while mean and level are in the cache */
-            Row row = find_row(run, turn, i);
-
-            m2t_codec_find_centroids(&f->codec, row.slot, row.part);
-        }
     }
 }
 

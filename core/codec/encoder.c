@@ -14,7 +14,7 @@
 #include "exact/choose.h"
 #include "inter/kept.h"
 #include "inter/still.h"
-#include "quant/choose.h"
+#include "quant/trellis.h"
 #include "rate/rate.h"
 #include "refine/refine.h"
 
@@ -48,8 +48,10 @@ typedef struct {
     M2tCodec codec;
     M2tAnalysis analysis;
     M2tRefine refine;      /* of the preset slow */
-    gint8 *rest;           /* of the latents, see analysis.h */
-    int scanty;            /* see choose.h; 0 but where the rate control is at the end of the quantizer */
+    gint16 *wanted;        /* [tokens][latents]: what the analysis makes of the picture, rounded, */
+    gint8 *rest;           /* and what rounding took away, see analysis.h */
+    M2tTrellisStep *steps; /* [workers][steps_of_chain()] */
+    int scanty;            /* see trellis.h; 0 but where the rate control is at the end of the quantizer */
     float *gain;           /* [latents]: that they were rounded with, if they are to be rounded again */
     M2tSliceWriter writer[M2T_SLICES_MAX];
     guint16 *worth;        /* [tokens], see exact/choose.h */
@@ -96,13 +98,26 @@ m2t_encoder_settings_init(M2tEncoderSettings *settings)
                                       .vbv_buf_capacity = M2T_VBV_DEFAULT};
 }
 
+/* At most. */
+static gsize
+steps_of_chain(const M2tModel *model)
+{
+    int most = 0;
+
+    for (int part = 0; part < model->prior.parts; part++)
+        most = MAX(most, model->prior.part_size[part]);
+    return (gsize) M2T_CHAIN * most;
+}
+
 static void
 layout_encoder(M2tCodec *codec, gpointer stage)
 {
     FrameEncoder *f = stage;
 
     m2t_analysis_layout(&f->analysis, &codec->arena, &codec->context, &codec->geometry);
+    f->wanted = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, sizeof *f->wanted);
     f->rest = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, sizeof *f->rest);
+    f->steps = m2t_arena_take(&codec->arena, (gsize) m2t_threads_count(codec->context.threads) * steps_of_chain(codec->model), sizeof *f->steps);
     f->gain = m2t_arena_take(&codec->arena, codec->model->latents, sizeof *f->gain);
     f->worth = m2t_arena_take(&codec->arena, m2t_geometry_tokens(&codec->geometry), sizeof *f->worth);
     if (f->preset == M2T_SPEED_PRESET_SLOW)
@@ -257,30 +272,52 @@ m2t_encoder_free(M2tEncoder *e)
 
 typedef struct {
     FrameEncoder *frame;
-    int round;      /* of the refinement; -1: from what they cost alone */
+    gboolean again; /* the outcome was looked at */
 } Choice;
 
+/* What the n latents from @at on should be, in 1/M2T_LATENT_ONE. @memory: for n of them */
+static const gint32 *
+aim(const Choice *choice, gsize at, int n, gint32 *memory)
+{
+    FrameEncoder *f = choice->frame;
+
+    if (choice->again) {
+        m2t_refine_aim(&f->refine, f->codec.latents, f->codec.centroid, f->wanted, f->rest, at, n);
+        return f->refine.aim + at;
+    }
+    for (int i = 0; i < n; i++)
+        memory[i] = M2T_LATENT_ONE * f->wanted[at + i] + f->rest[at + i];
+    return memory;
+}
+
 static void
-choose_latents(gpointer data, int slot, int channel, int n)
+choose_chain(gpointer data, int worker, int part, int begin, int end)
 {
     const Choice *choice = data;
     FrameEncoder *f = choice->frame;
     const M2tPrior *prior = &f->codec.prior;
-    gsize at = m2t_prior_place(prior, slot, channel, n), to = (gsize) m2t_codec_position(&f->codec, slot) + channel;
+    M2tTrellis trellis;
+    int channel = f->codec.model->prior.part_start[part], n = f->codec.model->prior.part_size[part];
 
-    if (choice->round < 0)
-        m2t_quant_choose(f->codec.tables, prior->mean + at, prior->level + at, f->rest + to, f->codec.latents + to, n, f->scanty);
-    else
-        m2t_refine_choose(&f->refine, f->codec.tables, prior->mean + at, prior->level + at, to, n, choice->round, f->scanty, f->codec.latents + to);
+    m2t_trellis_begin(&trellis, f->codec.context.kernels, f->codec.tables, f->scanty, f->preset == M2T_SPEED_PRESET_FAST, f->steps + worker * steps_of_chain(f->codec.model),
+                      f->codec.latents, f->codec.centroid);
+    for (int i = begin; i < end; i++) {
+        int slot = prior->plan.coded[i];
+        gsize at = m2t_prior_place(prior, slot, channel, n), position = (gsize) m2t_codec_position(&f->codec, slot) + channel;
+        gint32 memory[M2T_LATENTS_MAX];
+
+        m2t_trellis_add(&trellis, position, prior->mean + at, prior->level + at, aim(choice, position, n, memory), n);
+    }
+    m2t_trellis_end(&trellis);
 }
 
 /* Latents are chosen as they will be coded, each with the mean and level that the decoder will have for it. */
 static void
-choose_in_order(FrameEncoder *f, int round)
+choose_in_order(FrameEncoder *f, gboolean again)
 {
-    Choice choice = {f, round};
+    Choice choice = {f, again};
 
-    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents, choose_latents, &choice);
+    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents, choose_chain, &choice);
     m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
 }
 
@@ -329,12 +366,15 @@ queue_section(FrameEncoder *f, int slice, int section)
     int group = section / w->parts, part = section % w->parts, channel = w->part_start[part], n = w->part_size[part];
     int begin = m2t_plan_coded(&prior->plan, group, slice), end = m2t_plan_coded(&prior->plan, group, slice + 1);
     gsize before = m2t_codec_slice_position(codec, slice);
+    guint8 state = 0;
 
     for (int i = begin; i < end; i++) {
         int slot = prior->plan.coded[i];
         gsize at = m2t_prior_place(prior, slot, channel, n), position = (gsize) m2t_codec_position(codec, slot) + channel;
 
-        m2t_slice_writer_put(&f->writer[slice], section, (guint32) (position - before), prior->mean + at, prior->level + at,
+        if ((i - begin) % M2T_CHAIN == 0)
+            state = 0;
+        m2t_slice_writer_put(&f->writer[slice], section, (guint32) (position - before), &state, prior->mean + at, prior->level + at,
                              codec->latents + position, n);
     }
 }
@@ -408,19 +448,6 @@ write_packet(FrameEncoder *f)
     m2t_frame_write(f->packet, &f->header, f->bytes);
 }
 
-static void
-choose_by_size(void *data, int begin, int end, int worker)
-{
-    FrameEncoder *f = data;
-    int latents = f->codec.model->latents;
-
-    for (int token = begin; token < end; token++) {
-        gsize at = (gsize) token * latents;
-
-        m2t_quant_choose_small(f->codec.quant.feature, f->rest + at, f->codec.latents + at, latents, f->scanty);
-    }
-}
-
 /* What a decoder would have: of tokens that are kept, the values of the frame before. */
 static void
 set_values(FrameEncoder *f)
@@ -432,7 +459,6 @@ set_values(FrameEncoder *f)
     memset(f->refine.synthesis.exact, FALSE, count_tokens(f)); /* of kept ones, too: close enough */
     if (f->header.exact)
         m2t_exact_load(&f->codec.exact, &f->picture, f->codec.kind);
-    m2t_codec_find_all_centroids(&f->codec);
     m2t_codec_dequantise(&f->codec, &f->refine.synthesis);
 }
 
@@ -440,36 +466,24 @@ set_values(FrameEncoder *f)
 static void
 choose_by_outcome(FrameEncoder *f)
 {
-    m2t_refine_begin(&f->refine, f->codec.latents, f->rest);
-    choose_in_order(f, -1);
+    m2t_refine_begin(&f->refine, f->wanted, f->rest);
+    choose_in_order(f, FALSE);
     for (int round = 0; round < M2T_REFINE_ROUNDS; round++) {
         set_values(f);
         m2t_refine_look(&f->refine, &f->codec.quant);
         m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
-        choose_in_order(f, round);
+        choose_in_order(f, TRUE);
     }
-}
-
-/* One prediction for all groups at once. */
-static void
-choose_before_prediction(FrameEncoder *f)
-{
-    m2t_threads_run(f->codec.context.threads, count_tokens(f), M2T_CHUNK, choose_by_size, f);
-    m2t_profile_end(&f->codec.profile, M2T_STAGE_CHOICE);
-    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents, NULL, NULL);
-    m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
 }
 
 /* The latents, and mean and level of each. */
 static void
 choose(FrameEncoder *f)
 {
-    if (f->preset == M2T_SPEED_PRESET_FAST)
-        choose_before_prediction(f);
-    else if (f->preset == M2T_SPEED_PRESET_MEDIUM)
-        choose_in_order(f, -1);
-    else
+    if (f->preset == M2T_SPEED_PRESET_SLOW)
         choose_by_outcome(f);
+    else
+        choose_in_order(f, FALSE);
 }
 
 /* What does not change between two frames is taken over from the first, where that is allowed and worth it. */
@@ -551,8 +565,8 @@ analyse(FrameEncoder *f)
 {
     M2tCodec *codec = &f->codec;
 
-    m2t_analysis_run(&f->analysis, &codec->quant, codec->latents, f->rest);
-    f->header.exact = m2t_exact_choose(&codec->geometry, &f->picture, codec->latents, codec->model->latents, codec->context.threads, f->worth,
+    m2t_analysis_run(&f->analysis, &codec->quant, f->wanted, f->rest);
+    f->header.exact = m2t_exact_choose(&codec->geometry, &f->picture, f->wanted, codec->model->latents, codec->context.threads, f->worth,
                                        codec->kind);
 }
 
@@ -563,8 +577,6 @@ change_quantizer(FrameEncoder *f, int q)
     M2tQuant *quant = &f->codec.quant;
     int latents = f->codec.model->latents;
 
-    if (f->preset == M2T_SPEED_PRESET_SLOW && !f->header.exact)
-        m2t_refine_restore(&f->refine, f->codec.latents, f->rest);
     memcpy(f->gain, quant->gain, latents * sizeof *f->gain);
     set_quantizer(f, q);
     m2t_quant_set(quant, f->header.q);
@@ -573,7 +585,7 @@ change_quantizer(FrameEncoder *f, int q)
         return;
     }
     for (int token = 0; token < count_tokens(f); token++)
-        m2t_quant_again(quant, f->gain, f->codec.latents + (gsize) token * latents, f->rest + (gsize) token * latents, latents);
+        m2t_quant_again(quant, f->gain, f->wanted + (gsize) token * latents, f->rest + (gsize) token * latents, latents);
 }
 
 /* Whether the frame before can be shown again in place of one of so many bits. One that stands alone is only put off, and only if that helps. */

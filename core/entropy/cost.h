@@ -15,20 +15,16 @@ int m2t_entropy_frequency_cost(guint frequency);
 /* What an escape of n costs beyond its entry. */
 int m2t_entropy_escape_cost(int n);
 
-/* What comes of a latent that is coded. */
-typedef struct {
-    int cost, centroid;
-} M2tEntropyOutcome;
-
+/* What comes of a value, the escape included; mean and value as the tables have them. */
 static inline M2tEntropyOutcome
-m2t_entropy_outcome(const M2tEntropyTables *tables, gint32 mean, guint8 level, gint16 latent)
+m2t_entropy_outcome(const M2tEntropyTables *tables, int quantizer, int mean, int level, int value)
 {
-    M2tEntropyPlace place;
+    M2tEntropyLevel l = tables->level[level];
+    int place = m2t_entropy_mean(l, mean), v = (value >> l.raw) - (place >> 4), beyond = ABS(v) - l.radius;
+    int entry = beyond > 0 ? 2 * l.radius + 1 : v + l.radius;
+    M2tEntropyOutcome outcome = tables->outcome[m2t_entropy_outcomes(l, place & (M2T_FRACTIONS - 1)) + (gsize) (M2T_QUANTIZERS * entry + quantizer)];
 
-    if (level < tables->skip)
-        return (M2tEntropyOutcome) {latent ? M2T_COST_EXCEPTION : 0, 0};
-    place = m2t_entropy_place(tables, mean, level, latent);
-    return (M2tEntropyOutcome) {tables->cost[place.entry] + (place.escape ? m2t_entropy_escape_cost(ABS(place.escape)) : 0), tables->centroid[place.entry]};
+    return beyond > 0 ? m2t_entropy_pack(m2t_entropy_cost(outcome) + m2t_entropy_escape_cost(beyond), m2t_entropy_centroid(outcome)) : outcome;
 }
 
 #endif

@@ -75,12 +75,13 @@ m2t_slice_writer_add_section(M2tSliceWriter *writer, gsize latents)
     writer->count[section] = 0;
 }
 
+/* @half, @value: see dependent.h */
 static inline M2tSymbol
-make_symbol(const M2tEntropyTables *tables, int mean, int level, int latent)
+make_symbol(const M2tEntropyTables *tables, int quantizer, int half, int level, int value)
 {
     int raw = tables->level[level].raw;
-    M2tEntropyPlace place = m2t_entropy_place(tables, mean, level, latent);
-    M2tEntropyRange range = tables->range[place.entry];
+    M2tEntropyPlace place = m2t_entropy_place(tables, half, level, value);
+    M2tEntropyRange range = tables->range[(guint32) quantizer * tables->entries + place.entry];
 
     if (!(place.escape | raw))
         return (M2tSymbol) {.start = range.start, .frequency = range.frequency};
@@ -88,8 +89,18 @@ make_symbol(const M2tEntropyTables *tables, int mean, int level, int latent)
     return (M2tSymbol) {
         .start = range.start, .frequency = range.frequency,
         .escape = ABS(place.escape), .negative = place.escape < 0,
-        .raw_bits = raw, .raw = latent & ((1 << raw) - 1),
+        .raw_bits = raw, .raw = value & ((1 << raw) - 1),
     };
+}
+
+static inline M2tSymbol
+next_symbol(const M2tEntropyTables *tables, guint8 *state, int mean, int level, int latent)
+{
+    int quantizer = m2t_dependent_quantizer(*state), half = m2t_dependent_half(mean), centre = m2t_dependent_centre(half);
+    int place = m2t_dependent_place(latent, centre, quantizer);
+
+    *state = m2t_dependent_next(*state, place);
+    return make_symbol(tables, quantizer, half, level, centre + place);
 }
 
 static void
@@ -101,7 +112,7 @@ add_exception(M2tSliceWriter *writer, guint32 position, gint16 latent)
 }
 
 void
-m2t_slice_writer_put(M2tSliceWriter *writer, int section, guint32 position, const gint32 *mean, const guint8 *level,
+m2t_slice_writer_put(M2tSliceWriter *writer, int section, guint32 position, guint8 *state, const gint32 *mean, const guint8 *level,
                      const gint16 *latent, int n)
 {
     const M2tEntropyTables *tables = writer->tables;
@@ -120,7 +131,7 @@ m2t_slice_writer_put(M2tSliceWriter *writer, int section, guint32 position, cons
         int i = list[k];
 
         if (level[i] >= skip)
-            *symbol++ = make_symbol(tables, mean[i], level[i], latent[i]);
+            *symbol++ = next_symbol(tables, state, mean[i], level[i], latent[i]);
         else
             add_exception(writer, position + i, latent[i]);
     }
@@ -373,19 +384,28 @@ pop_escape(M2tSliceReader *reader, Words *words, guint32 *state, gboolean enough
 /* A latent that is coded, and what the prior knows about it. */
 typedef struct {
     M2tEntropyCenter at;
+    gint16 centre;              /* see dependent.h */
     guint16 channel;
     guint8 raw, radius;
 } Expected;
 
-static inline int
-pop_latent(M2tSliceReader *reader, Words *words, const Expected *e, gboolean enough)
+typedef struct {
+    gint16 *latent;
+    gint8 *centroid;
+} Row;
+
+static inline void
+pop_latent(M2tSliceReader *reader, Words *words, guint8 *chain, const Expected *e, Row row, gboolean enough)
 {
+    const M2tEntropyTables *tables = reader->tables;
+    guint32 quantizer = m2t_dependent_quantizer(*chain), table = e->at.table + quantizer * tables->bytes;
     guint32 state = reader->state[reader->lane], slot = state & ((1u << M2T_PROBABILITY_BITS) - 1);
-    int entry = m2t_entropy_find(reader->tables, e->at, slot), v = entry - e->radius, low = 0;
-    const guint16 *place = m2t_entropy_starts(reader->tables, e->at) + entry;
-    guint32 start = place[0], frequency = place[1] - start;
+    int entry = m2t_entropy_find(tables, table, slot), v = entry - e->radius, low = 0, place;
+    const guint16 *starts = m2t_entropy_starts(tables, table) + entry;
+    guint32 start = starts[0], frequency = starts[1] - start;
 
     state = refill(words, frequency * (state >> M2T_PROBABILITY_BITS) + slot - start, enough);
+    row.centroid[e->channel] = tables->centroid[e->at.first + (guint32) (M2T_FRACTIONS * entry) + quantizer * tables->entries];
     if (v > e->radius) {
         int n = pop_escape(reader, words, &state, enough);
 
@@ -395,17 +415,21 @@ pop_latent(M2tSliceReader *reader, Words *words, const Expected *e, gboolean eno
         low = pop_bits(words, &state, e->raw, enough);
     reader->state[reader->lane] = state;
     reader->lane = (reader->lane + 1) & (reader->lanes - 1);
-    return CLAMP((v + e->at.center) * (1 << e->raw) + low, M2T_LATENT_MIN, M2T_LATENT_MAX);
+    place = (v + e->at.center) * (1 << e->raw) + low - e->centre;
+    *chain = m2t_dependent_next(*chain, place);
+    row.latent[e->channel] = (gint16) CLAMP(m2t_dependent_value(e->centre, place, (int) quantizer), M2T_LATENT_MIN, M2T_LATENT_MAX);
 }
 
 static inline void
-pop_row(M2tSliceReader *reader, const Expected *expected, int count, gint16 *latent, gboolean enough)
+pop_row(M2tSliceReader *reader, guint8 *chain, const Expected *expected, int count, Row row, gboolean enough)
 {
     Words words = reader->words;
+    guint8 state = *chain;
 
     for (int k = 0; k < count; k++)
-        latent[expected[k].channel] = pop_latent(reader, &words, &expected[k], enough);
+        pop_latent(reader, &words, &state, &expected[k], row, enough);
     reader->words = words;
+    *chain = state;
 }
 
 /* All that can be known before the data: what waits for the state of a lane, and for a wrong guess, then is short. */
@@ -416,24 +440,26 @@ expect_row(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *lev
     int count = m2t_entropy_coded(tables, level, n, list);
 
     for (int k = 0; k < count; k++) {
-        int i = list[k];
+        int i = list[k], half = m2t_dependent_half(mean[i]);
         M2tEntropyLevel l = tables->level[level[i]];
 
-        expected[k] = (Expected) {m2t_entropy_center(tables, mean[i], level[i]), list[k], l.raw, l.radius};
+        expected[k] = (Expected) {m2t_entropy_center(tables, half, level[i]), (gint16) m2t_dependent_centre(half), list[k], l.raw, l.radius};
     }
     return count;
 }
 
 void
-m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n)
+m2t_slice_reader_get(M2tSliceReader *reader, guint8 *state, const gint32 *mean, const guint8 *level, gint16 *latent, gint8 *centroid, int n)
 {
     Expected expected[M2T_LATENTS_MAX];
+    Row row = {latent, centroid};
     int count = expect_row(reader->tables, mean, level, n, expected);
 
+    memset(centroid, 0, n);
     if (reader->words.end - reader->words.at >= SYMBOL_BYTES_MAX * (gssize) count + 2)
-        pop_row(reader, expected, count, latent, TRUE);
+        pop_row(reader, state, expected, count, row, TRUE);
     else
-        pop_row(reader, expected, count, latent, FALSE);
+        pop_row(reader, state, expected, count, row, FALSE);
 }
 
 gboolean

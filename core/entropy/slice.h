@@ -40,8 +40,9 @@ void m2t_slice_writer_begin(M2tSliceWriter *writer);
 void m2t_slice_writer_add_section(M2tSliceWriter *writer, gsize latents);
 
 /* One row of n channels, at most M2T_LATENTS_MAX. @position: of the first, as in "exceptions"; latents of a level below skip are not coded, those of
- * them that are not zero become exceptions. Threads may put rows into different sections at the same time. */
-void m2t_slice_writer_put(M2tSliceWriter *writer, int section, guint32 position, const gint32 *mean, const guint8 *level,
+ * them that are not zero become exceptions; each of the others is a value of its quantizer. @state: of the chain (dependent.h), is moved on. Threads
+ * may put rows into different sections at the same time. */
+void m2t_slice_writer_put(M2tSliceWriter *writer, int section, guint32 position, guint8 *state, const gint32 *mean, const guint8 *level,
                           const gint16 *latent, int n);
 
 /* The number of lanes that suits the symbols so far, as its code for the frame header. */
@@ -59,9 +60,11 @@ void m2t_slice_reader_free(M2tSliceReader *reader);
  * the end. FALSE: damaged. */
 gboolean m2t_slice_reader_begin(M2tSliceReader *reader, const guint8 *data, gsize size, int lanes, gint16 *latents, gsize count);
 
-/* One row of n channels, at most M2T_LATENTS_MAX: writes those of @latent whose level is coded, leaves the others. Reading past the end
- * yields zeros and is remembered. */
-void m2t_slice_reader_get(M2tSliceReader *reader, const gint32 *mean, const guint8 *level, gint16 *latent, int n);
+/* One row of n channels, at most M2T_LATENTS_MAX: writes those of @latent whose level is coded, leaves the others, and writes @centroid: where the latents
+ * that became this entry lie on average, most often a little nearer to what the prior expected; what is added to each latent for the synthesis, in
+ * 1/M2T_LATENT_ONE, nothing where one is not coded. @state: of the chain (dependent.h), is moved on. Reading past the end yields zeros and is
+ * remembered. */
+void m2t_slice_reader_get(M2tSliceReader *reader, guint8 *state, const gint32 *mean, const guint8 *level, gint16 *latent, gint8 *centroid, int n);
 
 /* TRUE if every byte was used, none was missing and all states ended as they must. */
 gboolean m2t_slice_reader_end(M2tSliceReader *reader);

@@ -11,7 +11,7 @@
 #define BIT 16                  /* unit of logarithms */
 #define NEW_BITS 8              /* of a sample that is like none of those beside it */
 #define OTHER_BITS 3            /* of one that is like another than the one before it */
-#define LATENT_WORTH 5          /* bits and error of a latent for each of log2(1 + |y|), */
+#define LATENT_WORTH 4          /* bits and error of a latent for each of log2(1 + |y|), */
 #define PLAIN_LATENTS 8         /* but for the first: means and slopes of smooth ground, which the prior knows from tokens around */
 #define COSTLY 1500             /* bits that no token is worth */
 #define FRAME_BITS 2000         /* what all have to save: contexts have to learn first */

@@ -547,6 +547,85 @@ levels(const M2tLevels *l, const gint32 *restrict sum, const gint32 *restrict bi
         level[i] = (guint8) wide[i];
 }
 
+/* Bits and error of a value so many steps from the centre. */
+static inline gint32
+price_of(guint32 outcome, gint32 worth, gint32 distance, gint32 offset)
+{
+    gint32 error = distance - M2T_LATENT_ONE * offset - ((gint32) (outcome << 8) >> 24);
+
+    return (gint32) (outcome & 0xFFFF) + (worth * (error * error / M2T_LATENT_ONE) / M2T_LATENT_ONE);
+}
+
+static inline void
+find_branch(int quantizer, int odd, const guint32 *restrict outcome, gint32 worth, gint32 step, const gint32 *restrict distance, const guint32 *restrict at,
+            int n, gint32 *restrict price, gint32 *restrict choice)
+{
+    for (int i = 0; i < n; i++) {
+        gint32 sign = distance[i] < 0 ? -1 : 1, size = sign * distance[i] + M2T_LATENT_ONE * quantizer;
+        gint32 place = odd + 2 * ((size + 2 * M2T_LATENT_ONE * (1 - odd)) / (4 * M2T_LATENT_ONE)), other = place - (place > 1 ? step : 0);
+        gint32 offset = sign * (2 * place - (place > 0 ? quantizer : 0)), other_offset = sign * (2 * other - (other > 0 ? quantizer : 0));
+        guint32 of_place = outcome[(gint32) at[i] + 2 * sign * place + quantizer], of_other = outcome[(gint32) at[i] + 2 * sign * other + quantizer];
+        gint32 a = price_of(of_place, worth, distance[i], offset), b = price_of(of_other, worth, distance[i], other_offset);
+
+        price[i] = b < a ? b : a;
+        choice[i] = b < a ? other_offset * 256 | (gint32) (of_other >> 16) : offset * 256 | (gint32) (of_place >> 16);
+    }
+}
+
+static void
+branches(const guint32 *outcome, int worth, gboolean nearest, const gint32 *distance, const guint32 *at, int n, gint32 *price, gint32 *choice)
+{
+    gint32 step = nearest ? 0 : 2;
+
+    find_branch(0, 0, outcome, worth, step, distance, at, n, price, choice);
+    find_branch(0, 1, outcome, worth, step, distance, at, n, price + n, choice + n);
+    find_branch(1, 0, outcome, worth, step, distance, at, n, price + 2 * n, choice + 2 * n);
+    find_branch(1, 1, outcome, worth, step, distance, at, n, price + 3 * n, choice + 3 * n);
+}
+
+/* Eight states, or for each of them all ones or zeros. */
+typedef gint32 Eight __attribute__((vector_size(32)));
+
+/* Of a block of eight, those two to the left and right change places. */
+#define SWAPPED(x) __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5)
+
+/* @least is the lesser of itself and @other, and bit @bit of @second says whether it is @other. */
+static inline void
+take_least(Eight *least, const Eight *other, int bit, Eight *second)
+{
+    Eight less = *other < *least;
+
+    *second |= less & 1 << bit;
+    *least = (*other & less) | (*least & ~less);
+}
+
+/* State s is reached from two states of quantizer s % 2: with t = s / 2, for odd s xor 16, and 32 more for that quantizer, these are t on an even place and
+ * t xor 10 on an odd one (entropy/dependent.h). */
+static void
+states(const gint32 *price, int n, gint32 *sum, guint8 (*second)[8])
+{
+    Eight now[8];
+
+    memcpy(now, sum, sizeof now);
+    for (int i = 0; i < n; i++) {
+        Eight then[8], from = {0};
+
+        for (int block = 0; block < 4; block++) {
+            Eight even = now[block] + price[i], even_second = SWAPPED(now[block ^ 1]) + price[n + i];
+            Eight odd = now[4 + (block ^ 2)] + price[2 * n + i], odd_second = SWAPPED(now[4 + (block ^ 3)]) + price[3 * n + i];
+
+            take_least(&even, &even_second, block, &from);
+            take_least(&odd, &odd_second, 4 + block, &from);
+            then[2 * block] = __builtin_shufflevector(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
+            then[2 * block + 1] = __builtin_shufflevector(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
+        }
+        memcpy(now, then, sizeof now);
+        for (int lane = 0; lane < 8; lane++)
+            second[i][lane] = (guint8) from[lane];
+    }
+    memcpy(sum, now, sizeof now);
+}
+
 #define PASTE(a, b) a##b
 #define TABLE(isa) PASTE(m2t_kernels_, isa)
 #define QUOTE(x) #x
@@ -556,5 +635,5 @@ const M2tKernels TABLE(M2T_ISA);
 const M2tKernels TABLE(M2T_ISA) = {
     NAME(M2T_ISA), to8, relu8, to16, add16, to32, to_float, from_float, add_float, combine, narrow, split, depthwise, gate, norm8, norm16,
     quantise, dequantise, features, add_rows, unshuffle, shuffle, values, classify, filter, attention,
-    levels,
+    levels, branches, states,
 };

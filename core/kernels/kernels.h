@@ -93,6 +93,17 @@ typedef struct {
     /* @sum, @bias: [2n], first means, then scales. */
     void (*levels)(const M2tLevels *l, const gint32 *sum, const gint32 *bias, const float *mean_scale, const float *level_scale,
                    const gint32 *size, gint32 *mean, guint8 *level, int n);
+
+    /* What n latents of a chain may become (entropy/dependent.h), by four branches, one after the other: of the even and of the odd places of the first
+     * quantizer, then of the second, the nearest to what the latent should be, which is so far, @distance, from the value in the centre, in
+     * 1/M2T_LATENT_ONE; or, but for @nearest, the next one towards the centre, if that has a lower price, bits and @worth for the error. @at: where the
+     * outcome of the centre is, with the first quantizer (entropy/tables.h). @price: [4][n]; @choice: the same shape, how far the value is from the
+     * centre, in steps, and, in the lower 8 bits, its centroid. */
+    void (*branches)(const guint32 *outcome, int worth, gboolean nearest, const gint32 *distance, const guint32 *at, int n, gint32 *price, gint32 *choice);
+
+    /* What it takes to come to each of the 64 states of a chain, behind n more latents whose branches have these prices, [4][n]. @second: for each latent,
+     * which of two states the way to a state came from: state s has bit s % 2 * 4 + s / 16 of byte s / 2 % 8, see m2t_trellis_end(). */
+    void (*states)(const gint32 *price, int n, gint32 *sum, guint8 (*second)[8]);
 } M2tKernels;
 
 /* By kind. */

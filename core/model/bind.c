@@ -5,6 +5,7 @@
  *
  * The binder fails once and remembers how; what it hands out from then on is NULL, and is neither checked nor used. */
 #include "model/bind.h"
+#include "entropy/dependent.h"
 #include "model/graph.h"
 
 #include <math.h>
@@ -390,16 +391,17 @@ check_frequencies(Binder *binder, const M2tEntropyWeights *entropy)
 {
     const guint16 *frequency = entropy->frequency;
 
-    for (int table = 0; table < M2T_FRACTIONS * entropy->levels; table++) {
-        int entries = 2 * entropy->radius[table / M2T_FRACTIONS] + 2, sum = 0, zeros = 0;
+    for (int table = 0; table < M2T_QUANTIZERS * entropy->levels * M2T_FRACTIONS; table++) {
+        int fraction = table % M2T_FRACTIONS, level = table / M2T_FRACTIONS % entropy->levels, quantizer = table / M2T_FRACTIONS / entropy->levels;
+        int entries = 2 * entropy->radius[level] + 2, sum = 0, zeros = 0;
 
         for (int i = 0; i < entries; i++) {
             sum += frequency[i];
             zeros += frequency[i] == 0;
         }
         if (sum != PROBABILITY_SUM || zeros > 0) {
-            fail(binder, "entropy.frequency", "", "level %d, fraction %d: %d zeros, sum %d instead of %d", table / M2T_FRACTIONS,
-                 table % M2T_FRACTIONS - M2T_FRACTIONS / 2, zeros, sum, PROBABILITY_SUM);
+            fail(binder, "entropy.frequency", "", "quantizer %d, level %d, fraction %d: %d zeros, sum %d instead of %d", quantizer, level,
+                 fraction - M2T_FRACTIONS / 2, zeros, sum, PROBABILITY_SUM);
             return;
         }
         frequency += entries;
@@ -416,7 +418,7 @@ bind_entropy(Binder *binder, M2tEntropyWeights *entropy)
     if (binder->error)
         return;
     for (int level = 0; level < entropy->levels; level++)
-        entries += M2T_FRACTIONS * (2 * entropy->radius[level] + 2);
+        entries += M2T_QUANTIZERS * M2T_FRACTIONS * (2 * entropy->radius[level] + 2);
     entropy->frequency = take(binder, "entropy.frequency", "", M2T_U16, 0, entries);
     entropy->centroid = take(binder, "entropy.centroid", "", M2T_I8, 0, entries);
     if (entropy->frequency)

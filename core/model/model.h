@@ -102,7 +102,7 @@ m2t_window_cell(const M2tPriorWeights *prior, M2tLayerKind kind, int i)
 typedef struct {
     int levels, base, step, skip;
     const gint32 *radius, *raw;  /* [levels] */
-    const guint16 *frequency;    /* tables one after the other, by level and fraction */
+    const guint16 *frequency;    /* tables one after the other, by quantizer, level and fraction */
     const gint8 *centroid;       /* for each frequency, in 1/128 */
 } M2tEntropyWeights;
 

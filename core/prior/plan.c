@@ -105,6 +105,7 @@ pad_slices(M2tPlan *plan, const M2tGeometry *g)
         plan->slice_row[i] = plan->rows;
         plan->rows += (rows + M2T_WINDOW - 1) / M2T_WINDOW * M2T_WINDOW;
     }
+    plan->slices = g->slices;
     plan->slice_row[g->slices] = plan->rows;
     plan->columns = (g->token_columns + M2T_WINDOW - 1) / M2T_WINDOW * M2T_WINDOW;
     plan->slots = plan->rows * plan->columns;
@@ -169,4 +170,31 @@ m2t_plan_coded(const M2tPlan *plan, int group, int slice)
             end = middle;
     }
     return begin;
+}
+
+static int
+chains_of_slice(const M2tPlan *plan, int group, int slice)
+{
+    return (m2t_plan_coded(plan, group, slice + 1) - m2t_plan_coded(plan, group, slice) + M2T_CHAIN - 1) / M2T_CHAIN;
+}
+
+int
+m2t_plan_chains(const M2tPlan *plan, int group)
+{
+    int chains = 0;
+
+    for (int slice = 0; slice < plan->slices; slice++)
+        chains += chains_of_slice(plan, group, slice);
+    return chains;
+}
+
+M2tChainSpan
+m2t_plan_chain(const M2tPlan *plan, int group, int chain)
+{
+    int slice = 0, begin;
+
+    for (int chains = chains_of_slice(plan, group, 0); chain >= chains; chains = chains_of_slice(plan, group, ++slice))
+        chain -= chains;
+    begin = m2t_plan_coded(plan, group, slice) + chain * M2T_CHAIN;
+    return (M2tChainSpan) {begin, MIN(begin + M2T_CHAIN, m2t_plan_coded(plan, group, slice + 1))};
 }

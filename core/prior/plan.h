@@ -4,6 +4,7 @@
 #define M2T_PRIOR_PLAN_H
 
 #include "base/arena.h"
+#include "entropy/dependent.h"
 #include "frame/patch.h"
 #include "model/model.h"
 
@@ -21,7 +22,7 @@ enum { M2T_SOURCE_MASKED = -1, M2T_SOURCE_OUTSIDE = -2 };
 
 typedef struct {
     int rows, columns;              /* of the prior grid */
-    int slice_row[M2T_SLICES_MAX + 1]; /* of the prior grid, where a slice begins */
+    int slices, slice_row[M2T_SLICES_MAX + 1]; /* of the prior grid, where a slice begins */
     int slots;
     M2tSlot *slot;                  /* [slots] */
     gint32 *slot_at;                /* [rows][columns]: index into slot */
@@ -54,5 +55,13 @@ m2t_plan_slot(const M2tPlan *plan, int group, int slice)
 
 /* The same among those that are coded: index into plan->coded. */
 int m2t_plan_coded(const M2tPlan *plan, int group, int slice);
+
+/* The coded slots of a group, slice after slice, in chains (entropy/dependent.h): how many there are, and one of them as plan->coded[begin … end - 1]. */
+typedef struct {
+    int begin, end;
+} M2tChainSpan;
+
+int m2t_plan_chains(const M2tPlan *plan, int group);
+M2tChainSpan m2t_plan_chain(const M2tPlan *plan, int group, int chain);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 G_STATIC_ASSERT(M2T_CHUNK % M2T_PRIOR_PIECE == 0);
+G_STATIC_ASSERT(M2T_CHAIN <= M2T_CHUNK);
 
 typedef struct {
     M2tPrior *prior;
@@ -351,8 +352,21 @@ run_parts(void *data, int begin, int end, int worker)
         if (run.part)
             take_step(&run, scratch, first, m);
         predict(&run, scratch, first, m);
-        for (int i = 0; i < m && run.choose; i++)
-            run.choose(run.data, p->plan.coded[first + i], w->part_start[run.part], w->part_size[run.part]);
+        if (run.choose)
+            run.choose(run.data, worker, run.part, first, first + m);
+    }
+}
+
+/* The same for whole chains. */
+static void
+run_chains(void *data, int begin, int end, int worker)
+{
+    const PriorRun *run = data;
+
+    for (int i = begin; i < end; i++) {
+        M2tChainSpan span = m2t_plan_chain(&run->prior->plan, run->first, i);
+
+        run_parts(data, span.begin - run->start, span.end - run->start, worker);
     }
 }
 
@@ -371,13 +385,11 @@ void
 m2t_prior_predict(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, M2tPriorChoose choose, gpointer data)
 {
     const M2tPriorWeights *prior = &p->context->net->model->prior;
-    const int *start = p->plan.coded_start;
-    int at_once = prior->masking == M2T_MASKING_INPUT || choose ? 1 : prior->groups;
 
-    for (int first = 0; first < prior->groups; first += at_once) {
-        PriorRun run = {p, quant, latents, first, first + at_once - 1, start[first], .choose = choose, .data = data};
+    for (int group = 0; group < prior->groups; group++) {
+        PriorRun run = {p, quant, latents, group, group, p->plan.coded_start[group], .choose = choose, .data = data};
 
-        m2t_prior_run(p, quant, latents, run.first, run.last);
-        m2t_threads_run(p->context->threads, coded_slots(&run), M2T_CHUNK, run_parts, &run);
+        m2t_prior_run(p, quant, latents, group, group);
+        m2t_threads_run(p->context->threads, m2t_plan_chains(&p->plan, group), 1, run_chains, &run);
     }
 }

@@ -2,8 +2,8 @@
 /* The prior: what is known so far -> mean and level of every latent that comes next (docs/bitstream.md, section 6.3).
  *
  * A decoder calls the functions below group after group. Where attention is masked (M2T), slots of a group only see their own and earlier
- * groups: keys and values of earlier groups stay in memory, and an encoder that knows all latents can run all groups at once; the numbers are the
- * same. Where only the input is masked (MT), all slots run for each group, with the latents of the groups before it, in both.
+ * groups: keys and values of earlier groups stay in memory. Where only the input is masked (MT), all slots run for each group, with the latents
+ * of the groups before it.
  *
  * What comes behind the attention of the last layer is only done for tokens that are coded (m2t_plan_select()); their rows close up. */
 #ifndef M2T_PRIOR_H
@@ -53,11 +53,11 @@ typedef struct {
  * tokens: known already if @reader is NULL; else it is called with @data. */
 void m2t_prior_heads(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last, const M2tPriorReader *reader, gpointer data);
 
-/* The latents of n channels from @channel on of a coded slot have mean and level now; they may still change. Any thread. */
-typedef void (*M2tPriorChoose)(gpointer data, int slot, int channel, int n);
+/* The latents of a part of a chain have mean and level now, and are to be chosen: of the coded slots plan->coded[@begin … @end - 1]. Any thread, whose number is @worker. */
+typedef void (*M2tPriorChoose)(gpointer data, int worker, int part, int begin, int end);
 
-/* All groups and parts, for an encoder. @choose: is called with @data for every part of every coded slot before anything is predicted from
- * it, so that mean and level are those of the decoder for what it leaves in @latents; or NULL, then all groups run at once. */
+/* All groups and parts, for an encoder. @choose: is called with @data for every part of every chain before anything is predicted from
+ * it, so that mean and level are those of the decoder for what it leaves in @latents. */
 void m2t_prior_predict(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, M2tPriorChoose choose, gpointer data);
 
 #endif

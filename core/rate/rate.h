@@ -3,13 +3,13 @@
 #ifndef M2T_RATE_H
 #define M2T_RATE_H
 
-#include "quant/choose.h"
+#include "quant/trellis.h"
 #include "quant/quant.h"
 
 #include <m2t/m2t-encoder.h>
 
-/* In quarter steps: the coarsest quantizer, and after it the steps of M2T_QUANT_SCANTY_MAX. */
-#define M2T_RATE_COARSEST (M2T_Q_MAX + M2T_QUANT_SCANTY_MAX)
+/* In quarter steps: the coarsest quantizer, and after it the steps of M2T_SCANTY_MAX. */
+#define M2T_RATE_COARSEST (M2T_Q_MAX + M2T_SCANTY_MAX)
 
 typedef struct {
     M2tRateControl mode;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which latents are worth a step up or down, by looking at the outcome (encoder only). The picture that a decoder would show is analysed
- * like the original; where the latents of the two differ, a step in that direction brings the pictures together. This stands in for the
- * gradient of the error, with nothing but the networks that are there. */
+/* What latents should be, by looking at the outcome (encoder only). The picture that a decoder would show is analysed like the original; where the
+ * latents of the two differ, a step in that direction brings the pictures together. This stands in for the gradient of the error, with nothing
+ * but the networks that are there. */
 #ifndef M2T_REFINE_H
 #define M2T_REFINE_H
 
@@ -16,25 +16,22 @@ typedef struct {
     M2tAnalysis analysis;  /* of what the synthesis shows */
     M2tPicture shown;
     gint16 *final;         /* [tokens][latents]: dequantised, of the frame as it was sent, for the one that keeps some */
-    gint16 *wanted, *seen; /* [tokens][latents]: of the original, and of the shown picture, rounded */
-    gint8 *wanted_rest, *seen_rest;
+    gint32 *aim;           /* [tokens][latents]: what latents should be, in 1/M2T_LATENT_ONE */
+    gint16 *seen;          /* [tokens][latents]: what the analysis makes of the shown picture, rounded, */
+    gint8 *seen_rest;      /* and what rounding took away */
 } M2tRefine;
 
 void m2t_refine_layout(M2tRefine *refine, M2tArena *arena, const M2tContext *context, const M2tGeometry *geometry);
 
-/* The latents of the original, as the analysis gave them. */
-void m2t_refine_begin(M2tRefine *refine, const gint16 *latents, const gint8 *rest);
-
-/* The latents that m2t_refine_begin() was given. */
-void m2t_refine_restore(const M2tRefine *refine, gint16 *latents, gint8 *rest);
+/* At first latents should be what the analysis makes of the original. */
+void m2t_refine_begin(M2tRefine *refine, const gint16 *wanted, const gint8 *wanted_rest);
 
 /* Shows refine->synthesis.values: refine->seen. */
 void m2t_refine_look(M2tRefine *refine, const M2tQuant *quant);
 
-/* Steps up or down, where that is worth the bits, for every other of @n latents, the other half in the next round. The first of @latents
- * is at position @at of the picture; @mean, @level: what the prior expects. @scanty: see choose.h. */
-void m2t_refine_choose(const M2tRefine *refine, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, gsize at, int n, int round, int scanty,
-                       gint16 *latents);
+/* Moves refine->aim of the n latents from @at on towards where they stand, @latents and @centroids, and the difference between what the analysis makes
+ * of the original, @wanted and @wanted_rest, and of what is shown. */
+void m2t_refine_aim(M2tRefine *refine, const gint16 *latents, const gint8 *centroids, const gint16 *wanted, const gint8 *wanted_rest, gsize at, int n);
 
 /* refine->synthesis.values are those of what is sent: refine->final. */
 void m2t_refine_end(M2tRefine *refine);

@@ -19,9 +19,9 @@ G_BEGIN_DECLS
 typedef struct _M2tEncoder M2tEncoder;
 
 typedef enum {
-    M2T_SPEED_PRESET_FAST,   /* predicts once, with latents rounded by their size alone */
-    M2T_SPEED_PRESET_MEDIUM, /* predicts group after group like the decoder, and rounds latents to what is cheaper */
-    M2T_SPEED_PRESET_SLOW,   /* decodes and analyses what it is about to send four times, and changes what that shows to be worth a change */
+    M2T_SPEED_PRESET_FAST,   /* chooses among the nearest values of latents */
+    M2T_SPEED_PRESET_MEDIUM, /* and among those next to them that take fewer bits */
+    M2T_SPEED_PRESET_SLOW,   /* decodes and analyses what it is about to send four times, and chooses anew by what that shows */
 } M2tSpeedPreset;
 
 /* With a bitrate, a frame for which the buffer (VBV) has no room even at the coarsest quantizer is dropped: its packet says to show the

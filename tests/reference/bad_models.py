@@ -99,6 +99,24 @@ def bad_mt_models(path):
         yield name, name.startswith("good")
 
 
+def bad_entropy(path, tensors):
+    """The same for the tables of quantizer 1, behind those of quantizer 0."""
+    frequency, centroid = (tensors[name][1] for name in ("entropy.frequency", "entropy.centroid"))
+    half, sum_changed, with_zero = len(frequency) // 2, frequency.copy(), frequency.copy()
+    sum_changed[-1] += 1
+    at = half + np.argmin(frequency[half:half + 4])       # within one table, whose radius is 1: the sum stays
+    with_zero[half + np.argmax(frequency[half:half + 4])] += with_zero[at]
+    with_zero[at] = 0
+    for name, changed in (("frequency of one quantizer", {"frequency": frequency[:half]}),
+                          ("centroid of one quantizer", {"centroid": centroid[:half]}),
+                          ("tables of one quantizer", {"frequency": frequency[:half], "centroid": centroid[:half]}),
+                          ("frequency of three quantizers", {"frequency": np.append(frequency, frequency[:half])}),
+                          ("sum of quantizer 1", {"frequency": sum_changed}), ("zero of quantizer 1", {"frequency": with_zero})):
+        new = {f"entropy.{n}": (tensors[f"entropy.{n}"][0], array) for n, array in changed.items()}
+        make_tiny_model.write_model(path, make_tiny_model.GRAPH, {**tensors, **new}, {})
+        yield f"entropy: {name}", False
+
+
 def filter_near_bound(array, excess):
     """Weights whose last class has the largest sum that there is below 2^29, 384 * 1398101, and so many times 384 more."""
     weights = array.copy()
@@ -153,5 +171,6 @@ def bad_models(path):
     yield "extra tensor", False
     make_tiny_model.write_model(path, make_tiny_model.GRAPH, {n: t for n, t in tensors.items() if n != "prior.norm"}, {})
     yield "missing tensor", False
+    yield from bad_entropy(path, tensors)
     yield from bad_filters(path, tensors)
     yield from bad_mt_models(path)

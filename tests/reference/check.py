@@ -157,17 +157,87 @@ class Streams(unittest.TestCase):
     def test_coder(self):
         model, random = ref.read_model(pictures.VECTORS / "tiny.m2tw"), np.random.RandomState(3)
         for lanes in ref.LANES:
-            level, mean, value = make_vectors.random_symbols(model, random, 5000)
-            decoder = ref.RansDecoder(model, ref.rans_encode(ref.make_symbols(model, value, mean, level), lanes), lanes)
-            self.assertTrue(np.array_equal(decoder.symbols(mean, level), value))
+            level, mean, wanted = make_vectors.random_symbols(model, random, 5000)
+            encoder = ref.RansEncoder(model)
+            value, centroid = ref.code_chain(encoder, wanted, mean, level)
+            self.assertLessEqual(np.abs(value - wanted).max(), 1)
+            decoder = ref.RansDecoder(model, encoder.finish(lanes), lanes)
+            self.assertTrue(np.array_equal(ref.code_chain(decoder, np.zeros_like(wanted), mean, level), (value, centroid)))
             decoder.finish()
 
     def test_coder_comes_near_the_entropy(self):
         model, random = ref.read_model(pictures.VECTORS / "tiny.m2tw"), np.random.RandomState(4)
-        level, mean, value = make_vectors.random_symbols(model, random, 20000)
-        symbols = ref.make_symbols(model, value, mean, level)
-        bits = sum(15 - np.log2(frequency) + sum(n for _, n in raws) for _, frequency, raws in symbols)
-        self.assertLess(8 * len(ref.rans_encode(symbols, 4)), 1.001 * bits + 200)
+        level, mean, wanted = make_vectors.random_symbols(model, random, 20000)
+        encoder = ref.RansEncoder(model)
+        ref.code_chain(encoder, wanted, mean, level)
+        bits = sum(15 - np.log2(frequency) + sum(n for _, n in raws) for _, frequency, raws in encoder.symbols)
+        self.assertLess(8 * len(encoder.finish(4)), 1.001 * bits + 200)
+
+
+class Quantizers(unittest.TestCase):
+    def test_nearest(self):
+        """Of the values of a quantizer, the nearest one, and that nearer to the centre where two are; so a value that it has is itself."""
+        for centre in (-7, 0, 4):
+            places = range(-40, 41)
+            values = {0: {p: 2 * (centre + p) for p in places},
+                      1: {p: 2 * (centre + p) - (1 if p > 0 else -1 if p < 0 else 0) for p in places}}
+            for quantizer, wanted in ((quantizer, wanted) for quantizer in (0, 1) for wanted in range(-50, 51)):
+                best = min(places, key=lambda p: (abs(values[quantizer][p] - wanted), abs(p)))
+                self.assertEqual(ref.nearest_place(wanted, centre, quantizer), best, (centre, quantizer, wanted))
+
+    def test_states(self):
+        """What quantizer a latent has, by the parity check of the code: quantizers and odd places, both shifted and added as its polynomials say, are
+        nothing. Each latent is then the nearest value of its quantizer."""
+        model, rng = ref.read_model(pictures.VECTORS / "tiny.m2tw"), np.random.default_rng(7)
+        mean, wanted, centre = 52, rng.integers(-30, 30, 400), 2
+        chosen, _ = ref.code_chain(ref.RansEncoder(model), wanted, np.full(400, mean), np.full(400, 9))
+        quantizers, odd, seen = [0] * 6, [0] * 6, set()
+        for value, target in zip(chosen.tolist(), wanted.tolist()):
+            of = lambda bits, polynomial: sum(bits[-j] for j in range(1, 7) if polynomial >> j & 1)
+            quantizers.append((of(quantizers, 0o103) + of(odd, 0o024)) % 2)
+            values = {(2 * (centre + p) - quantizers[-1] * ((p > 0) - (p < 0))): p for p in range(-40, 41)}
+            self.assertIn(value, values)
+            self.assertLessEqual(abs(value - target), min(abs(v - target) for v in values))
+            odd.append(values[value] % 2)
+            seen.add(tuple(quantizers[-6:] + odd[-6:]))
+        self.assertGreater(len(seen), 300)
+
+
+def coding_order(model, grid, left_out):
+    """For each part of each group: its tokens that are coded, in coding order, and its channels."""
+    ends = np.cumsum(model.graph["prior"]["parts"])
+    for cells in grid.groups:
+        tokens = [token for token in grid.token[cells].tolist() if token >= 0 and not left_out[token]]
+        for end, size in zip(ends.tolist(), model.graph["prior"]["parts"]):
+            yield tokens, range(end - size, end)
+
+
+def slow_centroids(model, y, mean, level, left_out, length=128):
+    """Section 7.2 latent by latent, of a slice [rows][TW][L] -> the centroids, or None if some latent is not one that its quantizer has."""
+    entropy, centroids = model.graph["entropy"], np.zeros_like(y)
+    radius, raw = model["entropy.radius"].tolist(), model["entropy.raw"].tolist()
+    sizes = [16 * (2 * r + 2) for r in radius]
+    flat = y.reshape(-1, y.shape[2])
+    for tokens, channels in coding_order(model, ref.PriorGrid(model, *y.shape[:2]), left_out):
+        for number, token in enumerate(tokens):
+            state = 0 if number % length == 0 else state
+            for c in channels:
+                lv, value = level[token, c], flat[token, c]
+                if lv < entropy["skip"]:
+                    continue
+                half, k, r, second = mean[token, c] // 2, raw[lv], radius[lv], state >= 32
+                centre = (half + 8) // 16
+                if value % 2 != second and not (second and value == 2 * centre):
+                    return None
+                i = value // 2 + (value % 2 == 1 and value > 2 * centre)
+                a = half - 8 * (2 ** k - 1)
+                m = (a + 8 * 2 ** k) // 2 ** (k + 4)
+                v = i // 2 ** k - m
+                entry = 2 * r + 1 if abs(v) > r else v + r
+                at = second * sum(sizes) + sum(sizes[:lv]) + (a // 2 ** k - 16 * m + 8) * (2 * r + 2) + entry
+                centroids.reshape(flat.shape)[token, c] = model["entropy.centroid"][at]
+                state = (2 * state) % 64 ^ (33 if second else 0) ^ (20 if (i - centre) % 2 else 0)
+    return centroids
 
 
 def near(v, r, c):
@@ -284,6 +354,7 @@ class Codec(unittest.TestCase):
     """Tests with a model; Standard below runs the same with the other one."""
     path, sizes, quantizers = pictures.VECTORS / "tiny.m2tw", SIZES, (0, 100, 252)
     clips = [(31, 17, 1), (31, 17, 2), (150, 131, 1), (150, 131, 4)]      # width, height, slices
+    chains = (600, 410)
 
     def setUp(self):
         if not self.path.exists():
@@ -301,7 +372,8 @@ class Codec(unittest.TestCase):
                 sequence = ref.Sequence(self.model.identity[:16], width, height)
                 frame = ref.encode_picture(self.model, planes, sequence, i, q4, ref.LANES[i % 3])
                 quantizer, y = self.latents(width, height, q4)
-                wanted = ref.patches_to_planes(ref.synthesis(self.model, quantizer, y, ref.centroids_of_picture(self.model, quantizer, y)), width, height)
+                wanted = ref.synthesis(self.model, quantizer, *ref.choose_latents(self.model, quantizer, y))
+                wanted = ref.patches_to_planes(wanted, width, height)
                 for a, b in zip(ref.Decoder(self.model).decode(frame), wanted):
                     self.assertTrue(np.array_equal(a, b), (width, height, q4))
 
@@ -314,7 +386,7 @@ class Codec(unittest.TestCase):
             kept = random.rand(*y.shape[:2]) < share
             kept[:2] = kept[0, 0]                              # so that slices may be kept as a whole, or stand alone
             kept = kept if number else None
-            fresh = ref.dequantize(quantizer, y, ref.centroids_of_picture(self.model, quantizer, y, slices, kept))
+            fresh = ref.dequantize(quantizer, *ref.choose_latents(self.model, quantizer, y, slices, kept))
             values.append(np.where(kept[:, :, None], values[-1], fresh) if number else fresh)
             frames.append(ref.encode_latents(self.model, quantizer, y, number, None if number else sequence, ref.LANES[number % 3], slices, kept, last))
             last = ref.read_frame(frames[-1])
@@ -352,7 +424,7 @@ class Codec(unittest.TestCase):
                     kept[slice(*bounds[lost])] = True
                 exact &= ~kept
                 new = ref.planes_to_samples(planes)
-                fresh = ref.dequantize(quantizer, y, ref.centroids_of_picture(self.model, quantizer, y, slices, kept | exact))
+                fresh = ref.dequantize(quantizer, *ref.choose_latents(self.model, quantizer, y, slices, kept | exact))
                 fresh = np.where(exact[:, :, None], ref.dequantize_exact(self.model, quantizer, new), fresh)
                 values = np.where(kept[:, :, None], values, fresh)
                 shown, samples = np.where(kept, shown, exact), np.where(ref.to_patches(kept), samples, new)
@@ -396,6 +468,29 @@ class Codec(unittest.TestCase):
         self.assertEqual(decoder.damaged, 0)
         self.assertTrue(refused(ref.Decoder(self.model).decode, frames[1]))
 
+    def test_chains(self):
+        """What the encoder chooses is what the document allows, and a decoder finds the document's centroids, in groups of more than 128 tokens."""
+        width, height = self.chains
+        quantizer, y = self.latents(width, height, 110)
+        left_out = np.random.RandomState(15).rand(y.shape[0] * y.shape[1]) < 0.3
+        counts = [len(tokens) for tokens, _ in coding_order(self.model, ref.PriorGrid(self.model, *y.shape[:2]), left_out)]
+        self.assertGreater(max(counts), 128)
+        data = ref.encode_slice(self.model, quantizer, y, 4, left_out)
+        chosen, centroid = ref.decode_slice(self.model, quantizer, data, *y.shape[:2], 4, left_out)
+        mean, level = ref.predict_at_once(self.model, quantizer, chosen)
+        self.assertTrue(np.array_equal(slow_centroids(self.model, chosen, mean, level, left_out), centroid))
+        for wrong in ((left_out, 127), (left_out, 129), (np.zeros_like(left_out), 128)):
+            self.assertIsNone(slow_centroids(self.model, chosen, mean, level, *wrong))
+
+    def test_what_is_chosen_stays(self):
+        """An encoder that is given latents that were decoded writes the same slice."""
+        for width, height in self.sizes:
+            quantizer, y = self.latents(width, height, 70)
+            data = ref.encode_slice(self.model, quantizer, y, 1)
+            chosen, _ = ref.decode_slice(self.model, quantizer, data, *y.shape[:2], 1)
+            self.assertLessEqual(np.abs(chosen - y).max(), 1)
+            self.assertEqual(ref.encode_slice(self.model, quantizer, chosen, 1), data)
+
     def test_group_by_group_equals_at_once(self):
         for width, height in self.sizes:
             quantizer, y = self.latents(width, height, 90)
@@ -416,8 +511,6 @@ class Codec(unittest.TestCase):
         width, height = self.sizes[-1]
         quantizer, y = self.latents(width, height, 120)
         random = np.random.RandomState(5)
-        order = ref.coding_order(self.model, ref.PriorGrid(self.model, *y.shape[:2]), ref.Prior(self.model, quantizer, 1, 1).parts)
-        self.assertTrue(np.array_equal(np.sort(order), np.arange(y.size)))
         before = ref.predict_at_once(self.model, quantizer, y)
         grid = ref.PriorGrid(self.model, *y.shape[:2])
         parts = np.cumsum(self.model.graph["prior"]["parts"])
@@ -475,13 +568,12 @@ class TinyModel(unittest.TestCase):
         levels, exceptions, escapes, classes = np.zeros(20, np.int64), 0, 0, set()
         for q4 in (0, 128, 252):
             quantizer = ref.Quantizer(model, q4)
-            y = ref.analysis(model, quantizer, ref.planes_to_patches(planes))
-            mean, level = ref.predict_at_once(model, quantizer, y)
-            values, coded = y.reshape(level.shape), level >= 3
-            levels += np.bincount(level.ravel(), minlength=20)
-            exceptions += np.count_nonzero(values[~coded])
-            escapes += sum(len(s[2]) > 1 for s in ref.make_symbols(model, values[coded], mean[coded], level[coded]))
-            v = ref.synthesize(model, quantizer, ref.dequantize(quantizer, y, ref.centroids(model, y, mean.reshape(y.shape), level.reshape(y.shape))))
+            y, coder = ref.analysis(model, quantizer, ref.planes_to_patches(planes)), ref.RansEncoder(model)
+            y, centroid, coded = ref.code_latents(model, quantizer, y, np.zeros(y.shape[:2], bool).ravel(), coder)
+            levels += np.bincount(ref.predict_at_once(model, quantizer, y)[1].ravel(), minlength=20)
+            exceptions += np.count_nonzero(y[~coded])
+            escapes += sum(len(raws) > 1 for _, _, raws in coder.symbols)
+            v = ref.synthesize(model, quantizer, ref.dequantize(quantizer, y, centroid))
             decoded = ref.patches_to_planes(ref.filter_picture(model, quantizer, v), 176, 144)
             self.assertGreater(pictures.psnr(planes[0], decoded[0]), 28)
             for plane, unfiltered in zip(decoded, ref.patches_to_planes((v + 32) >> 6, 176, 144)):
@@ -490,6 +582,16 @@ class TinyModel(unittest.TestCase):
         self.assertTrue(levels.all())
         self.assertGreater(len(classes), 30)
         self.assertGreater(min(exceptions, escapes), 20)
+
+    def test_tables(self):
+        """Escapes, raw bits, centroids, and nothing that would look the same with the other quantizer's tables."""
+        for name in ("tiny", "mt"):
+            model = ref.read_model(pictures.VECTORS / f"{name}.m2tw")
+            self.assertTrue(model.entropy.raw.any() and not model.entropy.raw.all())
+            for level in range(len(model.entropy.raw)):
+                for first, second in zip(*(tables[level] for tables in model.entropy.tables)):
+                    self.assertNotEqual(first.starts, second.starts)
+                    self.assertNotEqual(first.centroids, second.centroids)
 
     def test_bad_models_are_refused(self):
         with tempfile.TemporaryDirectory() as directory:

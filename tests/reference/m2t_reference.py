@@ -33,6 +33,9 @@ SLICES_MAX = 64
 PATCH = 96                     # channels of a patch: 64 luma, 16 U, 16 V
 TOKEN = 4 * PATCH
 WIDE = 16319                   # limit of a value of 15 bits, 127 * 128 + 63
+QUANTIZERS = 2                 # of dependent quantisation
+CHAIN = 128                    # tokens whose latents follow each other with a state
+STATES = 64
 MASKINGS = ("input+attention", "input")    # the first one where a graph does not say
 FILTERS = ("filter.luma", "filter.u", "filter.v")    # tensors of the filter, plane by plane
 CLASSES = 120                  # of blocks, for the filter
@@ -258,7 +261,7 @@ class Model:
         self.check_values()
         self.check_sums()
         self.doubles = {}
-        self.frequencies = FrequencyTables(self)
+        self.entropy = EntropyTables(self)
 
     def read_tensors(self, data):
         """The file's layout: name -> (dtype, shape, bytes); sets `metadata`."""
@@ -299,7 +302,7 @@ class Model:
             require(name in raw, f"model: {name} is missing")
             if shape is None:
                 radius = np.frombuffer(raw["entropy.radius"][2], "<i4").astype(np.int64)
-                shape = [int(np.sum(16 * (2 * radius + 2)))]
+                shape = [QUANTIZERS * int(np.sum(16 * (2 * radius + 2)))]
             require(raw[name][:2] == (dtype, shape), f"model: {name} is {raw[name][:2]}, not {(dtype, shape)}")
 
     def check_values(self):
@@ -366,22 +369,29 @@ class Model:
         return self.doubles[name]
 
 
-class FrequencyTables:
-    """The tables of section 7.2: `starts[level][fraction + 8]` lists 2R + 3 numbers from 0 to 32768; those of a level begin at `first` of the model's."""
+@dataclasses.dataclass
+class Table:
+    """One table of section 7.2. `starts` lists 2R + 3 numbers from 0 to 32768, `centroids` 2R + 2, one for each entry."""
+    radius: int
+    raw: int
+    starts: list
+    centroids: list
+
+
+class EntropyTables:
+    """All tables: `tables[quantizer][level][fraction + 8]`. Raw bits and radius by level, `raw` and `radius`, are those of both quantizers."""
 
     def __init__(self, model):
-        self.radius = model["entropy.radius"]
-        self.raw = model["entropy.raw"]
-        self.starts, self.first = [], []
-        at = 0
-        for level, radius in enumerate(self.radius):
-            size = int(2 * radius + 2)
-            rows = model["entropy.frequency"][at:at + 16 * size].reshape(16, size)
-            self.first.append(at)
-            at += 16 * size
-            require(bool(np.all(rows.sum(axis=1) == 32768)), f"model: a table of level {level} does not sum to 32768")
-            self.starts.append([[0] + np.cumsum(row).tolist() for row in rows])
-        self.first = np.array(self.first)
+        self.radius, self.raw = model["entropy.radius"], model["entropy.raw"]
+        self.tables, at = [], 0
+        for quantizer in range(QUANTIZERS):
+            self.tables.append([])
+            for level, (radius, raw) in enumerate(zip(self.radius.tolist(), self.raw.tolist())):
+                size = 2 * radius + 2
+                rows, centroids = (model[f"entropy.{name}"][at:at + 16 * size].reshape(16, size) for name in ("frequency", "centroid"))
+                at += 16 * size
+                require(bool(np.all(rows.sum(axis=1) == 32768)), f"model: a table of quantizer {quantizer}, level {level} does not sum to 32768")
+                self.tables[-1].append([Table(radius, raw, [0] + np.cumsum(row).tolist(), c.tolist()) for row, c in zip(rows, centroids)])
 
 
 def read_model(path):
@@ -978,7 +988,7 @@ class Prior:
     """The prior of one slice: its latents so far, and the keys and values of all cells that ran.
 
     `latents` [cells][L] on the prior grid; whoever uses the prior fills it in. If attention is masked, `trunk` runs any
-    set of cells: all at once when all latents are known (encoder), or group after group (decoder); the results are the
+    set of cells: all at once when all latents are known, or group after group; the results are the
     same. If only the input is masked, it runs all cells again for each group.
     """
 
@@ -1088,7 +1098,7 @@ class Prior:
 
 
 def predict_at_once(model, quantizer, y, trace=no_trace):
-    """For an encoder, one pass over all groups if attention is masked: latents of a slice [rows][TW][L] -> mean, level [rows * TW][L]."""
+    """All groups, in one pass if attention is masked: latents of a slice [rows][TW][L] -> mean, level [rows * TW][L]."""
     rows, cols, latents = y.shape
     prior = Prior(model, quantizer, rows, cols, trace)
     grid = prior.grid
@@ -1165,17 +1175,6 @@ def filter_picture(model, quantizer, v, trace=no_trace):
 
 # ---------------------------------------------------------------- 7. slice
 
-def coding_order(model, grid, parts):
-    """Number of each latent, token * L + channel, in the order of coding, coded or not."""
-    latents = model.graph["latents"]
-    order = []
-    for cells in grid.groups:
-        tokens = grid.token[cells]
-        tokens = tokens[tokens >= 0]
-        order += [(tokens[:, None] * latents + channels).ravel() for channels in parts]
-    return np.concatenate(order)
-
-
 def write_exceptions(values):
     """Values [TH * TW * L], zero where there is no exception."""
     positions = np.flatnonzero(values)
@@ -1201,45 +1200,57 @@ def read_exceptions(reader, count):
     return values
 
 
+def code_latents(model, quantizer, latents, left_out, coder):
+    """Latents of a slice [rows][TW][L] -> what they are, their centroids, and which are coded. `left_out` [rows * TW]: tokens that are kept or exact.
+
+    Both directions take the same steps. Latents that are not coded stay as they are given, which in a decoder are the exceptions. Of those
+    that are, only an encoder heeds what is given: it codes what is nearest.
+    """
+    rows, cols, channels = latents.shape
+    prior = Prior(model, quantizer, rows, cols)
+    grid, skip = prior.grid, model.graph["entropy"]["skip"]
+    inside = np.flatnonzero(grid.token >= 0)
+    prior.latents[inside] = latents.reshape(-1, channels)
+    centroid, coded = np.zeros_like(prior.latents), np.zeros(prior.latents.shape, bool)
+    for group in range(len(grid.groups)):
+        cells, state = prior.run_group(group)
+        here = ~left_out[grid.token[cells]]
+        for k, part in enumerate(prior.parts):
+            state, mean, level = prior.predict(k, cells, state)
+            at = np.ix_(cells[here], part)
+            coded[at] = level[here] >= skip
+            prior.latents[at], centroid[at] = code_part(coder, prior.latents[at], coded[at], mean[here], level[here])
+    return tuple(x[inside].reshape(latents.shape) for x in (prior.latents, centroid, coded))
+
+
 def encode_slice(model, quantizer, y, lanes, left_out=None):
     """Latents of a slice [rows][TW][L] -> its exceptions and words; `left_out` [rows * TW] says which tokens are kept or exact."""
-    rows, cols, latents = y.shape
+    rows, cols, _ = y.shape
     left_out = np.zeros(rows * cols, bool) if left_out is None else left_out
-    y = np.where(left_out.reshape(rows, cols, 1), 0, y)
-    mean, level = predict_at_once(model, quantizer, y)
-    values, mean, level = y.ravel(), mean.ravel(), level.ravel()
-    coded = (level >= model.graph["entropy"]["skip"]) & ~np.repeat(left_out, latents)
-    grid = PriorGrid(model, rows, cols)
-    order = coding_order(model, grid, Prior(model, quantizer, 1, 1).parts)
-    order = order[coded[order]]
-    symbols = make_symbols(model, values[order], mean[order], level[order])
-    return write_exceptions(np.where(coded, 0, values)) + rans_encode(symbols, lanes)
+    coder = RansEncoder(model)
+    y, _, coded = code_latents(model, quantizer, np.where(left_out.reshape(rows, cols, 1), 0, y), left_out, coder)
+    return write_exceptions(np.where(coded, 0, y).ravel()) + coder.finish(lanes)
 
 
 def decode_slice(model, quantizer, data, rows, cols, lanes, left_out=None):
     """Exceptions and words of a slice -> its latents and their centroids [rows][TW][L]; those of tokens that are kept or exact are zero."""
     left_out = np.zeros(rows * cols, bool) if left_out is None else left_out
-    prior = Prior(model, quantizer, rows, cols)
-    grid, latents = prior.grid, model.graph["latents"]
-    inside = np.flatnonzero(grid.token >= 0)
-    reader = Reader(data, "slice")
-    exceptions = read_exceptions(reader, rows * cols * latents).reshape(-1, latents)
-    require(not exceptions[left_out].any(), "slice: an exception lies in a token that is kept or exact")
-    prior.latents[inside] = exceptions
-    centroid = np.zeros_like(prior.latents)
-    rans = RansDecoder(model, data[reader.at:], lanes)
-    for group in range(len(grid.groups)):
-        cells, state = prior.run_group(group)
-        for k, channels in enumerate(prior.parts):
-            state, mean, level = prior.predict(k, cells, state)
-            coded = (level >= model.graph["entropy"]["skip"]) & ~left_out[grid.token[cells]][:, None]
-            part = prior.latents[np.ix_(cells, channels)]
-            part[coded] = rans.symbols(mean[coded], level[coded])
-            prior.latents[np.ix_(cells, channels)] = part
-            centroid[np.ix_(cells, channels)] = centroids(model, part, mean, level)
-    rans.finish()
-    centroid[inside] = np.where(left_out[:, None], 0, centroid[inside])
-    return tuple(x[inside].reshape(rows, cols, latents) for x in (prior.latents, centroid))
+    reader, latents = Reader(data, "slice"), model.graph["latents"]
+    exceptions = read_exceptions(reader, rows * cols * latents).reshape(rows, cols, latents)
+    require(not exceptions[left_out.reshape(rows, cols)].any(), "slice: an exception lies in a token that is kept or exact")
+    coder = RansDecoder(model, data[reader.at:], lanes)
+    y, centroid, _ = code_latents(model, quantizer, exceptions, left_out, coder)
+    coder.finish()
+    return y, centroid
+
+
+def choose_latents(model, quantizer, y, slices=1, left_out=None):
+    """Latents of a picture [TH][TW][L] -> those that an encoder codes for them, and their centroids; `left_out` [TH][TW]: tokens kept or exact."""
+    left_out = np.zeros(y.shape[:2], bool) if left_out is None else left_out
+    y = np.where(left_out[:, :, None], 0, y)
+    parts = [code_latents(model, quantizer, y[begin:end], left_out[begin:end].ravel(), RansEncoder(model))[:2]
+             for begin, end in slice_bounds(len(y), slices)]
+    return tuple(map(np.concatenate, zip(*parts)))
 
 
 # ---------------------------------------------------------------- 7.1 head
@@ -1282,77 +1293,92 @@ def read_head(reader, tokens):
 
 # ---------------------------------------------------------------- 7.2 symbols
 
-def place_of_mean(raw_bits, mean):
-    """mean in 1/16 and raw bits k -> m, fraction (-8...7)."""
-    a = mean - 8 * ((1 << raw_bits) - 1)
+def nearest_place(wanted, centre, quantizer):
+    """-> the place of the value of a quantizer that is nearest to what is wanted; of two, that nearer to the centre."""
+    distance = wanted - 2 * centre
+    return sign(distance) * ((abs(distance) + quantizer) // 2)
+
+
+def sign(x):
+    return (x > 0) - (x < 0)
+
+
+def place_of_mean(raw_bits, half):
+    """The mean among the even values, in 1/16, and raw bits k -> m, fraction (-8...7)."""
+    a = half - 8 * ((1 << raw_bits) - 1)
     m = (a + (8 << raw_bits)) >> (raw_bits + 4)
     return m, (a >> raw_bits) - 16 * m
 
 
-def centroids(model, y, mean, level):
-    """Latents with their means and levels -> what is added to each for the synthesis, in 1/128."""
-    tables = model.frequencies
-    raw_bits, radius = tables.raw[level], tables.radius[level]
-    m, fraction = place_of_mean(raw_bits, mean)
-    v = (y >> raw_bits) - m
-    entry = np.where(np.abs(v) > radius, 2 * radius + 1, v + radius)
-    centroid = model["entropy.centroid"][tables.first[level] + (fraction + 8) * (2 * radius + 2) + entry]
-    return np.where(level < model.graph["entropy"]["skip"], 0, centroid)
+def code_part(coder, latents, coded, mean, level):
+    """One part of those tokens of a group that are neither kept nor exact, [n][channels] each -> latents, centroids."""
+    latents, centroid = latents.copy(), np.zeros_like(latents)
+    for begin in range(0, len(latents), CHAIN):
+        tokens = slice(begin, begin + CHAIN)
+        here = coded[tokens]
+        latents[tokens][here], centroid[tokens][here] = code_chain(coder, *(x[tokens][here] for x in (latents, mean, level)))
+    return latents, centroid
 
 
-def make_symbols(model, y, mean, level):
-    """Arrays [n] -> n times (start, frequency, [(value, bits) raw, in the order of decoding])."""
-    tables = model.frequencies
-    raw_bits, radius = tables.raw[level], tables.radius[level]
-    m, fraction = place_of_mean(raw_bits, mean)
-    v = (y >> raw_bits) - m
-    tail = y & ((1 << raw_bits) - 1)
-    symbols = []
-    for lv, fr, r, k, value, rest in zip(*(a.tolist() for a in (level, fraction, radius, raw_bits, v, tail))):
-        starts = tables.starts[lv][fr + 8]
-        raws = []
-        entry = value + r
-        if abs(value) > r:
-            entry = 2 * r + 1
-            n = abs(value) - r
-            b = n.bit_length() - 1
-            raws += [(2 * b + (value < 0), 6), (n - (1 << b), b)]
-        raws.append((rest, k))
-        symbols.append((starts[entry], starts[entry + 1] - starts[entry], raws))
-    return symbols
-
-
-def centroids_of_picture(model, quantizer, y, slices=1, left_out=None):
-    """The same for the latents of a picture [TH][TW][L]; `left_out` [TH][TW] says which tokens are kept or exact."""
-    y = y if left_out is None else np.where(left_out[:, :, None], 0, y)
-    bands = [y[begin:end] for begin, end in slice_bounds(len(y), slices)]
-    parts = [centroids(model, band.reshape(-1, y.shape[2]), *predict_at_once(model, quantizer, band)) for band in bands]
-    return np.concatenate(parts).reshape(y.shape)
+def code_chain(coder, wanted, mean, level):
+    """The coded latents of a chain, [n] each -> latents, centroids."""
+    half = mean >> 1
+    centre = (half + 8) >> 4
+    m, fraction = place_of_mean(coder.entropy.raw[level], half)
+    state, values, centroids = 0, [], []
+    for w, c, lv, fr, near in zip(*(x.tolist() for x in (wanted, centre, level, fraction, m))):
+        quantizer = state >> 5
+        i, centroid = coder.code(coder.entropy.tables[quantizer][lv][fr + 8], near, c + nearest_place(w, c, quantizer))
+        place = i - c
+        values.append(2 * i - quantizer * sign(place))
+        centroids.append(centroid)
+        state = (2 * state % STATES) ^ 33 * quantizer ^ 20 * (place & 1)
+    return np.clip(np.array(values, np.int64), -16384, 16383), np.array(centroids, np.int64)
 
 
 # ---------------------------------------------------------------- 7.3 rANS
 
-def rans_encode(symbols, lanes):
-    states, words = [65536] * lanes, []
-    for i in range(len(symbols) - 1, -1, -1):
-        start, frequency, raws = symbols[i]
-        x = states[i % lanes]
-        for value, bits in reversed(raws):
-            if x >= 1 << 32 - bits:
+class RansEncoder:
+    """`symbols`: (start, frequency, [(value, bits) raw, in the order of decoding]) for each."""
+
+    def __init__(self, model):
+        self.entropy, self.symbols = model.entropy, []
+
+    def code(self, table, m, i):
+        """-> the integer and its centroid."""
+        v = (i >> table.raw) - m
+        entry, raws = v + table.radius, []
+        if abs(v) > table.radius:
+            entry = 2 * table.radius + 1
+            n = abs(v) - table.radius
+            b = n.bit_length() - 1
+            raws = [(2 * b + (v < 0), 6), (n - (1 << b), b)]
+        raws.append((i & ((1 << table.raw) - 1), table.raw))
+        self.symbols.append((table.starts[entry], table.starts[entry + 1] - table.starts[entry], raws))
+        return i, table.centroids[entry]
+
+    def finish(self, lanes):
+        """-> all words."""
+        states, words = [65536] * lanes, []
+        for number in range(len(self.symbols) - 1, -1, -1):
+            start, frequency, raws = self.symbols[number]
+            x = states[number % lanes]
+            for value, bits in reversed(raws):
+                if x >= 1 << 32 - bits:
+                    words.append(x & 65535)
+                    x >>= 16
+                x = x << bits | value
+            if x >= frequency << 17:
                 words.append(x & 65535)
                 x >>= 16
-            x = x << bits | value
-        if x >= frequency << 17:
-            words.append(x & 65535)
-            x >>= 16
-        states[i % lanes] = (x // frequency << 15) + x % frequency + start
-    return struct.pack(f"<{lanes}I", *states) + struct.pack(f"<{len(words)}H", *reversed(words))
+            states[number % lanes] = (x // frequency << 15) + x % frequency + start
+        return struct.pack(f"<{lanes}I", *states) + struct.pack(f"<{len(words)}H", *reversed(words))
 
 
 class RansDecoder:
     def __init__(self, model, data, lanes):
         require(len(data) >= 4 * lanes and len(data) % 2 == 0, "slice: odd or too short for the coder's states")
-        self.tables = model.frequencies
+        self.entropy = model.entropy
         self.lanes, self.count, self.at = lanes, 0, 0
         self.states = list(struct.unpack_from(f"<{lanes}I", data))
         self.words = struct.unpack_from(f"<{(len(data) - 4 * lanes) // 2}H", data, 4 * lanes)
@@ -1365,33 +1391,26 @@ class RansDecoder:
         self.at += 1
         return x << 16 | self.words[self.at - 1]
 
-    def symbols(self, mean, level):
-        """Means and levels [n] -> the next n latents [n]."""
-        raw_bits, radius = self.tables.raw[level], self.tables.radius[level]
-        m, fraction = place_of_mean(raw_bits, mean)
-        columns = (level, fraction, radius, raw_bits, m)
-        values = [self.symbol(*row) for row in zip(*(a.tolist() for a in columns))]
-        return np.clip(np.array(values, np.int64), -16384, 16383)
-
-    def symbol(self, level, fraction, radius, raw_bits, m):
-        starts, lane = self.tables.starts[level][fraction + 8], self.count % self.lanes
+    def code(self, table, m, _):
+        """-> the next integer and its centroid."""
+        lane = self.count % self.lanes
         x = self.states[lane]
         slot = x & 32767
-        entry = bisect.bisect_right(starts, slot) - 1
-        x = self.refill((starts[entry + 1] - starts[entry]) * (x >> 15) + slot - starts[entry])
-        v = entry - radius
-        if entry == 2 * radius + 1:
+        entry = bisect.bisect_right(table.starts, slot) - 1
+        x = self.refill((table.starts[entry + 1] - table.starts[entry]) * (x >> 15) + slot - table.starts[entry])
+        v = entry - table.radius
+        if entry == 2 * table.radius + 1:
             code = x & 63
             x = self.refill(x >> 6)
             b = code >> 1
             require(b <= 15, "slice: an escape is too long")
             n = 1 << b | x & ((1 << b) - 1)
             x = self.refill(x >> b)
-            v = -(radius + n) if code & 1 else radius + n
-        tail = x & ((1 << raw_bits) - 1)
-        self.states[lane] = self.refill(x >> raw_bits)
+            v = -(table.radius + n) if code & 1 else table.radius + n
+        tail = x & ((1 << table.raw) - 1)
+        self.states[lane] = self.refill(x >> table.raw)
         self.count += 1
-        return (v + m << raw_bits) + tail
+        return (v + m << table.raw) + tail, table.centroids[entry]
 
     def finish(self):
         require(all(x == 65536 for x in self.states), "slice: the coder's states do not end where they must")

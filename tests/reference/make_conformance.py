@@ -14,6 +14,8 @@ import dataclasses
 import fnmatch
 import pathlib
 
+import numpy as np
+
 import m2t_reference as ref
 import pictures
 
@@ -29,7 +31,7 @@ class Stream:
 
     `moving`: frames without sequence header are inter frames of one drawn picture in which something moves. `alone`: slices that stand
     alone nonetheless, by frame; `missing`: those that are lost. Frames before `start` are not in the stream.
-    `screen`: the drawn pictures are screens, and tokens of few values are exact.
+    `screen`: tokens of few values are exact, and what moves are screens. `scattered`: frames without sequence header keep every third token.
     """
     name: str
     feature: str
@@ -44,6 +46,7 @@ class Stream:
     missing: dict = dataclasses.field(default_factory=dict)
     start: int = 0
     screen: bool = False
+    scattered: bool = False
 
 
 ALL_FIELDS = {"rate": (30000, 1001), "aspect": (64, 45), "colour": (2, 9, 16, 9), "site": 3, "light": (1000, 400),
@@ -77,6 +80,9 @@ STREAMS = [
     Stream("tiny-exact", "exact tokens, kept ones among them, two slices; q changes", (75, 117), (60, 60, 200, 200), key_interval=4, slices=2, moving=True, screen=True),
     Stream("tiny-exact-missing", "slices with exact tokens are lost: of an inter frame, of an intra frame", (75, 117), 5 * (100,), key_interval=3, slices=2,
            moving=True, screen=True, missing={1: (0,), 3: (1,)}),
+    Stream("tiny-chains", "groups of more than 128 tokens", (520, 264), (90, 252)),
+    Stream("tiny-chains-exact", "the same with exact tokens among them, then also kept ones", (613, 357), (120, 180), key_interval=2, screen=True,
+           scattered=True),
     Stream("mt-odd", "input masked only: odd width and height", (35, 19), (0, 100, 252)),
     Stream("mt-windows", "input masked only: windows both ways, padding", (150, 140), (60, 200), lanes=16),
     Stream("mt-inter", "input masked only: slices, a part of the picture changes", (147, 201), (60, 60, 200), key_interval=3, slices=3, moving=True),
@@ -102,6 +108,9 @@ def clip(stream):
 
 def kept_tokens(stream, number, planes, before):
     """The tokens that an inter frame keeps, None for an intra frame."""
+    if stream.scattered and number % stream.key_interval:
+        height, width = planes[0].shape
+        return np.sum(np.indices(ref.token_grid(width, height)), axis=0) % 3 == 0
     if not stream.moving or number == 0 or (number % stream.key_interval == 0 and not stream.alone):
         return None
     kept = ref.same_tokens(planes, before)

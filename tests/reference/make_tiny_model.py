@@ -25,7 +25,7 @@ GRAPH = {
     "synthesis": {"width8": 24, "width16": 16, "blocks8": 1, "blocks16": 2},
     "prior": {"width": 16, "heads": 2, "mlp": 32, "step": 24, "parts": [8, 16], "groups": [2, 6, 8, 12, 16, 20],
               "layers": ["window", "shifted", "window"], "limit": 3000},
-    "entropy": {"levels": 20, "base": -4096, "step": 740, "skip": 3},
+    "entropy": {"levels": 20, "base": -3584, "step": 740, "skip": 3},
     "filter": "directional",
 }
 MT_GRAPH = {**GRAPH, "name": "mt", "prior": {**GRAPH["prior"], "masking": "input"}}
@@ -35,7 +35,7 @@ USUAL_ORDER = [int(cell) for cell in """
 36 16 5 49 38 18 7 51 32 21 1 54 34 23 3 48 17 6 50 39 19 0 52 33 10 63 43 24 12 57 45 26
 14 59 40 28 9 61 42 30 11 56 44 25 13 58 46 27 15 60 37 20 53 22 55 31 47 8 41 2 35 4 29 62""".split()]
 USUAL_GROUPS = [1, 3, 5, 7, 9, 11, 13, 15]
-LOG2_STEP = (-2.0, 1.0, 3.5, 6.6)    # quantizer step of a DCT coefficient (orthonormal, in sample units), from q 0 to 63
+LOG2_STEP = (-2.5, 0.5, 3.0, 6.1)    # step of a DCT coefficient (orthonormal, in sample units), from q 0 to 63
 UNIT = 8                             # dequantized values: 1/8 of a sample unit
 FILTER_WEIGHTS = (9000, 9000, 2000)  # at most that, one for each limit, of either sign
 OUTPUTS = {"to8": 48, "stream": 900, "residual": 450}    # what a layer's results shall deviate by
@@ -148,29 +148,34 @@ class Builder:
         self.linear(name + ".fc2", d, mlp, 50, OUTPUTS["residual"], after_relu=True)
 
 
-def frequency_table(sigma, fraction, radius):
-    """A Laplacian about fraction / 16, [2 * radius + 2] frequencies."""
+def edges(radius, quantizer):
+    """Where the interval of each place of a table ends, in steps of 2; quantizer 1 has all values but the middle one half a step nearer to that."""
+    ends = np.arange(-radius, radius + 2) - 0.5
+    return ends - quantizer * np.sign(ends) * np.where(np.abs(ends) < 1, 0.25, 0.5)
+
+
+def frequency_table(sigma, fraction, ends):
+    """A Laplacian about fraction / 16, cut into intervals, with the escape behind them."""
     def below(x):
         x = (x - fraction / 16) * np.sqrt(2) / sigma
         return np.where(x < 0, np.exp(np.minimum(x, 0)) / 2, 1 - np.exp(-np.maximum(x, 0)) / 2)
 
-    edges = below(np.arange(-radius, radius + 2) - 0.5)
-    p = np.append(np.diff(edges), edges[0] + 1 - edges[-1])
+    cumulative = below(ends)
+    p = np.append(np.diff(cumulative), cumulative[0] + 1 - cumulative[-1])
     counts = 1 + np.floor(p * (32768 - len(p))).astype(np.int64)
     counts[np.argmax(counts)] += 32768 - counts.sum()
     return counts
 
 
 def put_entropy(builder):
+    """Quantizer 1 has wider tables everywhere, so that no two tables of a level are alike."""
     entropy = builder.graph["entropy"]
-    radius, raw, tables = [], [], []
-    for level in range(entropy["levels"]):
-        sigma = 2 ** ((entropy["base"] + entropy["step"] * (level + 0.5)) / 1024)
-        k = min(max(0, int(np.ceil(np.log2(sigma / 6)))), 8)
-        r = min(int(np.ceil(2.5 * sigma / 2 ** k)), 127)
-        radius.append(r)
-        raw.append(k)
-        tables += [frequency_table(max(sigma / 2 ** k, 0.12), fraction, r) for fraction in range(-8, 8)]
+    sigmas = 2 ** ((entropy["base"] + entropy["step"] * (np.arange(entropy["levels"]) + 0.5)) / 1024) / 2
+    raw = np.clip(np.ceil(np.log2(sigmas / 6)), 0, 8).astype(np.int64)
+    sigmas /= 2.0 ** raw
+    radius = np.minimum(np.ceil(2.5 * sigmas), 127).astype(np.int64)
+    tables = [frequency_table(max(sigma, 0.12) * (1 + 0.2 * quantizer), fraction, edges(r, quantizer))
+              for quantizer in range(ref.QUANTIZERS) for sigma, r in zip(sigmas, radius) for fraction in range(-8, 8)]
     builder.put("entropy.radius", "I32", radius)
     builder.put("entropy.raw", "I32", raw)
     builder.put("entropy.frequency", "U16", np.concatenate(tables))

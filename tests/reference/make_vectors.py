@@ -18,8 +18,8 @@ CASES = [  # width, height, q in quarter steps, lanes
     (64, 48, 0, 4), (64, 48, 84, 16), (64, 48, 200, 4), (64, 48, 252, 16), (160, 144, 168, 4), (160, 144, 250, 16),
 ]
 # Where a residual stream or another intermediate result is stored as something else than 16 bits.
-DTYPES = {"patches": "I8", "samples": "U8", "level": "U8", "filter.class": "U8", "mean": "I32", "analysis.out": "I32", "analysis.shortcut": "I32",
-          "synthesis.out": "I32", "synthesis.shortcut": "I32"}
+DTYPES = {"patches": "I8", "samples": "U8", "level": "U8", "centroid": "I8", "filter.class": "U8", "mean": "I32",
+          "analysis.out": "I32", "analysis.shortcut": "I32", "synthesis.out": "I32", "synthesis.shortcut": "I32"}
 
 
 class VectorFile:
@@ -65,9 +65,9 @@ def stage_vectors(model, out):
                 out.array(f"{name}/{stage}", DTYPES.get(stage, "I16"), array)
 
         patches = ref.planes_to_patches(planes)
-        y = ref.analysis(model, quantizer, patches, trace)
+        rounded = ref.analysis(model, quantizer, patches, trace)
+        y, centroid = ref.choose_latents(model, quantizer, rounded)
         mean, level = ref.predict_at_once(model, quantizer, y, trace)
-        centroid = ref.centroids(model, y, mean.reshape(y.shape), level.reshape(y.shape))
         samples = ref.synthesis(model, quantizer, y, centroid, trace)
         decoded = ref.patches_to_planes(samples, width, height)
         sequence = ref.Sequence(model.identity[:16], width, height)
@@ -77,7 +77,8 @@ def stage_vectors(model, out):
         out.case(name, width=width, height=height, q4=q4, lanes=lanes, number=q4 & 255, md5=ref.md5_of_pictures([decoded]))
         for plane, content in zip("yuv", planes):
             out.array(f"{name}/picture.{plane}", "U8", content)
-        for stage, array in (("patches", patches), ("y", y), ("mean", mean), ("level", level), ("samples", samples)):
+        for stage, array in (("patches", patches), ("rounded", rounded), ("y", y), ("mean", mean), ("level", level), ("centroid", centroid),
+                             ("samples", samples)):
             out.array(f"{name}/{stage}", DTYPES.get(stage, "I16"), array)
         out.data(f"{name}/packet", packet)
 
@@ -87,7 +88,7 @@ def mt_vectors(model, out):
     for width, height, q4, lanes in ((16, 16, 100, 1), (35, 19, 133, 4), (150, 140, 200, 16)):
         name, planes = f"{width}x{height}-q{q4}", pictures.drawn(width, height, seed=q4)
         quantizer = ref.Quantizer(model, q4)
-        y = ref.analysis(model, quantizer, ref.planes_to_patches(planes))
+        y, _ = ref.choose_latents(model, quantizer, ref.analysis(model, quantizer, ref.planes_to_patches(planes)))
         mean, level = ref.predict_at_once(model, quantizer, y)
         packet = ref.encode_picture(model, planes, ref.Sequence(model.identity[:16], width, height), 0, q4, lanes)
         out.case(name, width=width, height=height, q4=q4, md5=ref.md5_of_pictures([ref.Decoder(model).decode(packet)]))
@@ -149,30 +150,30 @@ def layer_vectors(out, random):
 
 
 def random_symbols(model, random, count):
-    """Levels, means and values with all that can happen: escapes short and long, raw bits, the limits of both."""
-    level = random.randint(0, len(model.frequencies.raw), count)
+    """Levels, means and what latents should be, with all that can happen: escapes short and long, raw bits, the limits of both."""
+    level = random.randint(0, len(model.entropy.raw), count)
     mean = np.rint(random.normal(0, 1, count) * np.exp2(random.uniform(0, 17, count))).astype(np.int64)
     mean[::50], mean[1::50] = 262128, -262128
     mean = np.clip(mean, -262128, 262128)
-    spread = np.exp2(random.uniform(-3, 1, count)) * model.frequencies.radius[level] * (1 << model.frequencies.raw[level])
-    value = np.clip(np.rint(mean / 16 + random.normal(0, 1, count) * spread), -16383, 16383).astype(np.int64)
-    value[5::97], value[6::97] = -16383, 16383
-    return level, mean, value
+    spread = np.exp2(random.uniform(-3, 1, count)) * 2 * model.entropy.radius[level] * (1 << model.entropy.raw[level])
+    wanted = np.clip(np.rint(mean / 16 + random.normal(0, 1, count) * spread), -16383, 16382).astype(np.int64)
+    wanted[5::97], wanted[6::97] = -16383, 16382
+    return level, mean, wanted
 
 
 def coder_vectors(model, out, random):
     for lanes in ref.LANES:
         for count in (0, 1, 3, 17, 3000):
             name = f"rans-{lanes}-{count}"
-            level, mean, value = random_symbols(model, random, count)
-            data = ref.rans_encode(ref.make_symbols(model, value, mean, level), lanes)
-            decoder = ref.RansDecoder(model, data, lanes)
-            assert np.array_equal(decoder.symbols(mean, level), value)
-            decoder.finish()
+            level, mean, wanted = random_symbols(model, random, count)
+            encoder = ref.RansEncoder(model)
+            value, centroid = ref.code_chain(encoder, wanted, mean, level)
+            data = encoder.finish(lanes)
             out.case(name, lanes=lanes, symbols=count)
             out.array(f"{name}/level", "U8", level)
             out.array(f"{name}/mean", "I32", mean)
             out.array(f"{name}/value", "I16", value)
+            out.array(f"{name}/centroid", "I8", centroid)
             out.data(f"{name}/data", data)
     for i, content in enumerate([[0], [0, 5], [3, 0, 0, -1, 16383, -16383, 0, 1], random.randint(-2, 3, 4000) * (random.rand(4000) < 0.1)]):
         out.array(f"exceptions-{i}/values", "I16", content)

@@ -4,7 +4,6 @@
 #include "base/arena.h"
 #include "bitstream/frame.h"
 #include "planes.h"
-#include "quant/choose.h"
 #include "vectors.h"
 
 #include <m2t/m2t.h>
@@ -603,22 +602,6 @@ test_no_allocation(void)
     planes_clear(&out);
 }
 
-/* 0.52 stays where a latent usually is 8 (limit 0.515), and becomes zero where it usually is 1 (0.62); 0.6 stays where it usually is 2 (0.56), and
- * becomes zero where it usually is 0.25 (0.75). 0.84 always stays. */
-static void
-test_small_latents(void)
-{
-    const float feature[] = {2, 2, 16, 16, 8, 64, 64, 1000, 1000};
-    gint8 rest[] = {-61, 61, -61, 61, -51, -51, 51, -20, 20};
-    gint16 latent[] = {1, -1, 1, -1, 1, 1, -1, 1, -1};
-    const gint16 expected[] = {1, -1, 0, 0, 1, 0, 0, 1, -1}, scanty[] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
-
-    m2t_quant_choose_small(feature, rest, latent, G_N_ELEMENTS(latent), 0);
-    g_assert_cmpmem(latent, sizeof latent, expected, sizeof expected);
-    m2t_quant_choose_small(feature, rest, latent, G_N_ELEMENTS(latent), M2T_QUANT_SCANTY_MAX);
-    g_assert_cmpmem(latent, sizeof latent, scanty, sizeof scanty);
-}
-
 /* --- several frames in flight --- */
 
 enum { CLIP = 9, CLIP_WIDTH = 96, CLIP_HEIGHT = 70 };
@@ -960,7 +943,6 @@ main(int argc, char **argv)
     g_test_add_func("/codec/damage", test_damage);
     g_test_add_func("/codec/no-allocation", test_no_allocation);
     g_test_add_func("/codec/shared-model", test_shared_model);
-    g_test_add_func("/codec/small-latents", test_small_latents);
     g_test_add_func("/codec/frames/encode", test_frames_encode);
     g_test_add_func("/codec/frames/decode", test_frames_decode);
     g_test_add_func("/codec/frames/damage", test_frames_damage);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Slices: the reference's words for the same symbols, round trips over all that latents can be, and damage, which must be noticed or
- * harmless and never read or write where it should not. */
+ * harmless and never read or write where it should not. And the choice of latents, against trying all there are. */
 #include "base/marked.h"
 #include "base/varint.h"
-#include "entropy/centroid.h"
 #include "entropy/slice.h"
+#include "entropy/cost.h"
 #include "entropy/tables.h"
-#include "quant/choose.h"
+#include "quant/trellis.h"
 #include "vectors.h"
 
 #include <math.h>
@@ -66,22 +66,27 @@ check_golden_coder(const M2tEntropyTables *tables, int lanes, int code, int symb
     const guint8 *level = vectors_find(&vectors, name, "level", NULL), *data = vectors_find(&vectors, name, "data", &size);
     const gint16 *value = vectors_find(&vectors, name, "value", NULL);
     g_autofree guint8 *slice = g_malloc0(size + 1); /* no exceptions */
+    const gint8 *centroid = vectors_find(&vectors, name, "centroid", NULL);
     g_autofree gint16 *latents = g_new(gint16, symbols + 1);
+    g_autofree gint8 *centroids = g_new(gint8, symbols + 1);
     M2tSliceReader *reader = m2t_slice_reader_new(tables);
     M2tSliceWriter *writer = new_writer(tables, symbols + 1);
     g_autoptr(GByteArray) out = g_byte_array_new();
+    guint8 state = 0;
 
     memcpy(slice + 1, data, size);
     g_assert_true(m2t_slice_reader_begin(reader, slice, size + 1, code, latents, symbols));
     for (int i = 0; i < symbols; i += ROW)
-        m2t_slice_reader_get(reader, mean + i, level + i, latents + i, MIN(ROW, symbols - i));
+        m2t_slice_reader_get(reader, &state, mean + i, level + i, latents + i, centroids + i, MIN(ROW, symbols - i));
     g_assert_true(m2t_slice_reader_end(reader));
     g_assert_cmpmem(latents, symbols * sizeof *latents, value, symbols * sizeof *value);
+    g_assert_cmpmem(centroids, symbols, centroid, symbols);
 
+    state = 0;
     m2t_slice_writer_begin(writer);
     m2t_slice_writer_add_section(writer, symbols);
     for (int i = 0; i < symbols; i += ROW)
-        m2t_slice_writer_put(writer, 0, i, mean + i, level + i, value + i, MIN(ROW, symbols - i));
+        m2t_slice_writer_put(writer, 0, i, &state, mean + i, level + i, value + i, MIN(ROW, symbols - i));
     m2t_slice_writer_end(writer, code, out);
     g_assert_cmpmem(out->data, out->len, slice, size + 1);
     m2t_slice_reader_free(reader);
@@ -115,19 +120,21 @@ check_golden_exceptions(const M2tEntropyTables *tables, const char *name)
     g_autofree gint32 *mean = g_new0(gint32, count);
     g_autofree guint8 *level = g_malloc0(count);
     g_autofree gint16 *latents = g_malloc(count);
+    g_autofree gint8 *centroid = g_malloc(count);
+    guint8 state = 0;
 
     count /= 2;
     m2t_slice_writer_begin(writer);
     m2t_slice_writer_add_section(writer, count);
     for (gsize i = 0; i < count; i += ROW)
-        m2t_slice_writer_put(writer, 0, i, mean + i, level + i, values + i, MIN(ROW, count - i));
+        m2t_slice_writer_put(writer, 0, i, &state, mean + i, level + i, values + i, MIN(ROW, count - i));
     g_assert_cmpint(m2t_slice_writer_lanes(writer), ==, 0);
     m2t_slice_writer_end(writer, 0, out);
     g_assert_cmpmem(out->data, out->len - 4, data, size);
     g_assert_cmpmem(out->data + size, 4, "\0\0\1\0", 4);
     g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, latents, count));
     for (gsize i = 0; i < count; i += ROW)
-        m2t_slice_reader_get(reader, mean + i, level + i, latents + i, MIN(ROW, count - i));
+        m2t_slice_reader_get(reader, &state, mean + i, level + i, latents + i, centroid + i, MIN(ROW, count - i));
     g_assert_true(m2t_slice_reader_end(reader));
     g_assert_cmpmem(latents, count * 2, values, count * 2);
     m2t_slice_reader_free(reader);
@@ -183,83 +190,71 @@ random_clear(RandomWeights *r)
 static void
 random_weights(RandomWeights *r, int levels, int skip)
 {
-    guint16 *frequency = r->frequency = g_new(guint16, levels * 16 * 256);
-    gint8 *centroid = r->centroid = g_new(gint8, levels * 16 * 256);
+    guint16 *frequency = r->frequency = g_new(guint16, M2T_QUANTIZERS * levels * 16 * 256);
+    gint8 *centroid = r->centroid = g_new(gint8, M2T_QUANTIZERS * levels * 16 * 256);
 
     r->weights = (M2tEntropyWeights) {levels, 0, 1, skip, r->radius, r->raw, r->frequency, r->centroid};
-    for (int i = 0; i < levels * 16 * 256; i++)
+    for (int i = 0; i < M2T_QUANTIZERS * levels * 16 * 256; i++)
         centroid[i] = (gint8) g_rand_int_range(rng, -128, 128);
     for (int level = 0; level < levels; level++) {
         r->radius[level] = g_rand_boolean(rng) ? g_rand_int_range(rng, 1, 128) : g_rand_int_range(rng, 1, 5);
         r->raw[level] = g_rand_int_range(rng, 0, 9);
-        for (int fraction = 0; fraction < 16; fraction++) {
-            fill_frequencies(frequency, 2 * r->radius[level] + 2);
-            frequency += 2 * r->radius[level] + 2;
-        }
+    }
+    for (int table = 0; table < M2T_QUANTIZERS * levels * 16; table++) {
+        int entries = 2 * r->radius[table / 16 % levels] + 2;
+
+        fill_frequencies(frequency, entries);
+        frequency += entries;
     }
 }
 
-static int
-centroid_of(const M2tEntropyTables *tables, gint32 mean, int level, int latent)
-{
-    guint8 level8 = (guint8) level;
-    gint16 latent16 = (gint16) latent;
-    gint8 centroid;
-
-    m2t_entropy_centroids(tables, &mean, &level8, &latent16, &centroid, 1);
-    return centroid;
-}
-
-/* Of a latent that may be none. */
+/* Of a value that may be none. @mean: as the tables have it, half of the prior's. */
 static void
-check_entry(const M2tEntropyTables *tables, const RandomWeights *random, int mean, int level, int latent, const guint16 *start, int centroid)
+check_entry(const M2tEntropyTables *tables, const RandomWeights *random, int quantizer, int mean, int level, int value, const guint16 *start, int centroid)
 {
-    M2tEntropyPlace place = m2t_entropy_place(tables, mean, level, latent);
-    M2tEntropyOutcome outcome;
+    M2tEntropyPlace place = m2t_entropy_place(tables, mean, level, value);
+    guint32 entry = (guint32) quantizer * tables->entries + place.entry;
     int frequency = start[1] - start[0], radius = random->radius[level];
-    int beyond = abs((latent >> random->raw[level]) - m2t_entropy_center(tables, mean, level).center) - radius;
+    int beyond = abs((value >> random->raw[level]) - m2t_entropy_center(tables, mean, level).center) - radius;
     double bits = 15 - log2(frequency) + random->raw[level];
+    M2tEntropyOutcome outcome = m2t_entropy_outcome(tables, quantizer, mean, level, value);
 
-    if (latent < M2T_LATENT_MIN || latent > M2T_LATENT_MAX)
-        return;
-    outcome = m2t_entropy_outcome(tables, mean, (guint8) level, (gint16) latent);
-    if (level < random->weights.skip) {
-        g_assert_cmpint(outcome.cost, ==, latent ? M2T_COST_EXCEPTION : 0);
-        g_assert_cmpint(outcome.centroid, ==, 0);
-        g_assert_cmpint(centroid_of(tables, mean, level, latent), ==, 0);
-        return;
-    }
-    g_assert_cmpint(tables->range[place.entry].start, ==, start[0]);
-    g_assert_cmpint(tables->range[place.entry].frequency, ==, frequency);
+    g_assert_cmpint(tables->range[entry].start, ==, start[0]);
+    g_assert_cmpint(tables->range[entry].frequency, ==, frequency);
     g_assert_cmpint(abs(place.escape), ==, MAX(beyond, 0));
     if (beyond > 0)
         bits += M2T_PREFIX_BITS + (int) log2(beyond);
-    g_assert_cmpfloat_with_epsilon(outcome.cost, M2T_COST_BIT * bits, 2);
-    g_assert_cmpint(outcome.centroid, ==, centroid);
-    g_assert_cmpint(centroid_of(tables, mean, level, latent), ==, centroid);
+    g_assert_cmpfloat_with_epsilon(m2t_entropy_cost(outcome), M2T_COST_BIT * bits, 2);
+    g_assert_cmpint(tables->centroid[entry], ==, level < random->weights.skip ? 0 : centroid);
+    g_assert_cmpint(m2t_entropy_centroid(outcome), ==, tables->centroid[entry]);
 }
 
-/* One table: each entry is found from its slots, and from its latents. */
+/* One table: each entry is found from its slots, and from its values. */
 static void
-check_table(const M2tEntropyTables *tables, const RandomWeights *random, int level, int fraction, const gint8 *centroid)
+check_table(const M2tEntropyTables *tables, const RandomWeights *random, int quantizer, int level, int fraction, const gint8 *centroid)
 {
     int radius = random->radius[level], last = 2 * radius + 1, one = 1 << random->raw[level];
     int center = g_rand_int_range(rng, -20, 21), mean = (16 * center + fraction - 8) * one + 8 * (one - 1);
     M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
-    const guint16 *start = m2t_entropy_starts(tables, at);
+    guint32 table = at.table + (guint32) quantizer * tables->bytes;
+    const guint16 *start = m2t_entropy_starts(tables, table);
 
     g_assert_cmpint(at.center, ==, center);
     g_assert_cmpint(start[0], ==, 0);
     g_assert_cmpint(start[last + 1], ==, 32768);
     for (int i = 0; i <= last; i++) {
-        g_assert_cmpint(m2t_entropy_find(tables, at, start[i]), ==, i);
-        g_assert_cmpint(m2t_entropy_find(tables, at, start[i + 1] - 1), ==, i);
+        g_assert_cmpint(m2t_entropy_find(tables, table, start[i]), ==, i);
+        g_assert_cmpint(m2t_entropy_find(tables, table, start[i + 1] - 1), ==, i);
     }
-    for (int i = 0; i < last; i++)
-        check_entry(tables, random, mean, level, (center + i - radius) * one + g_rand_int_range(rng, 0, one), start + i, centroid[i]);
+    for (int i = 0; i < last; i++) {
+        int value = (center + i - radius) * one + g_rand_int_range(rng, 0, one);
+
+        g_assert_cmpint(m2t_entropy_place(tables, mean, level, value).entry, ==, at.first + 16 * i);
+        check_entry(tables, random, quantizer, mean, level, value, start + i, centroid[i]);
+    }
     for (int beyond = 1; beyond < 20000; beyond *= 3) {
-        check_entry(tables, random, mean, level, (center + radius + beyond) * one, start + last, centroid[last]);
-        check_entry(tables, random, mean, level, (center - radius - beyond) * one, start + last, centroid[last]);
+        check_entry(tables, random, quantizer, mean, level, (center + radius + beyond) * one, start + last, centroid[last]);
+        check_entry(tables, random, quantizer, mean, level, (center - radius - beyond) * one, start + last, centroid[last]);
     }
 }
 
@@ -273,11 +268,11 @@ check_tables(int skip)
     random_weights(&random, M2T_LEVELS_MAX, skip);
     tables = m2t_entropy_tables_new(&random.weights);
     centroid = random.centroid;
-    for (int level = 0; level < M2T_LEVELS_MAX; level++) {
-        for (int fraction = 0; fraction < 16; fraction++) {
-            check_table(tables, &random, level, fraction, centroid);
-            centroid += 2 * random.radius[level] + 2;
-        }
+    for (int table = 0; table < M2T_QUANTIZERS * M2T_LEVELS_MAX * 16; table++) {
+        int level = table / 16 % M2T_LEVELS_MAX;
+
+        check_table(tables, &random, table / 16 / M2T_LEVELS_MAX, level, table % 16, centroid);
+        centroid += 2 * random.radius[level] + 2;
     }
     m2t_entropy_tables_free(tables);
     random_clear(&random);
@@ -318,6 +313,7 @@ typedef struct {
     guint8 *level;
     gint16 *latents;
     guint32 *rows; /* positions of rows in coding order */
+    guint8 *state; /* of the chain, before each of them */
 } Slice;
 
 static int
@@ -337,6 +333,39 @@ random_latent(int mean, int scale)
     }
 }
 
+/* The value beside it that the quantizer has. */
+static int
+legal_latent(int latent, int mean, int state)
+{
+    int centre = m2t_dependent_centre(m2t_dependent_half(mean)), quantizer = m2t_dependent_quantizer(state);
+    int place = m2t_dependent_place(latent, centre, quantizer);
+
+    while (m2t_dependent_value(centre, place, quantizer) > M2T_LATENT_MAX)
+        place--;
+    while (m2t_dependent_value(centre, place, quantizer) < M2T_LATENT_MIN)
+        place++;
+    return m2t_dependent_value(centre, place, quantizer);
+}
+
+/* In coding order; chains of a few rows. */
+static void
+make_legal(Slice *s, int skip)
+{
+    guint8 state = 0;
+
+    for (gsize row = 0; row < s->count / ROW; row++) {
+        state = row % 5 ? state : 0;
+        s->state[row] = state;
+        for (gsize i = s->rows[row]; i < s->rows[row] + ROW; i++)
+            if (s->level[i] >= skip) {
+                int centre = m2t_dependent_centre(m2t_dependent_half(s->mean[i]));
+
+                s->latents[i] = (gint16) legal_latent(s->latents[i], s->mean[i], state);
+                state = m2t_dependent_next(state, m2t_dependent_place(s->latents[i], centre, m2t_dependent_quantizer(state)));
+            }
+    }
+}
+
 /* @coded: one of so many rows has levels that are all coded, the others are mostly skipped. */
 static void
 slice_init(Slice *s, const M2tEntropyWeights *weights, gsize rows, int coded)
@@ -346,6 +375,7 @@ slice_init(Slice *s, const M2tEntropyWeights *weights, gsize rows, int coded)
     s->level = g_malloc(s->count + 1);
     s->latents = g_new(gint16, s->count + 1);
     s->rows = g_new(guint32, rows + 1);
+    s->state = g_malloc(rows + 1);
     for (gsize i = 0; i < s->count; i++) {
         int level = g_rand_int_range(rng, 0, i / ROW % coded && weights->skip ? weights->skip : weights->levels);
         int limit = g_rand_int_range(rng, 0, 262128) >> g_rand_int_range(rng, 0, 18);
@@ -362,6 +392,7 @@ slice_init(Slice *s, const M2tEntropyWeights *weights, gsize rows, int coded)
         s->rows[i] = s->rows[other];
         s->rows[other] = i * ROW;
     }
+    make_legal(s, weights->skip);
 }
 
 static void
@@ -371,6 +402,7 @@ slice_clear(Slice *s)
     g_free(s->level);
     g_free(s->latents);
     g_free(s->rows);
+    g_free(s->state);
 }
 
 /* In sections, some of them empty, which are filled from the last to the first. */
@@ -388,8 +420,9 @@ slice_write(const Slice *s, M2tSliceWriter *writer, GByteArray *out)
     for (int section = M2T_SECTIONS_MAX; section-- > 0;)
         for (gsize i = first[section]; i < first[section + 1]; i++) {
             guint32 at = s->rows[i];
+            guint8 state = s->state[i];
 
-            m2t_slice_writer_put(writer, section, at, s->mean + at, s->level + at, s->latents + at, ROW);
+            m2t_slice_writer_put(writer, section, at, &state, s->mean + at, s->level + at, s->latents + at, ROW);
         }
     code = m2t_slice_writer_lanes(writer);
     m2t_slice_writer_end(writer, code, out);
@@ -399,12 +432,16 @@ slice_write(const Slice *s, M2tSliceWriter *writer, GByteArray *out)
 static gboolean
 slice_read(const Slice *s, M2tSliceReader *reader, const guint8 *data, gsize size, int lanes, gint16 *latents)
 {
+    guint8 state = 0;
+
     if (!m2t_slice_reader_begin(reader, data, size, lanes, latents, s->count))
         return FALSE;
     for (gsize i = 0; i < s->count / ROW; i++) {
         guint32 at = s->rows[i];
+        gint8 centroid[ROW];
 
-        m2t_slice_reader_get(reader, s->mean + at, s->level + at, latents + at, ROW);
+        state = i % 5 ? state : 0;
+        m2t_slice_reader_get(reader, &state, s->mean + at, s->level + at, latents + at, centroid, ROW);
     }
     return m2t_slice_reader_end(reader);
 }
@@ -476,19 +513,24 @@ test_longest_escapes(void)
         gint32 mean[ROW];
         guint8 level[ROW];
         gint16 latent[ROW], back[ROW];
+        gint8 centroid[ROW];
+        guint8 state = 0;
 
         for (int i = 0; i < ROW; i++) {
             mean[i] = g_rand_boolean(rng) ? 262128 : -262128;
             level[i] = g_rand_int_range(rng, 0, 9);
-            latent[i] = (g_rand_boolean(rng) ? 1 : -1) * (16383 - g_rand_int_range(rng, 0, 4));
+            latent[i] = (gint16) legal_latent((g_rand_boolean(rng) ? 1 : -1) * (16383 - g_rand_int_range(rng, 0, 4)), mean[i], state);
+            state = m2t_dependent_next(state, m2t_dependent_place(latent[i], m2t_dependent_centre(m2t_dependent_half(mean[i])), m2t_dependent_quantizer(state)));
         }
+        state = 0;
         m2t_slice_writer_begin(writer);
         m2t_slice_writer_add_section(writer, ROW);
-        m2t_slice_writer_put(writer, 0, 0, mean, level, latent, ROW);
+        m2t_slice_writer_put(writer, 0, 0, &state, mean, level, latent, ROW);
         g_assert_cmpint(m2t_slice_writer_lanes(writer), ==, 0);
         m2t_slice_writer_end(writer, 0, out);
         g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, back, ROW));
-        m2t_slice_reader_get(reader, mean, level, back, ROW);
+        state = 0;
+        m2t_slice_reader_get(reader, &state, mean, level, back, centroid, ROW);
         g_assert_true(m2t_slice_reader_end(reader));
         g_assert_cmpmem(back, sizeof back, latent, sizeof latent);
         free_writer(writer);
@@ -577,43 +619,124 @@ test_damage(void)
     random_clear(&random);
 }
 
-/* Bits and error together, of a latent that is @rest above @nearest (128ths), coded as @value. */
-static double
-price(const M2tEntropyTables *tables, int mean, int level, int nearest, int rest, int value)
-{
-    M2tEntropyOutcome outcome = m2t_entropy_outcome(tables, mean, (guint8) level, (gint16) value);
-    double error = nearest - value + (rest - outcome.centroid) / 128.0;
+/* ---- the choice of latents ---- */
 
-    return outcome.cost + m2t_quant_error_worth(0) * error * error;
+enum { TRIED = 6 };     /* latents in a row */
+
+typedef struct {
+    gint32 mean[TRIED], wanted[TRIED];
+    guint8 level[TRIED];
+} Row;
+
+/* Bits and error together, of one latent. */
+static double
+price(const M2tEntropyTables *tables, const Row *row, int i, int quantizer, int place)
+{
+    int half = m2t_dependent_half(row->mean[i]), centre = m2t_dependent_centre(half);
+    M2tEntropyOutcome outcome = m2t_entropy_outcome(tables, quantizer, half, row->level[i], centre + place);
+    double error = (row->wanted[i] - m2t_entropy_centroid(outcome)) / 128.0 - m2t_dependent_value(centre, place, quantizer);
+
+    return m2t_entropy_cost(outcome) + m2t_trellis_error_worth(0) * error * error;
 }
 
-#define ROUNDED (m2t_quant_error_worth(0) / 128 + 1) /* of costs: what the choice loses by working in integers */
+/* Of the even or odd places: the nearest to what the latent should be, or the next one towards the mean. */
+static double
+least_of(const M2tEntropyTables *tables, const Row *row, int i, int quantizer, int odd)
+{
+    int centre = m2t_dependent_centre(m2t_dependent_half(row->mean[i])), nearest = odd, distance = G_MAXINT;
 
-/* The nearest integer or the one beside it towards the mean, whichever is cheaper; where that makes no difference, either. */
+    for (int place = -60 + odd; place <= 60; place += 2) {
+        int other = abs(128 * m2t_dependent_value(centre, place, quantizer) - row->wanted[i]);
+
+        if (other < distance || (other == distance && abs(place) > abs(nearest))) {
+            distance = other;
+            nearest = place;
+        }
+    }
+    return abs(nearest) < 2 ? price(tables, row, i, quantizer, nearest)
+                            : MIN(price(tables, row, i, quantizer, nearest), price(tables, row, i, quantizer, nearest < 0 ? nearest + 2 : nearest - 2));
+}
+
+/* The least for the latents from the i-th on, of all ways that there are. */
+static double
+least(const M2tEntropyTables *tables, const Row *row, int i, int state)
+{
+    double sum[2];
+
+    for (int odd = 0; odd < 2; odd++) {
+        sum[odd] = least_of(tables, row, i, m2t_dependent_quantizer(state), odd);
+        if (i + 1 < TRIED)
+            sum[odd] += least(tables, row, i + 1, m2t_dependent_next(state, odd));
+    }
+    return MIN(sum[0], sum[1]);
+}
+
+/* What the trellis takes is as good as the best there is. */
 static void
-test_choices(void)
+test_trellis(void)
 {
     M2tEntropyTables *tables = m2t_entropy_tables_new(&model->entropy);
     int moved = 0;
 
-    for (int i = 0; i < 200000; i++) {
-        int nearest = g_rand_int_range(rng, -3, 4), rest = g_rand_int_range(rng, -64, 65), level = g_rand_int_range(rng, 0, model->entropy.levels);
-        gint32 mean = g_rand_int_range(rng, -60, 61);
-        int step = mean < 16 * nearest ? -1 : 1, other = level < model->entropy.skip && nearest != -step ? nearest : nearest + step;
-        gint16 latent = (gint16) nearest;
-        gint8 left = (gint8) rest;
-        double now;
+    for (int turn = 0; turn < 5000; turn++) {
+        M2tTrellisStep steps[TRIED];
+        M2tTrellis trellis;
+        gint16 latents[TRIED];
+        gint8 centroids[TRIED];
+        guint8 state = 0;
+        double sum = 0;
+        Row row;
 
-        m2t_quant_choose(tables, &mean, &(guint8) {(guint8) level}, &left, &latent, 1, 0);
-        now = price(tables, mean, level, nearest, rest, latent);
-        g_assert_true(latent == nearest || latent == other);
-        g_assert_cmpint(left, ==, CLAMP(128 * (nearest - latent) + rest, -127, 127));
-        g_assert_cmpfloat(now, <=, price(tables, mean, level, nearest, rest, nearest) + ROUNDED);
-        if (ABS(16 * nearest - mean) > 8 || level < model->entropy.skip)
-            g_assert_cmpfloat(now, <=, price(tables, mean, level, nearest, rest, other) + ROUNDED);
-        moved += latent != nearest;
+        for (int i = 0; i < TRIED; i++) {
+            row.level[i] = (guint8) g_rand_int_range(rng, model->entropy.skip, model->entropy.levels);
+            row.mean[i] = g_rand_int_range(rng, -80, 81);
+            row.wanted[i] = 8 * row.mean[i] + g_rand_int_range(rng, -500, 501);
+        }
+        m2t_trellis_begin(&trellis, m2t_kernels_get(), tables, 0, FALSE, steps, latents, centroids);
+        m2t_trellis_add(&trellis, 0, row.mean, row.level, row.wanted, 2);
+        m2t_trellis_add(&trellis, 2, row.mean + 2, row.level + 2, row.wanted + 2, TRIED - 2);
+        m2t_trellis_end(&trellis);
+        for (int i = 0; i < TRIED; i++) {
+            int quantizer = m2t_dependent_quantizer(state), centre = m2t_dependent_centre(m2t_dependent_half(row.mean[i]));
+            int place = m2t_dependent_place(latents[i], centre, quantizer);
+
+            g_assert_cmpint(m2t_dependent_value(centre, place, quantizer), ==, latents[i]);
+            sum += price(tables, &row, i, quantizer, place);
+            state = m2t_dependent_next(state, place);
+            moved += abs(128 * latents[i] - row.wanted[i]) > 64;
+        }
+        g_assert_cmpfloat(sum, <=, least(tables, &row, 0, 0) + TRIED * (m2t_trellis_error_worth(0) / 128 + 1));
     }
-    g_assert_cmpint(moved, >, 1000);
+    g_assert_cmpint(moved, >, 5000);
+    m2t_entropy_tables_free(tables);
+}
+
+/* Of latents whose level is not coded only large ones are kept; a latent does not leave the range that decoders know, however far it is to go. */
+static void
+test_trellis_ends(void)
+{
+    M2tEntropyTables *tables = m2t_entropy_tables_new(&model->entropy);
+    const gint32 mean[] = {0, 0, 0, -262128, 262128, 262128, -262128}, far = 40000 * 128;
+    const gint32 wanted[] = {120, -100, -900 * 128, -far, far, -far, far};
+    guint8 level[G_N_ELEMENTS(mean)];
+    gint16 latents[G_N_ELEMENTS(mean)];
+    gint8 centroids[G_N_ELEMENTS(mean)];
+    M2tTrellisStep steps[G_N_ELEMENTS(mean)];
+    M2tTrellis trellis;
+
+    memset(level, model->entropy.levels - 1, sizeof level);
+    memset(level, model->entropy.skip - 1, 3);
+    m2t_trellis_begin(&trellis, m2t_kernels_get(), tables, 0, FALSE, steps, latents, centroids);
+    m2t_trellis_add(&trellis, 0, mean, level, wanted, G_N_ELEMENTS(mean));
+    m2t_trellis_end(&trellis);
+    g_assert_cmpint(latents[0], ==, 0);
+    g_assert_cmpint(latents[1], ==, 0);
+    g_assert_cmpint(latents[2], ==, -900);
+    for (guint i = 3; i < G_N_ELEMENTS(mean); i++) {
+        g_assert_cmpint(ABS(latents[i]), <=, M2T_LATENT_MAX);
+        g_assert_cmpint(ABS(latents[i]), >, M2T_LATENT_MAX - 20);
+        g_assert_cmpint(latents[i] > 0, ==, wanted[i] > 0);
+    }
     m2t_entropy_tables_free(tables);
 }
 
@@ -652,13 +775,14 @@ likely_latents(Slice *s, const M2tEntropyTables *tables)
     for (gsize i = 0; i < s->count; i++) {
         int a = g_rand_int_range(rng, 0, 45), b = g_rand_int_range(rng, 0, 45);
         int level = s->level[i] = MIN(MIN(a, b), tables->levels - 1), mean = s->mean[i] = g_rand_int_range(rng, -24, 25);
-        M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
-        int v = m2t_entropy_find(tables, at, g_rand_int_range(rng, 0, 32768)) - tables->level[level].radius;
+        M2tEntropyCenter at = m2t_entropy_center(tables, m2t_dependent_half(mean), level);
+        int v = m2t_entropy_find(tables, at.table, g_rand_int_range(rng, 0, 32768)) - tables->level[level].radius;
 
-        s->latents[i] = level < tables->skip ? 0 : (v + at.center) * (1 << tables->level[level].raw);
+        s->latents[i] = level < tables->skip ? 0 : 2 * (v + at.center) * (1 << tables->level[level].raw);
     }
     for (gsize i = 0; i < s->count / ROW; i++)
         s->rows[i] = i * ROW;
+    make_legal(s, tables->skip);
 }
 
 /* A frame of 1920x1080: two million latents, nearly all of them coded. The best of twenty turns; run with -m perf. */
@@ -720,7 +844,8 @@ main(int argc, char **argv)
     g_test_add_func("/entropy/bad-starts", test_bad_starts);
     g_test_add_func("/entropy/damage", test_damage);
     g_test_add_func("/entropy/random-bytes", test_random_bytes);
-    g_test_add_func("/entropy/choices", test_choices);
+    g_test_add_func("/entropy/trellis", test_trellis);
+    g_test_add_func("/entropy/trellis-ends", test_trellis_ends);
     if (g_test_perf())
         g_test_add_func("/entropy/speed", test_speed);
     status = g_test_run();

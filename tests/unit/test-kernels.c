@@ -289,6 +289,31 @@ call_attention(const M2tKernels *k, const Input *in, int width, Output *out)
 }
 
 static void
+call_branches(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    gint32 *price = (gint32 *) out->bytes, distance[CHANNELS];
+    guint32 at[CHANNELS];
+
+    for (int i = 0; i < width; i++) {
+        distance[i] = in->stream[i] / 16;   /* up to eight values on either side */
+        at[i] = 40 + (guint32) (in->stream[i] & 255);
+    }
+    k->branches((const guint32 *) in->sum, 1 + (in->stream[0] & 1023), in->stream[1] & 1, distance, at, width, price, price + 4 * width);
+}
+
+static void
+call_states(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    gint32 price[4 * CHANNELS], *sum = (gint32 *) out->bytes;
+
+    for (int i = 0; i < 4 * width; i++)
+        price[i] = in->stream[i] & 1023;
+    for (int i = 0; i < 64; i++)
+        sum[i] = in->stream[0] & 1 ? (i ? 1 << 29 : 0) : in->stream[1 + i] & 255;
+    k->states(price, width, sum, (guint8 (*)[8]) (sum + 64));
+}
+
+static void
 call_levels(const M2tKernels *k, const Input *in, int width, Output *out)
 {
     M2tLevels l = {7386, -4608, 192, 64};
@@ -305,7 +330,7 @@ static const struct {
     {"narrow", call_narrow}, {"split", call_split}, {"depthwise", call_depthwise}, {"gate", call_gate}, {"norm8", call_norm8},
     {"norm16", call_norm16}, {"quantise", call_quantise}, {"dequantise", call_dequantise}, {"features", call_features},
     {"add_rows", call_add_rows}, {"unshuffle", call_unshuffle}, {"shuffle", call_shuffle}, {"values", call_values},
-    {"classify", call_classify}, {"filter", call_filter}, {"attention", call_attention}, {"levels", call_levels},
+    {"classify", call_classify}, {"filter", call_filter}, {"attention", call_attention}, {"levels", call_levels}, {"branches", call_branches}, {"states", call_states},
 };
 
 static void
