@@ -299,8 +299,8 @@ choose_chain(gpointer data, int worker, int part, int begin, int end)
     M2tTrellis trellis;
     int channel = f->codec.model->prior.part_start[part], n = f->codec.model->prior.part_size[part];
 
-    m2t_trellis_begin(&trellis, f->codec.context.kernels, f->codec.tables, f->scanty, f->preset == M2T_SPEED_PRESET_FAST, f->steps + worker * steps_of_chain(f->codec.model),
-                      f->codec.latents, f->codec.centroid);
+    m2t_trellis_begin(&trellis, f->codec.context.kernels, f->codec.tables, f->scanty, f->preset == M2T_SPEED_PRESET_FAST,
+                      f->steps + worker * steps_of_chain(f->codec.model), f->codec.latents, f->codec.centroid);
     for (int i = begin; i < end; i++) {
         int slot = prior->plan.coded[i];
         gsize at = m2t_prior_place(prior, slot, channel, n), position = (gsize) m2t_codec_position(&f->codec, slot) + channel;
