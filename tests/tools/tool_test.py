@@ -278,7 +278,7 @@ def slices():
 
 @test
 def presets():
-    medium = clip(2, 161, 83)
+    medium = clip(2, 401, 283)
     encode('clip.y4m', 'out.m2tv', '--preset', 'medium')
     expect(read('out.m2tv') == medium, 'medium is not the default')
     encode('clip.y4m', 'out.m2tv', '-p', 'fast')
