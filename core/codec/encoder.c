@@ -50,7 +50,7 @@ typedef struct {
     M2tRefine refine;      /* of the preset slow */
     gint16 *wanted;        /* [tokens][latents]: what the analysis makes of the picture, rounded, */
     gint8 *rest;           /* and what rounding took away, see analysis.h */
-    M2tTrellisStep *steps; /* [workers][steps_of_chain()] */
+    M2tTrellisMemory trellis[M2T_THREADS_MAX]; /* of each worker */
     int scanty;            /* see trellis.h; 0 but where the rate control is at the end of the quantizer */
     float *gain;           /* [latents]: that they were rounded with, if they are to be rounded again */
     M2tSliceWriter writer[M2T_SLICES_MAX];
@@ -98,15 +98,21 @@ m2t_encoder_settings_init(M2tEncoderSettings *settings)
                                       .vbv_buf_capacity = M2T_VBV_DEFAULT};
 }
 
-/* At most. */
-static gsize
-steps_of_chain(const M2tModel *model)
+static int
+largest_part(const M2tPriorWeights *prior)
 {
     int most = 0;
 
-    for (int part = 0; part < model->prior.parts; part++)
-        most = MAX(most, model->prior.part_size[part]);
-    return (gsize) M2T_CHAIN * most;
+    for (int part = 0; part < prior->parts; part++)
+        most = MAX(most, prior->part_size[part]);
+    return most;
+}
+
+/* Of a slice: one for each part of each chain. */
+static int
+sections_max(const M2tPriorWeights *prior, int tokens)
+{
+    return prior->parts * (tokens / M2T_CHAIN + prior->groups);
 }
 
 static void
@@ -117,13 +123,15 @@ layout_encoder(M2tCodec *codec, gpointer stage)
     m2t_analysis_layout(&f->analysis, &codec->arena, &codec->context, &codec->geometry);
     f->wanted = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, sizeof *f->wanted);
     f->rest = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, sizeof *f->rest);
-    f->steps = m2t_arena_take(&codec->arena, (gsize) m2t_threads_count(codec->context.threads) * steps_of_chain(codec->model), sizeof *f->steps);
+    for (int i = 0; i < m2t_threads_count(codec->context.threads); i++)
+        m2t_trellis_layout(&f->trellis[i], &codec->arena, largest_part(&codec->model->prior));
     f->gain = m2t_arena_take(&codec->arena, codec->model->latents, sizeof *f->gain);
     f->worth = m2t_arena_take(&codec->arena, m2t_geometry_tokens(&codec->geometry), sizeof *f->worth);
     if (f->preset == M2T_SPEED_PRESET_SLOW)
         m2t_refine_layout(&f->refine, &codec->arena, &codec->context, &codec->geometry);
     for (int i = 0; i < codec->geometry.slices; i++)
-        m2t_slice_writer_layout(&f->writer[i], &codec->arena, codec->tables, m2t_codec_slice_latents(codec, i));
+        m2t_slice_writer_layout(&f->writer[i], &codec->arena, codec->tables, m2t_codec_slice_latents(codec, i),
+                                sections_max(&codec->model->prior, m2t_geometry_slice_tokens(&codec->geometry, i)));
 }
 
 static gboolean
@@ -270,57 +278,6 @@ m2t_encoder_free(M2tEncoder *e)
     g_free(e);
 }
 
-typedef struct {
-    FrameEncoder *frame;
-    gboolean again; /* the outcome was looked at */
-} Choice;
-
-/* What the n latents from @at on should be, in 1/M2T_LATENT_ONE. @memory: for n of them */
-static const gint32 *
-aim(const Choice *choice, gsize at, int n, gint32 *memory)
-{
-    FrameEncoder *f = choice->frame;
-
-    if (choice->again) {
-        m2t_refine_aim(&f->refine, f->codec.latents, f->codec.centroid, f->wanted, f->rest, at, n);
-        return f->refine.aim + at;
-    }
-    for (int i = 0; i < n; i++)
-        memory[i] = M2T_LATENT_ONE * f->wanted[at + i] + f->rest[at + i];
-    return memory;
-}
-
-static void
-choose_chain(gpointer data, int worker, int part, int begin, int end)
-{
-    const Choice *choice = data;
-    FrameEncoder *f = choice->frame;
-    const M2tPrior *prior = &f->codec.prior;
-    M2tTrellis trellis;
-    int channel = f->codec.model->prior.part_start[part], n = f->codec.model->prior.part_size[part];
-
-    m2t_trellis_begin(&trellis, f->codec.context.kernels, f->codec.tables, f->scanty, f->preset == M2T_SPEED_PRESET_FAST,
-                      f->steps + worker * steps_of_chain(f->codec.model), f->codec.latents, f->codec.centroid);
-    for (int i = begin; i < end; i++) {
-        int slot = prior->plan.coded[i];
-        gsize at = m2t_prior_place(prior, slot, channel, n), position = (gsize) m2t_codec_position(&f->codec, slot) + channel;
-        gint32 memory[M2T_LATENTS_MAX];
-
-        m2t_trellis_add(&trellis, position, prior->mean + at, prior->level + at, aim(choice, position, n, memory), n);
-    }
-    m2t_trellis_end(&trellis);
-}
-
-/* Latents are chosen as they will be coded, each with the mean and level that the decoder will have for it. */
-static void
-choose_in_order(FrameEncoder *f, gboolean again)
-{
-    Choice choice = {f, again};
-
-    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents, choose_chain, &choice);
-    m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
-}
-
 static int
 count_tokens(const FrameEncoder *f)
 {
@@ -345,53 +302,90 @@ coded_slots(const FrameEncoder *f, int slice, int group)
     return m2t_plan_coded(&f->codec.prior.plan, group, slice + 1) - m2t_plan_coded(&f->codec.prior.plan, group, slice);
 }
 
-/* One section for each part of a group: the order in which a decoder will ask for symbols. */
+/* One section for each part of each chain: the order in which a decoder will ask for symbols. */
 static void
 begin_slice(FrameEncoder *f, int slice)
 {
+    const M2tPlan *plan = &f->codec.prior.plan;
     const M2tPriorWeights *w = &f->codec.model->prior;
 
     m2t_slice_writer_begin(&f->writer[slice]);
     for (int group = 0; group < w->groups; group++)
         for (int part = 0; part < w->parts; part++)
-            m2t_slice_writer_add_section(&f->writer[slice], (gsize) coded_slots(f, slice, group) * w->part_size[part]);
+            for (int slots = coded_slots(f, slice, group), i = 0; i < m2t_plan_chains_of_slice(plan, group, slice); i++, slots -= M2T_CHAIN)
+                m2t_slice_writer_add_section(&f->writer[slice], (gsize) MIN(slots, M2T_CHAIN) * w->part_size[part]);
 }
 
 static void
-queue_section(FrameEncoder *f, int slice, int section)
+begin_slices(FrameEncoder *f)
 {
-    const M2tCodec *codec = &f->codec;
-    const M2tPrior *prior = &codec->prior;
-    const M2tPriorWeights *w = &codec->model->prior;
-    int group = section / w->parts, part = section % w->parts, channel = w->part_start[part], n = w->part_size[part];
-    int begin = m2t_plan_coded(&prior->plan, group, slice), end = m2t_plan_coded(&prior->plan, group, slice + 1);
-    gsize before = m2t_codec_slice_position(codec, slice);
-    guint8 state = 0;
-
-    for (int i = begin; i < end; i++) {
-        int slot = prior->plan.coded[i];
-        gsize at = m2t_prior_place(prior, slot, channel, n), position = (gsize) m2t_codec_position(codec, slot) + channel;
-
-        if ((i - begin) % M2T_CHAIN == 0)
-            state = 0;
-        m2t_slice_writer_put(&f->writer[slice], section, (guint32) (position - before), &state, prior->mean + at, prior->level + at,
-                             codec->latents + position, n);
-    }
+    for (int i = 0; i < f->codec.geometry.slices; i++)
+        begin_slice(f, i);
 }
 
 static int
-count_sections(const FrameEncoder *f)
+section_of(const FrameEncoder *f, int group, int part, const M2tChainSpan *chain)
 {
-    return f->codec.model->prior.groups * f->codec.model->prior.parts;
+    const M2tPlan *plan = &f->codec.prior.plan;
+    int section = chain->number;
+
+    for (int before = 0; before < group; before++)
+        section += f->codec.model->prior.parts * m2t_plan_chains_of_slice(plan, before, chain->slice);
+    return section + part * m2t_plan_chains_of_slice(plan, group, chain->slice);
+}
+
+typedef struct {
+    FrameEncoder *frame;
+    gboolean again; /* the outcome was looked at */
+} Choice;
+
+/* What the n latents from @at on should be, in 1/M2T_LATENT_ONE. @memory: for n of them */
+static const gint32 *
+aim(const Choice *choice, gsize at, int n, gint32 *memory)
+{
+    FrameEncoder *f = choice->frame;
+
+    if (choice->again) {
+        m2t_refine_aim(&f->refine, f->codec.latents, f->codec.centroid, f->wanted, f->rest, at, n);
+        return f->refine.aim + at;
+    }
+    for (int i = 0; i < n; i++)
+        memory[i] = M2T_LATENT_ONE * f->wanted[at + i] + f->rest[at + i];
+    return memory;
 }
 
 static void
-queue_sections(void *data, int begin, int end, int worker)
+choose_chain(gpointer data, int worker, int group, int part, const M2tChainSpan *chain)
 {
-    FrameEncoder *f = data;
+    const Choice *choice = data;
+    FrameEncoder *f = choice->frame;
+    const M2tCodec *codec = &f->codec;
+    const M2tPrior *prior = &codec->prior;
+    int channel = codec->model->prior.part_start[part], n = codec->model->prior.part_size[part];
+    M2tTrellisOutput out = {f->codec.latents, f->codec.centroid, &f->writer[chain->slice], section_of(f, group, part, chain),
+                            m2t_codec_slice_position(codec, chain->slice)};
+    M2tTrellis trellis;
 
-    for (int i = begin; i < end; i++)
-        queue_section(f, i / count_sections(f), i % count_sections(f));
+    m2t_trellis_begin(&trellis, codec->context.kernels, codec->tables, f->scanty, f->preset == M2T_SPEED_PRESET_FAST, &f->trellis[worker], &out);
+    for (int i = chain->begin; i < chain->end; i++) {
+        int slot = prior->plan.coded[i];
+        gsize at = m2t_prior_place(prior, slot, channel, n), position = (gsize) m2t_codec_position(codec, slot) + channel;
+        gint32 memory[M2T_LATENTS_MAX];
+
+        m2t_trellis_add(&trellis, position, prior->mean + at, prior->level + at, aim(choice, position, n, memory), n);
+    }
+    m2t_trellis_end(&trellis);
+}
+
+/* Latents are chosen as they will be coded, each with the mean and level that the decoder will have for it, and their symbols queued. */
+static void
+choose_in_order(FrameEncoder *f, gboolean again)
+{
+    Choice choice = {f, again};
+
+    begin_slices(f);
+    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents, choose_chain, &choice);
+    m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
 }
 
 /* Which tokens are exact, and their samples. */
@@ -437,9 +431,6 @@ write_packet(FrameEncoder *f)
     M2tThreads *threads = f->codec.context.threads;
     int slices = f->codec.geometry.slices;
 
-    for (int i = 0; i < slices; i++)
-        begin_slice(f, i);
-    m2t_threads_run(threads, slices * count_sections(f), 1, queue_sections, f);
     f->header.lanes = 0;
     for (int i = 0; i < slices; i++)
         f->header.lanes = MAX(f->header.lanes, m2t_slice_writer_lanes(&f->writer[i]));
@@ -547,6 +538,8 @@ code_latents(FrameEncoder *f)
     m2t_plan_select(&f->codec.prior.plan, f->codec.kind);
     if (m2t_tokens_any(f->codec.kind, count_tokens(f), M2T_TOKEN_CODED))
         choose(f);
+    else
+        begin_slices(f);
     write_packet(f);
     m2t_profile_end(profile, M2T_STAGE_ENTROPY);
 }

@@ -1,28 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Latents of a slice to bytes and back (docs/bitstream.md, section 7), between the prior and the frame's headers.
  *
- * rANS is a stack: what is decoded first is coded last. A writer therefore only queues the symbols as they come, and codes them from
- * the last to the first when it knows how many there are, which also decides the number of lanes. A reader decodes as it is
- * asked. Most latents are not coded at all, so both first make a list of those of a row that are. */
+ * rANS is a stack: what is decoded first is coded last. A writer therefore has a queue of all symbols, and codes them from the last to the
+ * first when it knows how many there are, which also decides the number of lanes. A reader decodes as it is asked; most latents are not
+ * coded at all, so it first makes a list of those of a row that are. */
 #include "entropy/slice.h"
 #include "base/limits.h"
-#include "base/marked.h"
 #include "base/varint.h"
-#include "entropy/tables.h"
+#include "entropy/symbol.h"
 
 #include <string.h>
 
 #define LANES_MAX 16
 #define RANS_LOW 65536u         /* a state has at least this much between two symbols */
-#define ESCAPE_BITS_MAX 15
 #define SYMBOL_BYTES_MAX 8      /* entry, prefix, low bits of an escape and raw bits move at most one word each */
-
-/* A bit field, so that a queue has 8 bytes for each latent, the most that its code can take. */
-struct _M2tSymbol {
-    guint64 start : 15, frequency : 15;     /* of the entry */
-    guint64 escape : 15, negative : 1;      /* n of the Exp-Golomb code, 0 if the entry is no escape */
-    guint64 raw_bits : 4, raw : 8;
-};
 
 G_STATIC_ASSERT(sizeof(M2tSymbol) == SYMBOL_BYTES_MAX);
 
@@ -48,10 +39,12 @@ set_words(gsize latents)
 }
 
 void
-m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, const M2tEntropyTables *tables, gsize latents)
+m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, const M2tEntropyTables *tables, gsize latents, int sections)
 {
-    *writer = (M2tSliceWriter) {.tables = tables, .latents = latents};
+    *writer = (M2tSliceWriter) {.tables = tables, .latents = latents, .sections_max = sections};
     writer->symbols = m2t_arena_take(arena, latents, sizeof *writer->symbols);
+    writer->section = m2t_arena_take(arena, (gsize) sections + 1, sizeof *writer->section);
+    writer->count = m2t_arena_take(arena, (gsize) sections, sizeof *writer->count);
     writer->exceptions = m2t_arena_take(arena, latents, sizeof *writer->exceptions);
     writer->exception_set = m2t_arena_take(arena, set_words(latents), sizeof *writer->exception_set);
 }
@@ -70,72 +63,26 @@ m2t_slice_writer_add_section(M2tSliceWriter *writer, gsize latents)
 {
     int section = writer->sections++;
 
-    g_assert(section < M2T_SECTIONS_MAX && latents <= writer->latents - writer->section[section]);
+    g_assert(section < writer->sections_max && latents <= writer->latents - writer->section[section]);
     writer->section[section + 1] = writer->section[section] + latents;
     writer->count[section] = 0;
 }
 
-/* @half, @value: see dependent.h */
-static inline M2tSymbol
-make_symbol(const M2tEntropyTables *tables, int quantizer, int half, int level, int value)
+M2tSymbol *
+m2t_slice_writer_symbols(M2tSliceWriter *writer, int section, gsize count)
 {
-    int raw = tables->level[level].raw;
-    M2tEntropyPlace place = m2t_entropy_place(tables, half, level, value);
-    M2tEntropyRange range = tables->range[(guint32) quantizer * tables->entries + place.entry];
-
-    if (!(place.escape | raw))
-        return (M2tSymbol) {.start = range.start, .frequency = range.frequency};
-    g_assert(ABS(place.escape) < 1 << ESCAPE_BITS_MAX);
-    return (M2tSymbol) {
-        .start = range.start, .frequency = range.frequency,
-        .escape = ABS(place.escape), .negative = place.escape < 0,
-        .raw_bits = raw, .raw = value & ((1 << raw) - 1),
-    };
-}
-
-static inline M2tSymbol
-next_symbol(const M2tEntropyTables *tables, guint8 *state, int mean, int level, int latent)
-{
-    int quantizer = m2t_dependent_quantizer(*state), half = m2t_dependent_half(mean), centre = m2t_dependent_centre(half);
-    int place = m2t_dependent_place(latent, centre, quantizer);
-
-    *state = m2t_dependent_next(*state, place);
-    return make_symbol(tables, quantizer, half, level, centre + place);
-}
-
-static void
-add_exception(M2tSliceWriter *writer, guint32 position, gint16 latent)
-{
-    writer->exceptions[position] = latent;
-    g_atomic_int_or(&writer->exception_set[position / 32], 1u << position % 32);
-    g_atomic_int_inc(&writer->exception_count);
+    g_assert(section < writer->sections && count <= writer->section[section + 1] - writer->section[section]);
+    writer->count[section] = count;
+    return writer->symbols + writer->section[section];
 }
 
 void
-m2t_slice_writer_put(M2tSliceWriter *writer, int section, guint32 position, guint8 *state, const gint32 *mean, const guint8 *level,
-                     const gint16 *latent, int n)
+m2t_slice_writer_add_exception(M2tSliceWriter *writer, gsize position, gint16 latent)
 {
-    const M2tEntropyTables *tables = writer->tables;
-    guint8 skip = (guint8) tables->skip, mark[M2T_LATENTS_MAX];
-    guint16 list[M2T_LATENTS_MAX];
-    int count;
-    gsize at = writer->section[section] + writer->count[section];
-    M2tSymbol *symbol = writer->symbols + at;
-
-    g_assert(n <= M2T_LATENTS_MAX && position + (gsize) n <= writer->latents && at + n <= writer->section[section + 1]);
-
-    for (int i = 0; i < n; i++)
-        mark[i] = (level[i] >= skip) | (latent[i] != 0);
-    count = m2t_marked_list(mark, n, list);
-    for (int k = 0; k < count; k++) {
-        int i = list[k];
-
-        if (level[i] >= skip)
-            *symbol++ = next_symbol(tables, state, mean[i], level[i], latent[i]);
-        else
-            add_exception(writer, position + i, latent[i]);
-    }
-    writer->count[section] = symbol - writer->symbols - writer->section[section];
+    g_assert(position < writer->latents);
+    writer->exceptions[position] = latent;
+    g_atomic_int_or(&writer->exception_set[position / 32], 1u << position % 32);
+    g_atomic_int_inc(&writer->exception_count);
 }
 
 static void
@@ -373,7 +320,7 @@ pop_escape(M2tSliceReader *reader, Words *words, guint32 *state, gboolean enough
     int prefix = pop_bits(words, state, M2T_PREFIX_BITS, enough);
     int b = prefix >> 1, n;
 
-    if (b > ESCAPE_BITS_MAX) {
+    if (b > M2T_ESCAPE_BITS_MAX) {
         reader->damaged = TRUE;
         b = 0;
     }
@@ -432,6 +379,16 @@ pop_row(M2tSliceReader *reader, guint8 *chain, const Expected *expected, int cou
     *chain = state;
 }
 
+/* What is read of a table first, whichever quantizer it will be. */
+static inline void
+prefetch(const M2tEntropyTables *tables, guint32 table)
+{
+    for (int quantizer = 0; quantizer < M2T_QUANTIZERS; quantizer++, table += tables->bytes) {
+        __builtin_prefetch(tables->search + table);
+        __builtin_prefetch(tables->search + table + M2T_BUCKETS);
+    }
+}
+
 /* All that can be known before the data: what waits for the state of a lane, and for a wrong guess, then is short. */
 static int
 expect_row(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, int n, Expected *expected)
@@ -444,6 +401,7 @@ expect_row(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *lev
         M2tEntropyLevel l = tables->level[level[i]];
 
         expected[k] = (Expected) {m2t_entropy_center(tables, half, level[i]), (gint16) m2t_dependent_centre(half), list[k], l.raw, l.radius};
+        prefetch(tables, expected[k].at.table);
     }
     return count;
 }

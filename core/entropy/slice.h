@@ -16,34 +16,33 @@ void m2t_entropy_tables_free(M2tEntropyTables *tables);
 /* One coded latent. */
 typedef struct _M2tSymbol M2tSymbol;
 
-#define M2T_SECTIONS_MAX (M2T_GROUPS_MAX * M2T_PARTS_MAX)
-
 /* A queue of symbols in sections, one behind the other, which can be filled at the same time. */
 typedef struct {
     const M2tEntropyTables *tables;
     gsize latents;
     M2tSymbol *symbols;         /* [latents] */
-    int sections;
-    gsize section[M2T_SECTIONS_MAX + 1]; /* where they begin, and the last one ends */
-    gsize count[M2T_SECTIONS_MAX];
+    int sections, sections_max;
+    gsize *section;             /* [sections + 1]: where they begin, and the last one ends */
+    gsize *count;               /* [sections]: symbols in each */
     gint16 *exceptions;         /* [latents], by position, valid where the set has a bit: they come in coding order, */
     guint *exception_set;       /* atomic, [latents / 32], but are written by position */
     gint exception_count;       /* atomic */
 } M2tSliceWriter;
 
-/* Room for @latents latents. */
-void m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, const M2tEntropyTables *tables, gsize latents);
+/* Room for @latents latents in @sections sections. */
+void m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, const M2tEntropyTables *tables, gsize latents, int sections);
 
 void m2t_slice_writer_begin(M2tSliceWriter *writer);
 
 /* The next section has room for @latents latents. */
 void m2t_slice_writer_add_section(M2tSliceWriter *writer, gsize latents);
 
-/* One row of n channels, at most M2T_LATENTS_MAX. @position: of the first, as in "exceptions"; latents of a level below skip are not coded, those of
- * them that are not zero become exceptions; each of the others is a value of its quantizer. @state: of the chain (dependent.h), is moved on. Threads
- * may put rows into different sections at the same time. */
-void m2t_slice_writer_put(M2tSliceWriter *writer, int section, guint32 position, guint8 *state, const gint32 *mean, const guint8 *level,
-                          const gint16 *latent, int n);
+/* The symbols of a section (symbol.h), in the order in which they will be read: who fills in the first @count says so. Threads may be at different
+ * sections at the same time. */
+M2tSymbol *m2t_slice_writer_symbols(M2tSliceWriter *writer, int section, gsize count);
+
+/* A latent that is not zero although its level is not coded. @position: as in "exceptions". Any thread. */
+void m2t_slice_writer_add_exception(M2tSliceWriter *writer, gsize position, gint16 latent);
 
 /* The number of lanes that suits the symbols so far, as its code for the frame header. */
 int m2t_slice_writer_lanes(const M2tSliceWriter *writer);

@@ -172,8 +172,8 @@ m2t_plan_coded(const M2tPlan *plan, int group, int slice)
     return begin;
 }
 
-static int
-chains_of_slice(const M2tPlan *plan, int group, int slice)
+int
+m2t_plan_chains_of_slice(const M2tPlan *plan, int group, int slice)
 {
     return (m2t_plan_coded(plan, group, slice + 1) - m2t_plan_coded(plan, group, slice) + M2T_CHAIN - 1) / M2T_CHAIN;
 }
@@ -184,7 +184,7 @@ m2t_plan_chains(const M2tPlan *plan, int group)
     int chains = 0;
 
     for (int slice = 0; slice < plan->slices; slice++)
-        chains += chains_of_slice(plan, group, slice);
+        chains += m2t_plan_chains_of_slice(plan, group, slice);
     return chains;
 }
 
@@ -193,8 +193,8 @@ m2t_plan_chain(const M2tPlan *plan, int group, int chain)
 {
     int slice = 0, begin;
 
-    for (int chains = chains_of_slice(plan, group, 0); chain >= chains; chains = chains_of_slice(plan, group, ++slice))
+    for (int chains = m2t_plan_chains_of_slice(plan, group, 0); chain >= chains; chains = m2t_plan_chains_of_slice(plan, group, ++slice))
         chain -= chains;
     begin = m2t_plan_coded(plan, group, slice) + chain * M2T_CHAIN;
-    return (M2tChainSpan) {begin, MIN(begin + M2T_CHAIN, m2t_plan_coded(plan, group, slice + 1))};
+    return (M2tChainSpan) {begin, MIN(begin + M2T_CHAIN, m2t_plan_coded(plan, group, slice + 1)), slice, chain};
 }

@@ -56,12 +56,14 @@ m2t_plan_slot(const M2tPlan *plan, int group, int slice)
 /* The same among those that are coded: index into plan->coded. */
 int m2t_plan_coded(const M2tPlan *plan, int group, int slice);
 
-/* The coded slots of a group, slice after slice, in chains (entropy/dependent.h): how many there are, and one of them as plan->coded[begin … end - 1]. */
+/* The coded slots of a group in chains (entropy/dependent.h): how many there are, slice after slice, in all slices or one, and one of them. */
 typedef struct {
-    int begin, end;
+    int begin, end;     /* plan->coded[begin … end - 1] */
+    int slice, number;  /* the how many of its chains this is */
 } M2tChainSpan;
 
 int m2t_plan_chains(const M2tPlan *plan, int group);
+int m2t_plan_chains_of_slice(const M2tPlan *plan, int group, int slice);
 M2tChainSpan m2t_plan_chain(const M2tPlan *plan, int group, int chain);
 
 #endif

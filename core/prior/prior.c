@@ -338,35 +338,41 @@ run_heads(void *data, int begin, int end, int worker)
     }
 }
 
+static void
+run_part(PriorRun *run, M2tScratch *scratch, int part, int first, int m)
+{
+    run->part = part;
+    if (part)
+        take_step(run, scratch, first, m);
+    predict(run, scratch, first, m);
+}
+
 /* All parts of some coded slots, which know nothing of each other by now. */
 static void
 run_parts(void *data, int begin, int end, int worker)
 {
     PriorRun run = *(const PriorRun *) data;
-    const M2tPrior *p = run.prior;
-    const M2tPriorWeights *w = &p->context->net->model->prior;
-    M2tScratch *scratch = &p->context->scratch[worker];
-    int first = run.start + begin, m = end - begin;
+    const M2tContext *context = run.prior->context;
 
-    for (run.part = 0; run.part < w->parts; run.part++) {
-        if (run.part)
-            take_step(&run, scratch, first, m);
-        predict(&run, scratch, first, m);
-        if (run.choose)
-            run.choose(run.data, worker, run.part, first, first + m);
-    }
+    for (int part = 0; part < context->net->model->prior.parts; part++)
+        run_part(&run, &context->scratch[worker], part, run.start + begin, end - begin);
 }
 
-/* The same for whole chains. */
+/* The same for whole chains, which are chosen part after part. */
 static void
 run_chains(void *data, int begin, int end, int worker)
 {
-    const PriorRun *run = data;
+    PriorRun run = *(const PriorRun *) data;
+    const M2tContext *context = run.prior->context;
 
     for (int i = begin; i < end; i++) {
-        M2tChainSpan span = m2t_plan_chain(&run->prior->plan, run->first, i);
+        M2tChainSpan chain = m2t_plan_chain(&run.prior->plan, run.first, i);
 
-        run_parts(data, span.begin - run->start, span.end - run->start, worker);
+        for (int part = 0; part < context->net->model->prior.parts; part++) {
+            run_part(&run, &context->scratch[worker], part, chain.begin, chain.end - chain.begin);
+            if (run.choose)
+                run.choose(run.data, worker, run.first, part, &chain);
+        }
     }
 }
 

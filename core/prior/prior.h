@@ -53,9 +53,8 @@ typedef struct {
  * tokens: known already if @reader is NULL; else it is called with @data. */
 void m2t_prior_heads(M2tPrior *prior, const M2tQuant *quant, const gint16 *latents, int first, int last, const M2tPriorReader *reader, gpointer data);
 
-/* The latents of a part of a chain have mean and level now, and are to be chosen: those of the coded slots plan->coded[@begin … @end - 1]. Any thread,
- * whose number is @worker. */
-typedef void (*M2tPriorChoose)(gpointer data, int worker, int part, int begin, int end);
+/* The latents of a part of a chain of a group have mean and level now, and are to be chosen. Any thread, whose number is @worker. */
+typedef void (*M2tPriorChoose)(gpointer data, int worker, int group, int part, const M2tChainSpan *chain);
 
 /* All groups and parts, for an encoder. @choose: is called with @data for every part of every chain before anything is predicted from
  * it, so that mean and level are those of the decoder for what it leaves in @latents; NULL: they are what they are. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "quant/trellis.h"
+#include "entropy/symbol.h"
 
 #include <string.h>
 
@@ -9,68 +10,83 @@
 G_STATIC_ASSERT(UNREACHED / (M2T_CHAIN * M2T_LATENTS_MAX) >= 100 * M2T_COST_BIT);
 
 void
-m2t_trellis_begin(M2tTrellis *t, const M2tKernels *kernels, const M2tEntropyTables *tables, int scanty, gboolean nearest, M2tTrellisStep *step, gint16 *latents,
-                  gint8 *centroids)
+m2t_trellis_layout(M2tTrellisMemory *memory, M2tArena *arena, int latents)
+{
+    gsize most = (gsize) M2T_CHAIN * latents;
+
+    memory->choice = m2t_arena_take(arena, 4 * most, sizeof *memory->choice);
+    memory->second = m2t_arena_take(arena, most, sizeof *memory->second);
+    memory->entry = m2t_arena_take(arena, most, sizeof *memory->entry);
+    memory->place = m2t_arena_take(arena, most, sizeof *memory->place);
+    memory->centre = m2t_arena_take(arena, most, sizeof *memory->centre);
+}
+
+void
+m2t_trellis_begin(M2tTrellis *t, const M2tKernels *kernels, const M2tEntropyTables *tables, int scanty, gboolean nearest, const M2tTrellisMemory *memory,
+                  const M2tTrellisOutput *out)
 {
     t->kernels = kernels;
     t->tables = tables;
+    t->memory = memory;
+    t->out = *out;
     t->worth = m2t_trellis_error_worth(scanty);
     t->nearest = nearest;
-    t->latents = latents;
-    t->centroids = centroids;
-    t->step = step;
-    t->steps = 0;
+    t->rows = t->steps = 0;
     for (int i = 0; i < M2T_STATES; i++)
         t->sum[i] = i ? UNREACHED : 0;
 }
 
-/* Of a row: the latents that are coded, and their branches. */
+/* Of the latents of a row that are coded. */
 typedef struct {
-    int n;
-    guint16 place[M2T_LATENTS_MAX];
-    gint16 centre[M2T_LATENTS_MAX];
     gint32 distance[M2T_LATENTS_MAX]; /* of what a latent should be from the value in the centre, in 1/M2T_LATENT_ONE */
     guint32 at[M2T_LATENTS_MAX];      /* where the outcome of the centre is */
-    guint8 far[M2T_LATENTS_MAX];      /* that does not show all others: bits are coded raw, or there may be an escape */
-    gint32 price[4 * M2T_LATENTS_MAX], choice[4 * M2T_LATENTS_MAX]; /* [4][n], see kernels.h */
-    guint8 second[M2T_LATENTS_MAX][8];
-} Row;
+    gint32 price[4 * M2T_LATENTS_MAX]; /* [4][n], see kernels.h */
+} Branches;
 
+/* The furthest value that may be chosen is not more than one place behind what a latent should be, and all places up to there have their entries side by
+ * side; else the latent is far, as it is where some of its bits are raw. */
 static void
-aim(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, const gint32 *wanted, Row *row)
+aim(const M2tTrellis *t, const M2tTrellisRow *row, const gint32 *wanted, Branches *branches)
 {
-    for (int k = 0; k < row->n; k++) {
-        int i = row->place[k], half = m2t_dependent_half(mean[i]), centre = m2t_dependent_centre(half);
-        int distance = CLAMP(wanted[i], -WANTED_MAX, WANTED_MAX) - 2 * M2T_LATENT_ONE * centre;
-        M2tEntropyLevel l = tables->level[level[i]];
+    const M2tEntropyTables *tables = t->tables;
+    const guint16 *place = t->memory->place + row->first;
+    gint16 *centres = t->memory->centre + row->first;
+    guint32 *entry = t->memory->entry + row->first;
 
-        row->centre[k] = (gint16) centre;
-        row->far[k] = l.raw > 0 || ABS(distance) > 2 * M2T_LATENT_ONE * (l.radius - 1); /* the furthest place is not more than one behind that */
-        row->distance[k] = row->far[k] ? 0 : distance;
-        row->at[k] = (guint32) m2t_entropy_outcomes(l, m2t_entropy_mean(l, half) & (M2T_FRACTIONS - 1)) + M2T_QUANTIZERS * (guint32) l.radius;
+    for (int k = 0; k < row->n; k++) {
+        int i = place[k], half = m2t_dependent_half(row->mean[i]), centre = m2t_dependent_centre(half);
+        int distance = CLAMP(wanted[i], -WANTED_MAX, WANTED_MAX) - 2 * M2T_LATENT_ONE * centre;
+        M2tEntropyLevel l = tables->level[row->level[i]];
+        gboolean far = l.raw > 0 || ABS(distance) > 2 * M2T_LATENT_ONE * (l.radius - 1);
+
+        centres[k] = (gint16) centre;
+        entry[k] = far ? M2T_TRELLIS_FAR : m2t_entropy_place(tables, half, row->level[i], centre).entry;
+        branches->distance[k] = far ? 0 : distance;
+        branches->at[k] = (guint32) m2t_entropy_outcomes(l, m2t_entropy_mean(l, half) & (M2T_FRACTIONS - 1)) + M2T_QUANTIZERS * (guint32) l.radius;
     }
 }
 
-/* What the kernel does, where values do not have their outcomes side by side. */
+/* What the kernel does, for a latent that is far. */
 static void
-find_far_branches(const M2tTrellis *t, int mean, int level, int wanted, Row *row, int k)
+find_far_branches(const M2tTrellis *t, const M2tTrellisRow *row, int k, const gint32 *wanted, gint32 *prices)
 {
-    int half = m2t_dependent_half(mean), distance = CLAMP(wanted, -WANTED_MAX, WANTED_MAX) - 2 * M2T_LATENT_ONE * row->centre[k];
+    int i = t->memory->place[row->first + k], centre = t->memory->centre[row->first + k], half = m2t_dependent_half(row->mean[i]);
+    int distance = CLAMP(wanted[i], -WANTED_MAX, WANTED_MAX) - 2 * M2T_LATENT_ONE * centre;
 
     for (int branch = 0; branch < 4; branch++) {
         int quantizer = branch >> 1, odd = branch & 1, sign = distance < 0 ? -1 : 1;
         int nearest = odd + 2 * ((ABS(distance) + M2T_LATENT_ONE * quantizer + 2 * M2T_LATENT_ONE * (1 - odd)) / (4 * M2T_LATENT_ONE));
-        gint32 *price = &row->price[branch * row->n + k];
+        gint32 *price = &prices[branch * row->n + k], *choice = &t->memory->choice[4 * (gsize) row->first + branch * row->n + k];
 
         *price = G_MAXINT32;
         for (int place = nearest; place >= 0 && place >= nearest - (t->nearest ? 0 : 2); place -= 2) {
-            M2tEntropyOutcome outcome = m2t_entropy_outcome(t->tables, quantizer, half, level, row->centre[k] + sign * place);
+            M2tEntropyOutcome outcome = m2t_entropy_outcome(t->tables, quantizer, half, row->level[i], centre + sign * place);
             int offset = m2t_dependent_value(0, sign * place, quantizer), error = distance - M2T_LATENT_ONE * offset - m2t_entropy_centroid(outcome);
             int other = m2t_entropy_cost(outcome) + t->worth * (error * error / M2T_LATENT_ONE) / M2T_LATENT_ONE;
 
             if (other < *price) {
                 *price = other;
-                row->choice[branch * row->n + k] = offset * 256 | (gint32) (outcome >> 16);
+                *choice = offset * 256 | (gint32) (outcome >> 16);
             }
         }
     }
@@ -87,42 +103,39 @@ rarely(const M2tTrellis *t, int wanted)
 }
 
 static void
-set_rest(const M2tTrellis *t, gsize position, const guint8 *level, const gint32 *wanted, int n)
+set_rest(const M2tTrellis *t, const M2tTrellisRow *row, const gint32 *wanted, int n)
 {
+    gint16 *latents = t->out.latents + row->position;
     guint8 skip = (guint8) t->tables->skip; /* of the type of the levels: compared sixteen at a time */
     int large = FALSE;
 
     for (int i = 0; i < n; i++)
-        large |= (ABS(wanted[i]) >= M2T_LATENT_ONE) & (level[i] < skip);
-    memset(t->centroids + position, 0, (gsize) n);
-    memset(t->latents + position, 0, (gsize) n * sizeof *t->latents);
+        large |= (ABS(wanted[i]) >= M2T_LATENT_ONE) & (row->level[i] < skip);
+    memset(t->out.centroids + row->position, 0, (gsize) n);
+    memset(latents, 0, (gsize) n * sizeof *latents);
     for (int i = 0; i < n && large; i++)
-        t->latents[position + i] = rarely(t, wanted[i]);
+        if (row->level[i] < skip && (latents[i] = rarely(t, wanted[i])))
+            m2t_slice_writer_add_exception(t->out.writer, row->position + (gsize) i - t->out.before, latents[i]);
 }
 
 void
 m2t_trellis_add(M2tTrellis *t, gsize position, const gint32 *mean, const guint8 *level, const gint32 *wanted, int n)
 {
-    Row row;
+    const M2tTrellisMemory *memory = t->memory;
+    M2tTrellisRow *row = &t->row[t->rows++];
+    Branches branches;
 
-    g_assert(n >= 0 && n <= M2T_LATENTS_MAX);
-    set_rest(t, position, level, wanted, n);
-    row.n = m2t_entropy_coded(t->tables, level, n, row.place);
-    aim(t->tables, mean, level, wanted, &row);
-    t->kernels->branches(t->tables->outcome, t->worth, t->nearest, row.distance, row.at, row.n, row.price, row.choice);
-    for (int k = 0; k < row.n; k++)
-        if (row.far[k])
-            find_far_branches(t, mean[row.place[k]], level[row.place[k]], wanted[row.place[k]], &row, k);
-    t->kernels->states(row.price, row.n, t->sum, row.second);
-    for (int k = 0; k < row.n; k++) {
-        M2tTrellisStep *step = &t->step[t->steps++];
-
-        for (int branch = 0; branch < 4; branch++)
-            step->choice[branch] = row.choice[branch * row.n + k];
-        memcpy(step->second, row.second[k], sizeof step->second);
-        step->position = (guint32) (position + row.place[k]);
-        step->centre = row.centre[k];
-    }
+    g_assert(n >= 0 && n <= M2T_LATENTS_MAX && t->rows <= M2T_CHAIN);
+    *row = (M2tTrellisRow) {mean, level, position, t->steps, m2t_entropy_coded(t->tables, level, n, memory->place + t->steps)};
+    t->steps += row->n;
+    set_rest(t, row, wanted, n);
+    aim(t, row, wanted, &branches);
+    t->kernels->branches(t->tables->outcome, t->worth, t->nearest, branches.distance, branches.at, row->n, branches.price,
+                         memory->choice + 4 * (gsize) row->first);
+    for (int k = 0; k < row->n; k++)
+        if (memory->entry[row->first + k] == M2T_TRELLIS_FAR)
+            find_far_branches(t, row, k, wanted, branches.price);
+    t->kernels->states(branches.price, row->n, t->sum, memory->second + row->first);
 }
 
 static int
@@ -136,19 +149,35 @@ best_state(const M2tTrellis *t)
     return best;
 }
 
+/* A row backwards, from this state behind it. -> the state before it */
+static int
+take_row(const M2tTrellis *t, const M2tTrellisRow *row, int state, M2tSymbol *symbols)
+{
+    const M2tTrellisMemory *memory = t->memory;
+
+    for (int k = row->n; k-- > 0;) {
+        int step = row->first + k, quantizer = state % 2, odd = memory->second[step][state / 2 % 8] >> (4 * quantizer + state / 16) & 1;
+        gint32 choice = memory->choice[4 * (gsize) row->first + (2 * quantizer + odd) * row->n + k];
+        int i = memory->place[step], centre = memory->centre[step], offset = choice >> 8, place = m2t_dependent_place(offset, 0, quantizer);
+        guint32 entry = memory->entry[step];
+
+        t->out.latents[row->position + (gsize) i] = (gint16) (2 * centre + offset);
+        t->out.centroids[row->position + (gsize) i] = (gint8) choice;
+        symbols[step] = entry == M2T_TRELLIS_FAR
+                            ? m2t_symbol_of_value(t->tables, quantizer, m2t_dependent_half(row->mean[i]), row->level[i], centre + place)
+                            : m2t_symbol_of_entry(t->tables, quantizer, entry + (guint32) (M2T_FRACTIONS * place));
+        state = (state / 2 ^ 16 * quantizer ^ 10 * odd) + M2T_STATES / 2 * quantizer;
+    }
+    return state;
+}
+
 /* Backwards, from the state that it takes least to come to. */
 void
 m2t_trellis_end(M2tTrellis *t)
 {
+    M2tSymbol *symbols = m2t_slice_writer_symbols(t->out.writer, t->out.section, (gsize) t->steps);
     int state = best_state(t);
 
-    for (int i = t->steps; i-- > 0;) {
-        const M2tTrellisStep *step = &t->step[i];
-        int quantizer = state % 2, odd = step->second[state / 2 % 8] >> (4 * quantizer + state / 16) & 1;
-        gint32 choice = step->choice[2 * quantizer + odd];
-
-        t->latents[step->position] = (gint16) (2 * step->centre + (choice >> 8));
-        t->centroids[step->position] = (gint8) choice;
-        state = (state / 2 ^ 16 * quantizer ^ 10 * odd) + M2T_STATES / 2 * quantizer;
-    }
+    for (int i = t->rows; i-- > 0;)
+        state = take_row(t, &t->row[i], state, symbols);
 }

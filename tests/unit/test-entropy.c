@@ -3,9 +3,8 @@
  * harmless and never read or write where it should not. And the choice of latents, against trying all there are. */
 #include "base/marked.h"
 #include "base/varint.h"
-#include "entropy/slice.h"
 #include "entropy/cost.h"
-#include "entropy/tables.h"
+#include "entropy/symbol.h"
 #include "quant/trellis.h"
 #include "vectors.h"
 
@@ -14,6 +13,7 @@
 #include <string.h>
 
 #define ROW 40
+#define SECTIONS 64
 
 static Vectors vectors;
 static GRand *rng;
@@ -30,9 +30,9 @@ new_writer(const M2tEntropyTables *tables, gsize latents)
 {
     OwnWriter *own = g_new0(OwnWriter, 1);
 
-    m2t_slice_writer_layout(&own->writer, &own->arena, tables, latents);
+    m2t_slice_writer_layout(&own->writer, &own->arena, tables, latents, SECTIONS);
     g_assert_true(m2t_arena_allocate(&own->arena));
-    m2t_slice_writer_layout(&own->writer, &own->arena, tables, latents);
+    m2t_slice_writer_layout(&own->writer, &own->arena, tables, latents, SECTIONS);
     return &own->writer;
 }
 
@@ -43,6 +43,27 @@ free_writer(M2tSliceWriter *writer)
 
     m2t_arena_free(&own->arena);
     g_free(own);
+}
+
+/* A row of n latents, which are values of their quantizers, behind the @count symbols that the section has. -> how many it has now. @state: of the chain */
+static gsize
+put(M2tSliceWriter *writer, int section, gsize count, gsize position, guint8 *state, const gint32 *mean, const guint8 *level, const gint16 *latent, int n)
+{
+    const M2tEntropyTables *tables = writer->tables;
+
+    for (int i = 0; i < n; i++) {
+        int quantizer = m2t_dependent_quantizer(*state), half = m2t_dependent_half(mean[i]), centre = m2t_dependent_centre(half);
+        int place = m2t_dependent_place(latent[i], centre, quantizer);
+
+        if (level[i] >= tables->skip) {
+            m2t_slice_writer_symbols(writer, section, count + 1)[count] = m2t_symbol_of_value(tables, quantizer, half, level[i], centre + place);
+            *state = m2t_dependent_next(*state, place);
+            count++;
+        } else if (latent[i]) {
+            m2t_slice_writer_add_exception(writer, position + (gsize) i, latent[i]);
+        }
+    }
+    return count;
 }
 
 /* ---- golden vectors ---- */
@@ -73,6 +94,7 @@ check_golden_coder(const M2tEntropyTables *tables, int lanes, int code, int symb
     M2tSliceWriter *writer = new_writer(tables, symbols + 1);
     g_autoptr(GByteArray) out = g_byte_array_new();
     guint8 state = 0;
+    gsize count = 0;
 
     memcpy(slice + 1, data, size);
     g_assert_true(m2t_slice_reader_begin(reader, slice, size + 1, code, latents, symbols));
@@ -86,7 +108,7 @@ check_golden_coder(const M2tEntropyTables *tables, int lanes, int code, int symb
     m2t_slice_writer_begin(writer);
     m2t_slice_writer_add_section(writer, symbols);
     for (int i = 0; i < symbols; i += ROW)
-        m2t_slice_writer_put(writer, 0, i, &state, mean + i, level + i, value + i, MIN(ROW, symbols - i));
+        count = put(writer, 0, count, i, &state, mean + i, level + i, value + i, MIN(ROW, symbols - i));
     m2t_slice_writer_end(writer, code, out);
     g_assert_cmpmem(out->data, out->len, slice, size + 1);
     m2t_slice_reader_free(reader);
@@ -127,7 +149,7 @@ check_golden_exceptions(const M2tEntropyTables *tables, const char *name)
     m2t_slice_writer_begin(writer);
     m2t_slice_writer_add_section(writer, count);
     for (gsize i = 0; i < count; i += ROW)
-        m2t_slice_writer_put(writer, 0, i, &state, mean + i, level + i, values + i, MIN(ROW, count - i));
+        put(writer, 0, 0, i, &state, mean + i, level + i, values + i, MIN(ROW, count - i));
     g_assert_cmpint(m2t_slice_writer_lanes(writer), ==, 0);
     m2t_slice_writer_end(writer, 0, out);
     g_assert_cmpmem(out->data, out->len - 4, data, size);
@@ -409,21 +431,24 @@ slice_clear(Slice *s)
 static int
 slice_write(const Slice *s, M2tSliceWriter *writer, GByteArray *out)
 {
-    gsize rows = s->count / ROW, first[M2T_SECTIONS_MAX + 1] = {0};
+    gsize rows = s->count / ROW, first[SECTIONS + 1] = {0};
     int code;
 
     m2t_slice_writer_begin(writer);
-    for (int i = 0; i < M2T_SECTIONS_MAX; i++) {
-        first[i + 1] = i + 1 < M2T_SECTIONS_MAX ? (gsize) g_rand_int_range(rng, (gint32) first[i], (gint32) MIN(rows, first[i] + rows / 20) + 1) : rows;
+    for (int i = 0; i < SECTIONS; i++) {
+        first[i + 1] = i + 1 < SECTIONS ? (gsize) g_rand_int_range(rng, (gint32) first[i], (gint32) MIN(rows, first[i] + rows / 20) + 1) : rows;
         m2t_slice_writer_add_section(writer, (first[i + 1] - first[i]) * ROW);
     }
-    for (int section = M2T_SECTIONS_MAX; section-- > 0;)
+    for (int section = SECTIONS; section-- > 0;) {
+        gsize count = 0;
+
         for (gsize i = first[section]; i < first[section + 1]; i++) {
             guint32 at = s->rows[i];
             guint8 state = s->state[i];
 
-            m2t_slice_writer_put(writer, section, at, &state, s->mean + at, s->level + at, s->latents + at, ROW);
+            count = put(writer, section, count, at, &state, s->mean + at, s->level + at, s->latents + at, ROW);
         }
+    }
     code = m2t_slice_writer_lanes(writer);
     m2t_slice_writer_end(writer, code, out);
     return code;
@@ -525,7 +550,7 @@ test_longest_escapes(void)
         state = 0;
         m2t_slice_writer_begin(writer);
         m2t_slice_writer_add_section(writer, ROW);
-        m2t_slice_writer_put(writer, 0, 0, &state, mean, level, latent, ROW);
+        put(writer, 0, 0, 0, &state, mean, level, latent, ROW);
         g_assert_cmpint(m2t_slice_writer_lanes(writer), ==, 0);
         m2t_slice_writer_end(writer, 0, out);
         g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, back, ROW));
@@ -671,18 +696,75 @@ least(const M2tEntropyTables *tables, const Row *row, int i, int state)
     return MIN(sum[0], sum[1]);
 }
 
+/* A trellis for one chain of up to ROW latents, and where its outcome goes. */
+typedef struct {
+    M2tTrellis trellis;
+    M2tTrellisMemory memory;
+    M2tArena arena;
+    M2tSliceWriter *writer;
+    gint16 latents[ROW];
+    gint8 centroids[ROW];
+} OwnTrellis;
+
+static OwnTrellis *
+new_trellis(const M2tEntropyTables *tables)
+{
+    OwnTrellis *own = g_new0(OwnTrellis, 1);
+
+    m2t_trellis_layout(&own->memory, &own->arena, ROW);
+    g_assert_true(m2t_arena_allocate(&own->arena));
+    m2t_trellis_layout(&own->memory, &own->arena, ROW);
+    own->writer = new_writer(tables, ROW);
+    return own;
+}
+
+static void
+free_trellis(OwnTrellis *own)
+{
+    free_writer(own->writer);
+    m2t_arena_free(&own->arena);
+    g_free(own);
+}
+
+static void
+begin_trellis(OwnTrellis *own, const M2tEntropyTables *tables)
+{
+    M2tTrellisOutput out = {own->latents, own->centroids, own->writer};
+
+    m2t_slice_writer_begin(own->writer);
+    m2t_slice_writer_add_section(own->writer, ROW);
+    m2t_trellis_begin(&own->trellis, m2t_kernels_get(), tables, 0, FALSE, &own->memory, &out);
+}
+
+/* What was queued is what was chosen: a decoder has the same latents and centroids. */
+static void
+end_trellis(OwnTrellis *own, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, int n)
+{
+    M2tSliceReader *reader = m2t_slice_reader_new(tables);
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    gint16 latents[ROW];
+    gint8 centroids[ROW];
+    guint8 state = 0;
+
+    m2t_trellis_end(&own->trellis);
+    m2t_slice_writer_end(own->writer, 0, out);
+    g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, latents, (gsize) n));
+    m2t_slice_reader_get(reader, &state, mean, level, latents, centroids, n);
+    g_assert_true(m2t_slice_reader_end(reader));
+    g_assert_cmpmem(latents, (gsize) n * sizeof *latents, own->latents, (gsize) n * sizeof *latents);
+    g_assert_cmpmem(centroids, (gsize) n, own->centroids, (gsize) n);
+    m2t_slice_reader_free(reader);
+}
+
 /* What the trellis takes is as good as the best there is. */
 static void
 test_trellis(void)
 {
     M2tEntropyTables *tables = m2t_entropy_tables_new(&model->entropy);
+    OwnTrellis *own = new_trellis(tables);
     int moved = 0;
 
     for (int turn = 0; turn < 5000; turn++) {
-        M2tTrellisStep steps[TRIED];
-        M2tTrellis trellis;
-        gint16 latents[TRIED];
-        gint8 centroids[TRIED];
         guint8 state = 0;
         double sum = 0;
         Row row;
@@ -692,22 +774,23 @@ test_trellis(void)
             row.mean[i] = g_rand_int_range(rng, -80, 81);
             row.wanted[i] = 8 * row.mean[i] + g_rand_int_range(rng, -500, 501);
         }
-        m2t_trellis_begin(&trellis, m2t_kernels_get(), tables, 0, FALSE, steps, latents, centroids);
-        m2t_trellis_add(&trellis, 0, row.mean, row.level, row.wanted, 2);
-        m2t_trellis_add(&trellis, 2, row.mean + 2, row.level + 2, row.wanted + 2, TRIED - 2);
-        m2t_trellis_end(&trellis);
+        begin_trellis(own, tables);
+        m2t_trellis_add(&own->trellis, 0, row.mean, row.level, row.wanted, 2);
+        m2t_trellis_add(&own->trellis, 2, row.mean + 2, row.level + 2, row.wanted + 2, TRIED - 2);
+        end_trellis(own, tables, row.mean, row.level, TRIED);
         for (int i = 0; i < TRIED; i++) {
             int quantizer = m2t_dependent_quantizer(state), centre = m2t_dependent_centre(m2t_dependent_half(row.mean[i]));
-            int place = m2t_dependent_place(latents[i], centre, quantizer);
+            int place = m2t_dependent_place(own->latents[i], centre, quantizer);
 
-            g_assert_cmpint(m2t_dependent_value(centre, place, quantizer), ==, latents[i]);
+            g_assert_cmpint(m2t_dependent_value(centre, place, quantizer), ==, own->latents[i]);
             sum += price(tables, &row, i, quantizer, place);
             state = m2t_dependent_next(state, place);
-            moved += abs(128 * latents[i] - row.wanted[i]) > 64;
+            moved += abs(128 * own->latents[i] - row.wanted[i]) > 64;
         }
         g_assert_cmpfloat(sum, <=, least(tables, &row, 0, 0) + TRIED * (m2t_trellis_error_worth(0) / 128 + 1));
     }
     g_assert_cmpint(moved, >, 5000);
+    free_trellis(own);
     m2t_entropy_tables_free(tables);
 }
 
@@ -719,16 +802,14 @@ test_trellis_ends(void)
     const gint32 mean[] = {0, 0, 0, -262128, 262128, 262128, -262128}, far = 40000 * 128;
     const gint32 wanted[] = {120, -100, -900 * 128, -far, far, -far, far};
     guint8 level[G_N_ELEMENTS(mean)];
-    gint16 latents[G_N_ELEMENTS(mean)];
-    gint8 centroids[G_N_ELEMENTS(mean)];
-    M2tTrellisStep steps[G_N_ELEMENTS(mean)];
-    M2tTrellis trellis;
+    OwnTrellis *own = new_trellis(tables);
+    const gint16 *latents = own->latents;
 
     memset(level, model->entropy.levels - 1, sizeof level);
     memset(level, model->entropy.skip - 1, 3);
-    m2t_trellis_begin(&trellis, m2t_kernels_get(), tables, 0, FALSE, steps, latents, centroids);
-    m2t_trellis_add(&trellis, 0, mean, level, wanted, G_N_ELEMENTS(mean));
-    m2t_trellis_end(&trellis);
+    begin_trellis(own, tables);
+    m2t_trellis_add(&own->trellis, 0, mean, level, wanted, G_N_ELEMENTS(mean));
+    end_trellis(own, tables, mean, level, G_N_ELEMENTS(mean));
     g_assert_cmpint(latents[0], ==, 0);
     g_assert_cmpint(latents[1], ==, 0);
     g_assert_cmpint(latents[2], ==, -900);
@@ -737,6 +818,7 @@ test_trellis_ends(void)
         g_assert_cmpint(ABS(latents[i]), >, M2T_LATENT_MAX - 20);
         g_assert_cmpint(latents[i] > 0, ==, wanted[i] > 0);
     }
+    free_trellis(own);
     m2t_entropy_tables_free(tables);
 }
 
