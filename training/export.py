@@ -215,9 +215,10 @@ def write_file(path, tensors, metadata):
 
 def graph(config: Config, name, filtered=False):
     """-> the tensor `graph` as a dictionary."""
-    transform = dict(width8=config.width8, width16=config.width16, blocks8=config.blocks8, blocks16=config.blocks16)
+    analysis, synthesis = (dict(width8=config.width8, width16=config.width16, blocks8=config.blocks8[side], blocks16=config.blocks16[side])
+                           for side in range(2))
     return {'format': 1, 'name': name, 'anchors': config.anchors, 'latents': config.latents,
-            'analysis': transform, 'synthesis': transform,
+            'analysis': analysis, 'synthesis': synthesis,
             'prior': {'width': config.width, 'heads': config.heads, 'mlp': config.mlp, 'step': config.step,
                       'parts': list(config.parts), 'groups': list(config.groups),
                       'layers': [('window', 'shifted')[i % 2] for i in range(config.layers)], 'limit': 7386,

@@ -37,8 +37,8 @@ class Config:
     latents: int = 320
     width8: int = 128
     width16: int = 256
-    blocks8: int = 4
-    blocks16: int = 4
+    blocks8: tuple = (3, 4)          # analysis, synthesis
+    blocks16: tuple = (1, 4)
     width: int = 192
     layers: int = 4
     heads: int = 6
@@ -134,10 +134,10 @@ class Analysis(nn.Module):
         super().__init__()
         self.add_module('in', Pointwise(96, c.width8))
         self.bias_q = nn.Parameter(torch.zeros(c.anchors, c.width8))
-        self.block8 = nn.ModuleList(Block(c.width8) for _ in range(c.blocks8))
+        self.block8 = nn.ModuleList(Block(c.width8) for _ in range(c.blocks8[0]))
         self.narrow = Tap()
         self.down = Pointwise(4 * c.width8, c.width16)
-        self.block16 = nn.ModuleList(Block(c.width16) for _ in range(c.blocks16))
+        self.block16 = nn.ModuleList(Block(c.width16) for _ in range(c.blocks16[0]))
         self.wide = Tap()
         self.out = Pointwise(c.width16, c.latents, gain=0.0)
         self.shortcut = Pointwise(384, c.latents, bias=False)
@@ -161,10 +161,10 @@ class Synthesis(nn.Module):
         super().__init__()
         self.add_module('in', Pointwise(c.latents, c.width16))
         self.bias_q = nn.Parameter(torch.zeros(c.anchors, c.width16))
-        self.block16 = nn.ModuleList(Block(c.width16) for _ in range(c.blocks16))
+        self.block16 = nn.ModuleList(Block(c.width16) for _ in range(c.blocks16[1]))
         self.narrow = Tap()
         self.up = Pointwise(c.width16, 4 * c.width8)
-        self.block8 = nn.ModuleList(Block(c.width8) for _ in range(c.blocks8))
+        self.block8 = nn.ModuleList(Block(c.width8) for _ in range(c.blocks8[1]))
         self.wide = Tap()
         self.out = Pointwise(c.width8, 96, gain=0.0)
         self.shortcut = Pointwise(c.latents, 384)

@@ -89,7 +89,7 @@ STREAMS = [
     Stream("standard-crop", "a photograph, low and high rate", "photo-96x80", (80, 180)),
     Stream("standard-photo", "more than one window both ways, padding", "photo-176x144", (128,)),
     Stream("standard-odd", "odd size, drawn, sixteen lanes", (85, 61), (16, 100, 220), lanes=16),
-    Stream("live-photo", "more than one window both ways, padding, an odd number of layers", "photo-176x144", (20, 150)),
+    Stream("live-photo", "more than one window both ways, padding", "photo-176x144", (20, 150)),
     Stream("live-odd", "odd size, drawn", (85, 61), (100, 252)),
     Stream("live-slices", "slices of unlike height", (171, 245), (100,), slices=3),
     Stream("live-inter", "slices, a part of the picture changes", (147, 201), (100, 100, 100, 70, 70), key_interval=5, slices=3, moving=True),
