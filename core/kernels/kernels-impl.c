@@ -496,6 +496,13 @@ values(const gint32 *restrict shortcut, const gint32 *restrict network, gint16 *
 }
 
 #include "filter-impl.h"
+#include "pairs-impl.h"
+
+static void
+sparse(const gint16 *pair, const guint16 *place, int count, const gint16 *weight, gint32 *restrict sum, int n)
+{
+    multiply_pairs(pair, place, count, weight, 2 * (gsize) n, n, sum);
+}
 
 #define ABSENT (-(1 << 28)) /* below every logit */
 
@@ -635,5 +642,5 @@ const M2tKernels TABLE(M2T_ISA);
 const M2tKernels TABLE(M2T_ISA) = {
     NAME(M2T_ISA), to8, relu8, to16, add16, to32, to_float, from_float, add_float, combine, narrow, split, depthwise, gate, norm8, norm16,
     quantise, dequantise, features, add_rows, unshuffle, shuffle, values, classify, filter, attention,
-    levels, branches, states,
+    levels, branches, states, sparse,
 };

@@ -104,6 +104,10 @@ typedef struct {
     /* What it takes to come to each of the 64 states of a chain, behind n more latents whose branches have these prices, [4][n]. @second: for each latent,
      * which of two states the way to a state came from: state s has bit s % 2 * 4 + s / 16 of byte s / 2 % 8, see m2t_trellis_end(). */
     void (*states)(const gint32 *price, int n, gint32 *sum, guint8 (*second)[8]);
+
+    /* The sums of a linear layer, of those inputs that are not zero: @sum [n] = over all @count pairs of inputs, pair[2i] and pair[2i + 1], times
+     * weight[place[i]], which are pairs of weights, [n][2]. */
+    void (*sparse)(const gint16 *pair, const guint16 *place, int count, const gint16 *weight, gint32 *sum, int n);
 } M2tKernels;
 
 /* By kind. */

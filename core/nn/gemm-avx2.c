@@ -175,5 +175,5 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
         multiply_panel(scratch->wide, (const gint16 *) packed + (gsize) i * 2 * pairs, pairs, scratch->used, m, sum + i, n, MIN(PANEL, n - i));
 }
 
-const M2tGemm m2t_gemm_avx2 = {"avx2", open_avx2, nothing, nothing, pack, pack_wide, g_aligned_free, scratch_new, scratch_free, run};
+const M2tGemm m2t_gemm_avx2 = {"avx2", 3, open_avx2, nothing, nothing, pack, pack_wide, g_aligned_free, scratch_new, scratch_free, run};
 #endif

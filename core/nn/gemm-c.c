@@ -41,4 +41,4 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
         }
 }
 
-const M2tGemm m2t_gemm_c = {"c", open_c, nothing, nothing, pack, NULL, g_free, scratch_new, g_free, run};
+const M2tGemm m2t_gemm_c = {"c", 4, open_c, nothing, nothing, pack, NULL, g_free, scratch_new, g_free, run};

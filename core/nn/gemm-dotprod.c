@@ -129,4 +129,4 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
     }
 }
 
-const M2tGemm m2t_gemm_dotprod = {"dotprod", open_dotprod, nothing, nothing, pack, NULL, g_aligned_free, no_scratch, g_free, run};
+const M2tGemm m2t_gemm_dotprod = {"dotprod", 3, open_dotprod, nothing, nothing, pack, NULL, g_aligned_free, no_scratch, g_free, run};

@@ -239,5 +239,5 @@ run(gconstpointer data, const gint8 *in, int m, int n, int k, gint32 *sum, gpoin
     }
 }
 
-const M2tGemm m2t_gemm_onednn = {"onednn", open_onednn, nothing, nothing, pack, NULL, free_packed, scratch_new, scratch_free, run};
+const M2tGemm m2t_gemm_onednn = {"onednn", 2, open_onednn, nothing, nothing, pack, NULL, free_packed, scratch_new, scratch_free, run};
 #endif

@@ -97,5 +97,5 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
     }
 }
 
-const M2tGemm m2t_gemm_openblas = {"openblas", open_openblas, begin, end, pack, NULL, g_free, scratch_new, scratch_free, run};
+const M2tGemm m2t_gemm_openblas = {"openblas", 1, open_openblas, begin, end, pack, NULL, g_free, scratch_new, scratch_free, run};
 #endif

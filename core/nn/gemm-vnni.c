@@ -323,6 +323,6 @@ run_wide_and_store(gconstpointer packed, gconstpointer low, const gint8 *hi, con
     finish_wide(low, hi, m, n, k, store, kind, sum, 0, out, scratch);
 }
 
-const M2tGemm m2t_gemm_vnni = {"vnni",      open_vnni,    nothing, nothing,       pack,              NULL, g_aligned_free,
+const M2tGemm m2t_gemm_vnni = {"vnni", 6,      open_vnni,    nothing, nothing,       pack,              NULL, g_aligned_free,
                                scratch_new, scratch_free, run,     run_and_store, run_wide_and_store};
 #endif

@@ -11,6 +11,7 @@
 
 typedef struct {
     const char *name;
+    int sparse; /* of an input that is mostly zero: it is worth a product if more than one in so many is not */
 
     /* FALSE if it cannot run on this machine. Called once. */
     gboolean (*open)(void);

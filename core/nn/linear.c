@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Linear layers: which products make up a sum ("Linear" in docs/bitstream.md). */
 #include "nn/linear.h"
+#include "base/marked.h"
 
 #include <stdlib.h>
 
@@ -105,6 +106,69 @@ sums_wide(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linea
     }
 }
 
+/* Bytes of m rows that belong together: first[i] and second[i], those of the next row a @pitch further on. */
+typedef struct {
+    const gint8 *first, *second;
+    gsize pitch;
+    int n;
+} Pairs;
+
+static void
+mark_pairs(const Pairs *in, int row, guint8 *restrict mark)
+{
+    const gint8 *first = in->first + row * in->pitch, *second = in->second + row * in->pitch;
+
+    for (int i = 0; i < in->n; i++)
+        mark[i] = (first[i] | second[i]) != 0;
+}
+
+/* So few are not zero that it is quicker to take their weights one by one. */
+static gboolean
+is_sparse(const M2tGemm *gemm, const Pairs *in, int m)
+{
+    guint8 mark[M2T_LATENTS_MAX];
+    int count = 0;
+
+    for (int row = 0; row < m; row++) {
+        mark_pairs(in, row, mark);
+        for (int i = 0; i < in->n; i++)
+            count += mark[i];
+    }
+    return gemm->sparse * count < m * in->n;
+}
+
+static void
+sums_of_pairs(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const Pairs *in, int m)
+{
+    int n = linear->weights->n;
+
+    for (int row = 0; row < m; row++) {
+        guint8 mark[M2T_LATENTS_MAX];
+        guint16 place[M2T_LATENTS_MAX];
+        gint16 pair[2 * M2T_LATENTS_MAX];
+        int count;
+
+        mark_pairs(in, row, mark);
+        count = m2t_marked_list(mark, in->n, place);
+        for (int i = 0; i < count; i++) {
+            pair[2 * i] = in->first[row * in->pitch + place[i]];
+            pair[2 * i + 1] = in->second[row * in->pitch + place[i]];
+        }
+        context->kernels->sparse(pair, place, count, linear->pairs, scratch->sum + (gsize) row * n, n);
+    }
+}
+
+/* FALSE: it would not be quicker. */
+static gboolean
+run_sparse(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const Pairs *in, const M2tStore *store, M2tStoreKind kind, gpointer out)
+{
+    if (!linear->pairs || !is_sparse(context->net->gemm, in, store->m))
+        return FALSE;
+    sums_of_pairs(context, scratch, linear, in, store->m);
+    m2t_kernels_store(context->kernels, store, kind, out);
+    return TRUE;
+}
+
 void
 m2t_linear_sums_wide_weights(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint8 *in, int m)
 {
@@ -132,7 +196,10 @@ m2t_linear_run(const M2tContext *context, M2tScratch *scratch, const M2tLinear *
     const M2tGemm *gemm = context->net->gemm;
     int n = linear->weights->n, k = linear->weights->k;
     M2tStore store = m2t_linear_store(scratch, linear, bias, m);
+    Pairs pairs = {in, in + k / 2, k, k / 2};
 
+    if (run_sparse(context, scratch, linear, &pairs, &store, kind, out))
+        return;
     if (gemm->run_and_store && n % M2T_GEMM_PANEL == 0) {
         gemm->run_and_store(linear->packed, in, m, n, k, &store, kind, out, scratch->gemm);
         return;
@@ -147,7 +214,10 @@ m2t_linear_run_wide(const M2tContext *context, M2tScratch *scratch, const M2tLin
     const M2tGemm *gemm = context->net->gemm;
     int n = linear->weights->n, k = linear->weights->k;
     M2tStore store = m2t_linear_store(scratch, linear, bias, m);
+    Pairs pairs = {scratch->hi, scratch->lo, k, k};
 
+    if (run_sparse(context, scratch, linear, &pairs, &store, kind, out))
+        return;
     if (gemm->run_wide_and_store && n % M2T_GEMM_PANEL == 0) {
         gemm->run_wide_and_store(linear->packed, linear->packed_low, scratch->hi, scratch->lo, m, n, k, &store, kind, scratch->sum, out, scratch->gemm);
         return;

@@ -33,7 +33,8 @@ void m2t_context_init(M2tContext *context, const M2tNet *net, int threads, int c
 void m2t_context_clear(M2tContext *context);
 
 /* out = in ([m][k]) times the weights, m <= M2T_CHUNK. @bias: the layer's own (NULL: none), or the row that counts now. @out: [m][n], of
- * the type that @kind says; not the memory of @in. */
+ * the type that @kind says; not the memory of @in. Where most of the input is zero (M2tLinear.pairs), only what is not may be multiplied; the sums are the
+ * same. */
 void m2t_linear_run(const M2tContext *context, M2tScratch *scratch, const M2tLinear *linear, const gint32 *bias, const gint8 *in, int m,
                     M2tStoreKind kind, gpointer out);
 

@@ -25,6 +25,37 @@ free_linear(M2tNet *net, M2tLinear *linear, const M2tLinearWeights *weights)
     net->gemm->free(linear->packed);
     net->gemm->free(linear->packed_low);
     net->gemm->free(linear->packed_wide);
+    g_free(linear->pairs);
+}
+
+/* For a wide input: what its high and its low byte are multiplied by. */
+static void
+pair_wide(M2tLinear *linear)
+{
+    const M2tLinearWeights *w = linear->weights;
+
+    linear->pairs = g_new(gint16, 2 * (gsize) w->n * w->k);
+    for (int i = 0; i < w->n; i++)
+        for (int j = 0; j < w->k; j++) {
+            gint16 *pair = linear->pairs + 2 * ((gsize) j * w->n + i);
+            gsize at = (gsize) i * w->k + j;
+
+            pair[0] = (gint16) (128 * w->weight[at] + (w->weight_low ? w->weight_low[at] : 0));
+            pair[1] = w->weight[at];
+        }
+}
+
+/* For features, of which both of a latent are zero or none: those of all latents, then their logarithms. */
+static void
+pair_features(M2tLinear *linear)
+{
+    const M2tLinearWeights *w = linear->weights;
+    int latents = w->k / 2;
+
+    linear->pairs = g_new(gint16, (gsize) w->n * w->k);
+    for (int i = 0; i < w->n; i++)
+        for (int j = 0; j < w->k; j++)
+            linear->pairs[2 * ((gsize) (j % latents) * w->n + i) + j / latents] = w->weight[(gsize) i * w->k + j];
 }
 
 static void
@@ -119,6 +150,9 @@ make_net(M2tModel *model, const M2tGemm *gemm)
     net->model = m2t_model_ref(model);
     net->gemm = gemm;
     visit_all(net, pack_linear);
+    pair_wide(&net->synthesis.in);
+    pair_wide(&net->synthesis.shortcut);
+    pair_features(&net->embed);
     make_attention(net);
     net->tables = m2t_entropy_tables_new(&model->entropy);
     return net;

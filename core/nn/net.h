@@ -13,6 +13,7 @@ typedef struct {
     const M2tLinearWeights *weights;
     gpointer packed;
     gpointer packed_low, packed_wide; /* of weights of 15 bits, one of them: the low parts, or whole if the backend can */
+    gint16 *pairs; /* where most of the input is zero: the weights of two bytes of it at a time, [pairs][n][2]; else NULL */
 } M2tLinear;
 
 typedef struct {

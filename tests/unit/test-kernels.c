@@ -314,6 +314,21 @@ call_states(const M2tKernels *k, const Input *in, int width, Output *out)
 }
 
 static void
+call_sparse(const M2tKernels *k, const Input *in, int width, Output *out)
+{
+    int rows = (int) G_N_ELEMENTS(in->rel) / (2 * width), count = MIN(rows, in->stream[0] & 15);
+    guint16 place[15];
+    gint16 pair[2 * 15];
+
+    for (int i = 0; i < count; i++) {
+        place[i] = (guint16) ((in->stream[1 + i] & 0x7fff) % rows);
+        pair[2 * i] = in->narrow[2 * i];
+        pair[2 * i + 1] = in->narrow[2 * i + 1];
+    }
+    k->sparse(pair, place, count, in->rel, (gint32 *) out->bytes, width);
+}
+
+static void
 call_levels(const M2tKernels *k, const Input *in, int width, Output *out)
 {
     M2tLevels l = {7386, -4608, 192, 64};
@@ -331,6 +346,7 @@ static const struct {
     {"norm16", call_norm16}, {"quantise", call_quantise}, {"dequantise", call_dequantise}, {"features", call_features},
     {"add_rows", call_add_rows}, {"unshuffle", call_unshuffle}, {"shuffle", call_shuffle}, {"values", call_values},
     {"classify", call_classify}, {"filter", call_filter}, {"attention", call_attention}, {"levels", call_levels}, {"branches", call_branches}, {"states", call_states},
+    {"sparse", call_sparse},
 };
 
 static void

@@ -234,6 +234,56 @@ test_encode(gconstpointer name)
     planes_clear(&expected);
 }
 
+/* What few inputs that are not zero add up to, one by one (@linear->pairs) and in a product. @wide: of the input in scratch->hi and ->lo, else in ->a */
+static void
+check_sparse(const M2tContext *context, const M2tLinear *linear, gboolean wide)
+{
+    M2tScratch *scratch = context->scratch;
+    M2tLinear dense = *linear;
+    int n = linear->weights->n, k = linear->weights->k, m = 5;
+    g_autofree gint32 *sparse_out = g_new0(gint32, m * n), *dense_out = g_new0(gint32, m * n);
+
+    g_assert_nonnull(linear->pairs);
+    dense.pairs = NULL;
+    memset(scratch->a, 0, (gsize) m * k);
+    memset(scratch->hi, 0, (gsize) m * k);
+    memset(scratch->lo, 0, (gsize) m * k);
+    for (int i = 0; i < m * k / 16; i++) {
+        scratch->a[g_test_rand_int_range(0, m * k)] = (gint8) g_test_rand_int_range(-127, 128);
+        scratch->hi[g_test_rand_int_range(0, m * k)] = (gint8) g_test_rand_int_range(-127, 128);
+        scratch->lo[g_test_rand_int_range(0, m * k)] = (gint8) g_test_rand_int_range(-64, 64);
+    }
+    for (int i = 0; i < 2; i++) {
+        const M2tLinear *layer = i ? &dense : linear;
+        gint32 *out = i ? dense_out : sparse_out;
+
+        if (wide)
+            m2t_linear_run_wide(context, scratch, layer, NULL, m, M2T_STORE_TO32, out);
+        else
+            m2t_linear_run(context, scratch, layer, NULL, scratch->a, m, M2T_STORE_TO32, out);
+    }
+    g_assert_cmpmem(sparse_out, (gsize) (m * n) * sizeof *sparse_out, dense_out, (gsize) (m * n) * sizeof *dense_out);
+}
+
+static void
+test_sparse(void)
+{
+    for (const M2tGemm *const *gemm = m2t_gemm_list(); *gemm; gemm++) {
+        M2tNet *net = m2t_net_acquire(model, *gemm);
+        M2tContext context;
+
+        m2t_context_init(&context, net, 1, 16);
+        for (const M2tKernels *const *kernels = m2t_kernels_all(); *kernels; kernels++) {
+            context.kernels = *kernels;
+            check_sparse(&context, &net->synthesis.in, TRUE);
+            check_sparse(&context, &net->synthesis.shortcut, TRUE);
+            check_sparse(&context, &net->embed, FALSE);
+        }
+        m2t_context_clear(&context);
+        m2t_net_release(net);
+    }
+}
+
 static void
 add_test(const char *kind, const char *name, GTestDataFunc test)
 {
@@ -262,6 +312,7 @@ main(int argc, char **argv)
             add_test("packet", groups[i], test_packet);
             add_test("encode", groups[i], test_encode);
         }
+    g_test_add_func("/stages/sparse", test_sparse);
     result = g_test_run();
     m2t_model_unref(model);
     vectors_close(&vectors);
