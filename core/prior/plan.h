@@ -59,7 +59,7 @@ int m2t_plan_coded(const M2tPlan *plan, int group, int slice);
 /* The coded slots of a group in chains (entropy/dependent.h): how many there are, slice after slice, in all slices or one, and one of them. */
 typedef struct {
     int begin, end;     /* plan->coded[begin … end - 1] */
-    int slice, number;  /* the how many of its chains this is */
+    int slice, number;  /* number: among the chains of this slice in the group */
 } M2tChainSpan;
 
 int m2t_plan_chains(const M2tPlan *plan, int group);

@@ -25,7 +25,7 @@ m2t_trellis_error_worth(int scanty)
 typedef struct {
     gint32 *choice;         /* of each branch, see kernels.h */
     guint8 (*second)[8];    /* which state came before, see kernels.h */
-    guint32 *entry;         /* of the value in the centre, see symbol.h; M2T_TRELLIS_FAR: the entry of a value does not say all, or not be as far away */
+    guint32 *entry;         /* of the value in the centre, from which those of all that may be chosen follow; or M2T_TRELLIS_FAR: they do not */
     guint16 *place;         /* in their row */
     gint16 *centre;
 } M2tTrellisMemory;
