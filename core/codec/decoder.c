@@ -23,13 +23,10 @@ typedef struct {
     gboolean damaged;          /* something is missing in it, or in what it leans on */
 } SliceState;
 
-/* How far a slice is read in the group that runs. */
+/* How far a slice is read. */
 typedef struct {
-    gint busy;                 /* atomic: a thread is at it */
-    gint next;                 /* atomic: rows that were read, its coded slots part after part; changed by that thread */
-    int first, count;          /* its coded slots, counted from the first of the group */
     guint8 state;              /* of the chain (entropy/dependent.h) */
-    gint64 time;               /* microseconds that all of this took */
+    gint64 time;               /* microseconds that reading has taken */
 } SliceTurn;
 
 /* One frame in flight. */
@@ -40,7 +37,6 @@ struct _FrameDecoder {
     M2tSynthesis synthesis;
     M2tSliceReader *reader[M2T_SLICES_MAX];
     SliceTurn turn[M2T_SLICES_MAX];
-    gint *predicted;           /* atomic, [parts][M2T_PRIOR_PIECE coded slots each]: they can be read */
     M2tFrameHeader header;
     M2tSliceBytes slice[M2T_SLICES_MAX]; /* behind what says of tokens that they are not coded; without data where that goes for all */
     M2tSliceBytes exact[M2T_SLICES_MAX]; /* samples of exact tokens; without data where there are none */
@@ -137,8 +133,6 @@ layout_decoder(M2tCodec *codec, gpointer data)
     FrameDecoder *f = data;
 
     m2t_synthesis_layout(&f->synthesis, &codec->arena, &codec->context, &codec->geometry);
-    f->predicted = m2t_arena_take(&codec->arena, (gsize) codec->model->prior.parts * (codec->prior.plan.slots / M2T_PRIOR_PIECE + 1),
-                                  sizeof *f->predicted);
 }
 
 static gboolean
@@ -336,124 +330,28 @@ begin_slices(void *data, int begin, int end, int worker)
     }
 }
 
-/* The latents of a group, part after part. What is predicted is read while the rest is being predicted, each slice by one thread at a time. */
-typedef struct {
-    FrameDecoder *frame;
-    int group;
-    int pieces;                /* of M2T_PRIOR_PIECE coded slots */
-} GroupRun;
-
-/* What a slice is read by. */
-typedef struct {
-    int part, slot;
-    int piece;                 /* that it is predicted in */
-    gboolean begins_chain;
-} Row;
-
-static Row
-find_row(const GroupRun *run, const SliceTurn *turn, int i)
-{
-    const M2tPlan *plan = &run->frame->codec.prior.plan;
-    int part = i / turn->count, of_part = i % turn->count, coded = turn->first + of_part;
-
-    return (Row) {part, plan->coded[plan->coded_start[run->group] + coded], part * run->pieces + coded / M2T_PRIOR_PIECE, of_part % M2T_CHAIN == 0};
-}
-
 static void
-read_row(FrameDecoder *f, int slice, Row row)
+read_slots(gpointer data, const M2tSpan *slice, int part, int begin, int end)
 {
+    FrameDecoder *f = data;
     const M2tCodec *codec = &f->codec;
-    SliceTurn *turn = &f->turn[slice];
-    const M2tPriorWeights *w = &codec->model->prior;
-    int channel = w->part_start[row.part], n = w->part_size[row.part];
-    gint64 position = m2t_codec_position(codec, row.slot) + channel;
-    gsize at = m2t_prior_place(&codec->prior, row.slot, channel, n);
+    SliceTurn *turn = &f->turn[slice->slice];
+    int channel = codec->model->prior.part_start[part], n = codec->model->prior.part_size[part];
+    gint64 start = g_get_monotonic_time();
 
-    if (row.begins_chain)
-        turn->state = 0;
-    m2t_slice_reader_get(f->reader[slice], &turn->state, codec->prior.mean + at, codec->prior.level + at, codec->latents + position,
-                         codec->centroid + position, n);
-}
+    for (int i = begin; i < end; i++) {
+        int slot = codec->prior.plan.coded[i];
+        gsize at = m2t_prior_place(&codec->prior, slot, channel, n), position = (gsize) m2t_codec_position(codec, slot) + channel;
 
-static gboolean
-can_be_read(const GroupRun *run, const SliceTurn *turn)
-{
-    const FrameDecoder *f = run->frame;
-    int next = g_atomic_int_get(&turn->next);
-
-    return next < f->codec.model->prior.parts * turn->count && g_atomic_int_get(&f->predicted[find_row(run, turn, next).piece]);
-}
-
-/* Whoever leaves a slice looks again, for what was predicted by one who found it busy. */
-static void
-read_slice(const GroupRun *run, int slice)
-{
-    FrameDecoder *f = run->frame;
-    SliceTurn *turn = &f->turn[slice];
-
-    while (can_be_read(run, turn) && g_atomic_int_compare_and_exchange(&turn->busy, FALSE, TRUE)) {
-        gint64 begin = g_get_monotonic_time();
-
-        for (; can_be_read(run, turn); g_atomic_int_inc(&turn->next))
-            read_row(f, slice, find_row(run, turn, g_atomic_int_get(&turn->next)));
-        turn->time += g_get_monotonic_time() - begin;
-        g_atomic_int_set(&turn->busy, FALSE);
+        if ((i - slice->begin) % M2T_CHAIN == 0)
+            turn->state = 0;
+        m2t_slice_reader_get(f->reader[slice->slice], &turn->state, codec->prior.mean + at, codec->prior.level + at, codec->latents + position,
+                             codec->centroid + position, n);
     }
+    turn->time += g_get_monotonic_time() - start;
 }
 
-static void
-read_predicted(gpointer data, int part, int begin, int end)
-{
-    const GroupRun *run = data;
-    FrameDecoder *f = run->frame;
-
-    for (int slot = begin; slot < end; slot += M2T_PRIOR_PIECE)
-        g_atomic_int_set(&f->predicted[part * run->pieces + slot / M2T_PRIOR_PIECE], TRUE);
-    for (guint i = 0; i < f->header.slices; i++)
-        read_slice(run, (int) i);
-}
-
-/* Whoever waits for a slice reads it, if nobody does. */
-static void
-await_read(gpointer data, int part, int begin, int end)
-{
-    const GroupRun *run = data;
-    FrameDecoder *f = run->frame;
-
-    for (guint i = 0; i < f->header.slices; i++) {
-        SliceTurn *turn = &f->turn[i];
-        int last = MIN(end - turn->first, turn->count);
-
-        if (begin >= turn->first + turn->count || last <= 0)
-            continue;
-        for (int times = 0; g_atomic_int_get(&turn->next) < part * turn->count + last; times++) {
-            read_slice(run, (int) i);
-            m2t_threads_pause(times);
-        }
-    }
-}
-
-static const M2tPriorReader reader = {read_predicted, await_read};
-
-/* Nothing is predicted. Slices without data have no coded slots. */
-static void
-begin_group(GroupRun *run)
-{
-    FrameDecoder *f = run->frame;
-    const M2tPlan *plan = &f->codec.prior.plan;
-    int start = plan->coded_start[run->group], slots = plan->coded_start[run->group + 1] - start;
-
-    run->pieces = (slots + M2T_PRIOR_PIECE - 1) / M2T_PRIOR_PIECE;
-    memset(f->predicted, 0, (gsize) f->codec.model->prior.parts * run->pieces * sizeof *f->predicted);
-    for (guint i = 0; i < f->header.slices; i++) {
-        SliceTurn *turn = &f->turn[i];
-        int first = m2t_plan_coded(plan, run->group, (int) i), last = m2t_plan_coded(plan, run->group, (int) i + 1);
-
-        turn->next = 0;
-        turn->first = first - start;
-        turn->count = last - first;
-    }
-}
+static const M2tPriorFollower reader = {.take = read_slots};
 
 /* Threads read beside those that predict: what counts is a thread's share. */
 static void
@@ -483,8 +381,6 @@ static gboolean
 decode_latents(FrameDecoder *f)
 {
     M2tCodec *codec = &f->codec;
-    const M2tPriorWeights *w = &codec->model->prior;
-    GroupRun run = {f};
 
     m2t_threads_run(codec->context.threads, codec->geometry.slices, 1, begin_slices, f);
     m2t_profile_end(&codec->profile, M2T_STAGE_ENTROPY);
@@ -493,11 +389,7 @@ decode_latents(FrameDecoder *f)
     if (!m2t_tokens_any(codec->kind, m2t_geometry_tokens(&codec->geometry), M2T_TOKEN_CODED))
         return TRUE;
     m2t_plan_select(&codec->prior.plan, codec->kind);
-    for (run.group = 0; run.group < w->groups; run.group++) {
-        m2t_prior_run(&codec->prior, &codec->quant, codec->latents, run.group, run.group);
-        begin_group(&run);
-        m2t_prior_heads(&codec->prior, &codec->quant, codec->latents, run.group, run.group, &reader, &run);
-    }
+    m2t_prior_predict(&codec->prior, &codec->quant, codec->latents, &reader, f);
     m2t_profile_end(&codec->profile, M2T_STAGE_PRIOR);
     count_reading(f);
     return end_slices(f);

@@ -50,7 +50,8 @@ typedef struct {
     M2tRefine refine;      /* of the preset slow */
     gint16 *wanted;        /* [tokens][latents]: what the analysis makes of the picture, rounded, */
     gint8 *rest;           /* and what rounding took away, see analysis.h */
-    M2tTrellisMemory trellis[M2T_THREADS_MAX]; /* of each worker */
+    M2tTrellisMemory trellis; /* of all slots of a group */
+    gint32 (*sum)[M2T_STATES]; /* of each of its chains */
     int scanty;            /* see trellis.h; 0 but where the rate control is at the end of the quantizer */
     float *gain;           /* [latents]: that they were rounded with, if they are to be rounded again */
     M2tSliceWriter writer[M2T_SLICES_MAX];
@@ -99,12 +100,12 @@ m2t_encoder_settings_init(M2tEncoderSettings *settings)
 }
 
 static int
-largest_part(const M2tPriorWeights *prior)
+largest(const int *size, int count)
 {
     int most = 0;
 
-    for (int part = 0; part < prior->parts; part++)
-        most = MAX(most, prior->part_size[part]);
+    for (int i = 0; i < count; i++)
+        most = MAX(most, size[i]);
     return most;
 }
 
@@ -119,12 +120,14 @@ static void
 layout_encoder(M2tCodec *codec, gpointer stage)
 {
     FrameEncoder *f = stage;
+    const M2tPriorWeights *prior = &codec->model->prior;
 
     m2t_analysis_layout(&f->analysis, &codec->arena, &codec->context, &codec->geometry);
     f->wanted = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, sizeof *f->wanted);
     f->rest = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, sizeof *f->rest);
-    for (int i = 0; i < m2t_threads_count(codec->context.threads); i++)
-        m2t_trellis_layout(&f->trellis[i], &codec->arena, largest_part(&codec->model->prior));
+    m2t_trellis_layout(&f->trellis, &codec->arena, largest(prior->group_size, prior->groups) * codec->prior.plan.slots / M2T_CELLS,
+                       largest(prior->part_size, prior->parts));
+    f->sum = m2t_arena_take(&codec->arena, m2t_plan_spans_max(&codec->prior.plan), sizeof *f->sum);
     f->gain = m2t_arena_take(&codec->arena, codec->model->latents, sizeof *f->gain);
     f->worth = m2t_arena_take(&codec->arena, m2t_geometry_tokens(&codec->geometry), sizeof *f->worth);
     if (f->preset == M2T_SPEED_PRESET_SLOW)
@@ -324,14 +327,14 @@ begin_slices(FrameEncoder *f)
 }
 
 static int
-section_of(const FrameEncoder *f, int group, int part, const M2tChainSpan *chain)
+section_of(const FrameEncoder *f, int part, const M2tSpan *chain)
 {
     const M2tPlan *plan = &f->codec.prior.plan;
     int section = chain->number;
 
-    for (int before = 0; before < group; before++)
+    for (int before = 0; before < chain->group; before++)
         section += f->codec.model->prior.parts * m2t_plan_chains_of_slice(plan, before, chain->slice);
-    return section + part * m2t_plan_chains_of_slice(plan, group, chain->slice);
+    return section + part * m2t_plan_chains_of_slice(plan, chain->group, chain->slice);
 }
 
 typedef struct {
@@ -354,28 +357,56 @@ aim(const Choice *choice, gsize at, int n, gint32 *memory)
     return memory;
 }
 
-static void
-choose_chain(gpointer data, int worker, int group, int part, const M2tChainSpan *chain)
+static M2tTrellis
+trellis_of(const Choice *choice, const M2tSpan *chain, int part)
 {
-    const Choice *choice = data;
     FrameEncoder *f = choice->frame;
     const M2tCodec *codec = &f->codec;
+
+    return (M2tTrellis) {codec->context.kernels, codec->tables, &f->trellis, f->sum[chain->place], m2t_trellis_error_worth(f->scanty),
+                         f->preset == M2T_SPEED_PRESET_FAST,
+                         {codec->latents, codec->centroid, &f->writer[chain->slice], section_of(f, part, chain), m2t_codec_slice_position(codec, chain->slice)}};
+}
+
+static int
+trellis_row(const Choice *choice, const M2tSpan *chain, int i)
+{
+    return i - choice->frame->codec.prior.plan.coded_start[chain->group];
+}
+
+static void
+weigh_slots(gpointer data, const M2tSpan *chain, int part, int begin, int end)
+{
+    const Choice *choice = data;
+    const M2tCodec *codec = &choice->frame->codec;
     const M2tPrior *prior = &codec->prior;
     int channel = codec->model->prior.part_start[part], n = codec->model->prior.part_size[part];
-    M2tTrellisOutput out = {f->codec.latents, f->codec.centroid, &f->writer[chain->slice], section_of(f, group, part, chain),
-                            m2t_codec_slice_position(codec, chain->slice)};
-    M2tTrellis trellis;
+    M2tTrellis trellis = trellis_of(choice, chain, part);
 
-    m2t_trellis_begin(&trellis, codec->context.kernels, codec->tables, f->scanty, f->preset == M2T_SPEED_PRESET_FAST, &f->trellis[worker], &out);
-    for (int i = chain->begin; i < chain->end; i++) {
+    for (int i = begin; i < end; i++) {
         int slot = prior->plan.coded[i];
         gsize at = m2t_prior_place(prior, slot, channel, n), position = (gsize) m2t_codec_position(codec, slot) + channel;
         gint32 memory[M2T_LATENTS_MAX];
 
-        m2t_trellis_add(&trellis, position, prior->mean + at, prior->level + at, aim(choice, position, n, memory), n);
+        m2t_trellis_add(&trellis, trellis_row(choice, chain, i), position, prior->mean + at, prior->level + at, aim(choice, position, n, memory), n);
     }
-    m2t_trellis_end(&trellis);
 }
+
+static void
+choose_slots(gpointer data, const M2tSpan *chain, int part, int begin, int end)
+{
+    const Choice *choice = data;
+    M2tTrellis trellis = trellis_of(choice, chain, part);
+
+    if (begin == chain->begin)
+        m2t_trellis_begin(&trellis);
+    for (int i = begin; i < end; i++)
+        m2t_trellis_pass(&trellis, trellis_row(choice, chain, i));
+    if (end == chain->end)
+        m2t_trellis_end(&trellis, trellis_row(choice, chain, chain->begin), chain->end - chain->begin);
+}
+
+static const M2tPriorFollower chooser = {TRUE, weigh_slots, choose_slots};
 
 /* Latents are chosen as they will be coded, each with the mean and level that the decoder will have for it, and their symbols queued. */
 static void
@@ -384,7 +415,7 @@ choose_in_order(FrameEncoder *f, gboolean again)
     Choice choice = {f, again};
 
     begin_slices(f);
-    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents, choose_chain, &choice);
+    m2t_prior_predict(&f->codec.prior, &f->codec.quant, f->codec.latents, &chooser, &choice);
     m2t_profile_end(&f->codec.profile, M2T_STAGE_PRIOR);
 }
 

@@ -179,22 +179,21 @@ m2t_plan_chains_of_slice(const M2tPlan *plan, int group, int slice)
 }
 
 int
-m2t_plan_chains(const M2tPlan *plan, int group)
+m2t_plan_spans(const M2tPlan *plan, int group, gboolean chains, M2tSpan *span)
 {
-    int chains = 0;
+    int count = 0;
 
-    for (int slice = 0; slice < plan->slices; slice++)
-        chains += m2t_plan_chains_of_slice(plan, group, slice);
-    return chains;
+    for (int slice = 0; slice < plan->slices; slice++) {
+        int end = m2t_plan_coded(plan, group, slice + 1), most = chains ? M2T_CHAIN : plan->slots, number = 0;
+
+        for (int begin = m2t_plan_coded(plan, group, slice); begin < end; begin += most, count++)
+            span[count] = (M2tSpan) {begin, MIN(begin + most, end), group, slice, count, number++};
+    }
+    return count;
 }
 
-M2tChainSpan
-m2t_plan_chain(const M2tPlan *plan, int group, int chain)
+int
+m2t_plan_spans_max(const M2tPlan *plan)
 {
-    int slice = 0, begin;
-
-    for (int chains = m2t_plan_chains_of_slice(plan, group, 0); chain >= chains; chains = m2t_plan_chains_of_slice(plan, group, ++slice))
-        chain -= chains;
-    begin = m2t_plan_coded(plan, group, slice) + chain * M2T_CHAIN;
-    return (M2tChainSpan) {begin, MIN(begin + M2T_CHAIN, m2t_plan_coded(plan, group, slice + 1)), slice, chain};
+    return plan->slots / M2T_CHAIN + plan->slices;
 }

@@ -56,14 +56,17 @@ m2t_plan_slot(const M2tPlan *plan, int group, int slice)
 /* The same among those that are coded: index into plan->coded. */
 int m2t_plan_coded(const M2tPlan *plan, int group, int slice);
 
-/* The coded slots of a group in chains (entropy/dependent.h): how many there are, slice after slice, in all slices or one, and one of them. */
+/* Coded slots of a group, one after the other: a slice, or a chain of it (entropy/dependent.h). */
 typedef struct {
     int begin, end;     /* plan->coded[begin … end - 1] */
-    int slice, number;  /* number: among the chains of this slice in the group */
-} M2tChainSpan;
+    int group, slice;
+    int place, number;  /* among all of the group, and among those of this slice */
+} M2tSpan;
 
-int m2t_plan_chains(const M2tPlan *plan, int group);
+/* Writes all that are not empty, slices or chains. -> how many there are; at most m2t_plan_spans_max() */
+int m2t_plan_spans(const M2tPlan *plan, int group, gboolean chains, M2tSpan *span);
+int m2t_plan_spans_max(const M2tPlan *plan);
+
 int m2t_plan_chains_of_slice(const M2tPlan *plan, int group, int slice);
-M2tChainSpan m2t_plan_chain(const M2tPlan *plan, int group, int chain);
 
 #endif

@@ -4,20 +4,18 @@
 
 #include <string.h>
 
-G_STATIC_ASSERT(M2T_CHUNK % M2T_PRIOR_PIECE == 0);
-G_STATIC_ASSERT(M2T_CHAIN <= M2T_CHUNK);
+#define PIECES 4 /* for each thread at least, where there are slots for that */
+
+G_STATIC_ASSERT(M2T_CHUNK % M2T_PIECE_MIN == 0);
 
 typedef struct {
     M2tPrior *prior;
     const M2tQuant *quant;
     const gint16 *latents;
-    int first, last;      /* groups that run */
+    int group;            /* latents of those before it may enter */
+    int first, last;      /* groups that run through the layers */
     int start;            /* first slot of theirs; for the end of the last layer and the heads: first coded slot */
-    int known;            /* groups whose latents may enter */
     int layer, part;
-    M2tPriorChoose choose;
-    const M2tPriorReader *reader;
-    gpointer data;        /* theirs */
 } PriorRun;
 
 void
@@ -38,6 +36,7 @@ m2t_prior_layout(M2tPrior *p, M2tArena *arena, const M2tContext *context, const 
     p->attended = m2t_arena_take(arena, p->plan.slots * width, sizeof *p->attended);
     p->mean = m2t_arena_take(arena, (gsize) p->plan.slots * p->latents, sizeof *p->mean);
     p->level = m2t_arena_take(arena, (gsize) p->plan.slots * p->latents, sizeof *p->level);
+    m2t_turns_layout(&p->turns, arena, &p->plan, model->prior.parts);
 }
 
 static int
@@ -68,7 +67,7 @@ is_masked(const PriorRun *run, const M2tSlot *slot)
 {
     const M2tPriorWeights *w = &run->prior->context->net->model->prior;
 
-    return slot->source == M2T_SOURCE_MASKED || w->group[w->source[slot->cell]] >= run->known;
+    return slot->source == M2T_SOURCE_MASKED || w->group[w->source[slot->cell]] >= run->group;
 }
 
 /* What enters a slot. Kept tokens are zero, many coded ones are. */
@@ -232,28 +231,29 @@ end_layer_of_coded(void *data, int begin, int end, int worker)
     p->context->kernels->norm16(stream, prior->norm, p->state + first * width, end - begin, (int) width);
 }
 
-void
-m2t_prior_run(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last)
+/* The group through the layers; where only the input is masked all of them, for the state of this one. */
+static void
+run_layers(PriorRun *run)
 {
-    const M2tPriorWeights *prior = &p->context->net->model->prior;
+    const M2tPrior *p = run->prior;
+    const M2tContext *context = p->context;
+    const M2tPriorWeights *prior = &context->net->model->prior;
     const M2tPlan *plan = &p->plan;
-    PriorRun run = {p, quant, latents, first, last, .known = last};
+    gboolean all = prior->masking == M2T_MASKING_INPUT;
     int slots;
 
-    if (prior->masking == M2T_MASKING_INPUT) {
-        run.first = 0;
-        run.last = prior->groups - 1;
+    run->first = all ? 0 : run->group;
+    run->last = all ? prior->groups - 1 : run->group;
+    run->start = plan->group_start[run->first];
+    slots = plan->group_start[run->last + 1] - run->start;
+    m2t_threads_run(context->threads, slots, M2T_CHUNK, enter, run);
+    for (run->layer = 0; run->layer < prior->layers - 1; run->layer++) {
+        m2t_threads_run(context->threads, plan->windows[prior->layer[run->layer].kind], 1, attend, run);
+        m2t_threads_run(context->threads, slots, M2T_CHUNK, end_layer_of_slots, run);
     }
-    run.start = plan->group_start[run.first];
-    slots = plan->group_start[run.last + 1] - run.start;
-    m2t_threads_run(p->context->threads, slots, M2T_CHUNK, enter, &run);
-    for (; run.layer < prior->layers - 1; run.layer++) {
-        m2t_threads_run(p->context->threads, plan->windows[prior->layer[run.layer].kind], 1, attend, &run);
-        m2t_threads_run(p->context->threads, slots, M2T_CHUNK, end_layer_of_slots, &run);
-    }
-    m2t_threads_run(p->context->threads, plan->windows[prior->layer[run.layer].kind], 1, attend, &run);
-    run.start = plan->coded_start[run.first];
-    m2t_threads_run(p->context->threads, plan->coded_start[run.last + 1] - run.start, M2T_CHUNK, end_layer_of_coded, &run);
+    m2t_threads_run(context->threads, plan->windows[prior->layer[run->layer].kind], 1, attend, run);
+    run->start = plan->coded_start[run->group];
+    m2t_threads_run(context->threads, plan->coded_start[run->group + 1] - run->start, M2T_CHUNK, end_layer_of_coded, run);
 }
 
 /* Adds what the part before turned out to be to the state of the heads. */
@@ -298,23 +298,13 @@ predict(const PriorRun *run, M2tScratch *scratch, int first, int m)
     }
 }
 
+/* Small enough that the first can be taken while the last are predicted; one thread has nothing to gain from that. */
 static int
-coded_slots(const PriorRun *run)
+rows_of_heads(const M2tPrior *p, int slots)
 {
-    return run->prior->plan.coded_start[run->last + 1] - run->start;
-}
+    int threads = m2t_threads_count(p->context->threads);
 
-/* Small enough that the first can be read while the last are predicted; one thread has nothing to gain from that. */
-static int
-rows_of_heads(const PriorRun *run)
-{
-    return m2t_threads_count(run->prior->context->threads) > 1 ? M2T_PRIOR_PIECE : M2T_CHUNK;
-}
-
-static int
-pieces_of_heads(const PriorRun *run)
-{
-    return (coded_slots(run) + rows_of_heads(run) - 1) / rows_of_heads(run);
+    return threads == 1 ? M2T_CHUNK : CLAMP(slots / (PIECES * threads) / M2T_PIECE_MIN * M2T_PIECE_MIN, M2T_PIECE_MIN, M2T_CHUNK);
 }
 
 /* Items are pieces, part after part: whoever has to wait for latents of a piece waits for pieces that others took before. */
@@ -322,80 +312,32 @@ static void
 run_heads(void *data, int begin, int end, int worker)
 {
     PriorRun run = *(const PriorRun *) data;
+    M2tTurns *turns = &run.prior->turns;
     M2tScratch *scratch = &run.prior->context->scratch[worker];
-    int pieces = pieces_of_heads(&run), rows = rows_of_heads(&run);
 
     for (int item = begin; item < end; item++) {
-        int from = item % pieces * rows, to = MIN(from + rows, coded_slots(&run));
+        int from = turns->start + item % turns->pieces * turns->rows, to = MIN(from + turns->rows, turns->end);
 
-        run.part = item / pieces;
+        run.part = item / turns->pieces;
         if (run.part) {
-            run.reader->await(run.data, run.part - 1, from, to);
-            take_step(&run, scratch, run.start + from, to - from);
+            m2t_turns_await(turns, run.part - 1, from, to);
+            take_step(&run, scratch, from, to - from);
         }
-        predict(&run, scratch, run.start + from, to - from);
-        run.reader->predicted(run.data, run.part, from, to);
-    }
-}
-
-static void
-run_part(PriorRun *run, M2tScratch *scratch, int part, int first, int m)
-{
-    run->part = part;
-    if (part)
-        take_step(run, scratch, first, m);
-    predict(run, scratch, first, m);
-}
-
-/* All parts of some coded slots, which know nothing of each other by now. */
-static void
-run_parts(void *data, int begin, int end, int worker)
-{
-    PriorRun run = *(const PriorRun *) data;
-    const M2tContext *context = run.prior->context;
-
-    for (int part = 0; part < context->net->model->prior.parts; part++)
-        run_part(&run, &context->scratch[worker], part, run.start + begin, end - begin);
-}
-
-/* The same for whole chains, which are chosen part after part. */
-static void
-run_chains(void *data, int begin, int end, int worker)
-{
-    PriorRun run = *(const PriorRun *) data;
-    const M2tContext *context = run.prior->context;
-
-    for (int i = begin; i < end; i++) {
-        M2tChainSpan chain = m2t_plan_chain(&run.prior->plan, run.first, i);
-
-        for (int part = 0; part < context->net->model->prior.parts; part++) {
-            run_part(&run, &context->scratch[worker], part, chain.begin, chain.end - chain.begin);
-            if (run.choose)
-                run.choose(run.data, worker, run.first, part, &chain);
-        }
+        predict(&run, scratch, from, to - from);
+        m2t_turns_predicted(turns, run.part, from, to);
     }
 }
 
 void
-m2t_prior_heads(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, int first, int last, const M2tPriorReader *reader, gpointer data)
+m2t_prior_predict(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, const M2tPriorFollower *follower, gpointer data)
 {
-    PriorRun run = {p, quant, latents, first, last, p->plan.coded_start[first], .reader = reader, .data = data};
+    const M2tPlan *plan = &p->plan;
 
-    if (reader)
-        m2t_threads_run(p->context->threads, p->context->net->model->prior.parts * pieces_of_heads(&run), 1, run_heads, &run);
-    else
-        m2t_threads_run(p->context->threads, coded_slots(&run), M2T_CHUNK, run_parts, &run);
-}
+    for (int group = 0; group < plan->groups; group++) {
+        PriorRun run = {p, quant, latents, group};
 
-void
-m2t_prior_predict(M2tPrior *p, const M2tQuant *quant, const gint16 *latents, M2tPriorChoose choose, gpointer data)
-{
-    const M2tPriorWeights *prior = &p->context->net->model->prior;
-
-    for (int group = 0; group < prior->groups; group++) {
-        PriorRun run = {p, quant, latents, group, group, p->plan.coded_start[group], .choose = choose, .data = data};
-
-        m2t_prior_run(p, quant, latents, group, group);
-        m2t_threads_run(p->context->threads, m2t_plan_chains(&p->plan, group), 1, run_chains, &run);
+        run_layers(&run);
+        m2t_turns_begin(&p->turns, plan, group, rows_of_heads(p, plan->coded_start[group + 1] - plan->coded_start[group]), follower, data);
+        m2t_threads_run(p->context->threads, p->turns.parts * p->turns.pieces, 1, run_heads, &run);
     }
 }

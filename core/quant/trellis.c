@@ -10,10 +10,13 @@
 G_STATIC_ASSERT(UNREACHED / (M2T_CHAIN * M2T_LATENTS_MAX) >= 100 * M2T_COST_BIT);
 
 void
-m2t_trellis_layout(M2tTrellisMemory *memory, M2tArena *arena, int latents)
+m2t_trellis_layout(M2tTrellisMemory *memory, M2tArena *arena, int rows, int latents)
 {
-    gsize most = (gsize) M2T_CHAIN * latents;
+    gsize most = (gsize) rows * latents;
 
+    memory->latents = latents;
+    memory->row = m2t_arena_take(arena, rows, sizeof *memory->row);
+    memory->price = m2t_arena_take(arena, 4 * most, sizeof *memory->price);
     memory->choice = m2t_arena_take(arena, 4 * most, sizeof *memory->choice);
     memory->second = m2t_arena_take(arena, most, sizeof *memory->second);
     memory->entry = m2t_arena_take(arena, most, sizeof *memory->entry);
@@ -21,26 +24,10 @@ m2t_trellis_layout(M2tTrellisMemory *memory, M2tArena *arena, int latents)
     memory->centre = m2t_arena_take(arena, most, sizeof *memory->centre);
 }
 
-void
-m2t_trellis_begin(M2tTrellis *t, const M2tKernels *kernels, const M2tEntropyTables *tables, int scanty, gboolean nearest, const M2tTrellisMemory *memory,
-                  const M2tTrellisOutput *out)
-{
-    t->kernels = kernels;
-    t->tables = tables;
-    t->memory = memory;
-    t->out = *out;
-    t->worth = m2t_trellis_error_worth(scanty);
-    t->nearest = nearest;
-    t->rows = t->steps = 0;
-    for (int i = 0; i < M2T_STATES; i++)
-        t->sum[i] = i ? UNREACHED : 0;
-}
-
 /* Of the latents of a row that are coded. */
 typedef struct {
     gint32 distance[M2T_LATENTS_MAX]; /* of what a latent should be from the value in the centre, in 1/M2T_LATENT_ONE */
     guint32 at[M2T_LATENTS_MAX];      /* where the outcome of the centre is */
-    gint32 price[4 * M2T_LATENTS_MAX]; /* [4][n], see kernels.h */
 } Branches;
 
 /* The furthest value that may be chosen is not more than one place behind what a latent should be, and all places up to there have their entries side by
@@ -119,23 +106,37 @@ set_rest(const M2tTrellis *t, const M2tTrellisRow *row, const gint32 *wanted, in
 }
 
 void
-m2t_trellis_add(M2tTrellis *t, gsize position, const gint32 *mean, const guint8 *level, const gint32 *wanted, int n)
+m2t_trellis_add(const M2tTrellis *t, int number, gsize position, const gint32 *mean, const guint8 *level, const gint32 *wanted, int n)
 {
     const M2tTrellisMemory *memory = t->memory;
-    M2tTrellisRow *row = &t->row[t->rows++];
+    M2tTrellisRow *row = &memory->row[number];
+    int first = number * memory->latents;
+    gint32 *prices = memory->price + 4 * (gsize) first;
     Branches branches;
 
-    g_assert(n >= 0 && n <= M2T_LATENTS_MAX && t->rows <= M2T_CHAIN);
-    *row = (M2tTrellisRow) {mean, level, position, t->steps, m2t_entropy_coded(t->tables, level, n, memory->place + t->steps)};
-    t->steps += row->n;
+    g_assert(n >= 0 && n <= memory->latents);
+    *row = (M2tTrellisRow) {mean, level, position, first, m2t_entropy_coded(t->tables, level, n, memory->place + first)};
     set_rest(t, row, wanted, n);
     aim(t, row, wanted, &branches);
-    t->kernels->branches(t->tables->outcome, t->worth, t->nearest, branches.distance, branches.at, row->n, branches.price,
-                         memory->choice + 4 * (gsize) row->first);
+    t->kernels->branches(t->tables->outcome, t->worth, t->nearest, branches.distance, branches.at, row->n, prices, memory->choice + 4 * (gsize) first);
     for (int k = 0; k < row->n; k++)
-        if (memory->entry[row->first + k] == M2T_TRELLIS_FAR)
-            find_far_branches(t, row, k, wanted, branches.price);
-    t->kernels->states(branches.price, row->n, t->sum, memory->second + row->first);
+        if (memory->entry[first + k] == M2T_TRELLIS_FAR)
+            find_far_branches(t, row, k, wanted, prices);
+}
+
+void
+m2t_trellis_begin(const M2tTrellis *t)
+{
+    for (int i = 0; i < M2T_STATES; i++)
+        t->sum[i] = i ? UNREACHED : 0;
+}
+
+void
+m2t_trellis_pass(const M2tTrellis *t, int number)
+{
+    const M2tTrellisRow *row = &t->memory->row[number];
+
+    t->kernels->states(t->memory->price + 4 * (gsize) row->first, row->n, t->sum, t->memory->second + row->first);
 }
 
 static int
@@ -163,7 +164,7 @@ take_row(const M2tTrellis *t, const M2tTrellisRow *row, int state, M2tSymbol *sy
 
         t->out.latents[row->position + (gsize) i] = (gint16) (2 * centre + offset);
         t->out.centroids[row->position + (gsize) i] = (gint8) choice;
-        symbols[step] = entry == M2T_TRELLIS_FAR
+        symbols[k] = entry == M2T_TRELLIS_FAR
                             ? m2t_symbol_of_value(t->tables, quantizer, m2t_dependent_half(row->mean[i]), row->level[i], centre + place)
                             : m2t_symbol_of_entry(t->tables, quantizer, entry + (guint32) (M2T_FRACTIONS * place));
         state = (state / 2 ^ 16 * quantizer ^ 10 * odd) + M2T_STATES / 2 * quantizer;
@@ -173,11 +174,17 @@ take_row(const M2tTrellis *t, const M2tTrellisRow *row, int state, M2tSymbol *sy
 
 /* Backwards, from the state that it takes least to come to. */
 void
-m2t_trellis_end(M2tTrellis *t)
+m2t_trellis_end(const M2tTrellis *t, int first, int rows)
 {
-    M2tSymbol *symbols = m2t_slice_writer_symbols(t->out.writer, t->out.section, (gsize) t->steps);
-    int state = best_state(t);
+    const M2tTrellisRow *row = t->memory->row + first;
+    int state = best_state(t), count = 0;
+    M2tSymbol *symbols;
 
-    for (int i = t->rows; i-- > 0;)
-        state = take_row(t, &t->row[i], state, symbols);
+    for (int i = 0; i < rows; i++)
+        count += row[i].n;
+    symbols = m2t_slice_writer_symbols(t->out.writer, t->out.section, (gsize) count) + count;
+    for (int i = rows; i-- > 0;) {
+        symbols -= row[i].n;
+        state = take_row(t, &row[i], state, symbols);
+    }
 }

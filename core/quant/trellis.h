@@ -21,9 +21,19 @@ m2t_trellis_error_worth(int scanty)
     return 16 * M2T_COST_BIT / (2 + scanty);
 }
 
-/* Of all latents of a chain that are coded: what is needed to find the way back. Rows lie one behind the other, each with its four branches. */
+/* Latents of a token. */
 typedef struct {
-    gint32 *choice;         /* of each branch, see kernels.h */
+    const gint32 *mean;
+    const guint8 *level;
+    gsize position;
+    int first, n;           /* in the memory: those that are coded */
+} M2tTrellisRow;
+
+/* Of rows of latents: of those that are coded, which lie one behind the other in each row. */
+typedef struct {
+    int latents;            /* of a row, at most */
+    M2tTrellisRow *row;
+    gint32 *price, *choice; /* of the four branches of each row, see kernels.h */
     guint8 (*second)[8];    /* which state came before, see kernels.h */
     guint32 *entry;         /* of the value in the centre, from which those of all that may be chosen follow; or M2T_TRELLIS_FAR: they do not */
     guint16 *place;         /* in their row */
@@ -32,16 +42,8 @@ typedef struct {
 
 #define M2T_TRELLIS_FAR G_MAXUINT32
 
-/* Room for a chain of rows of @latents latents. */
-void m2t_trellis_layout(M2tTrellisMemory *memory, M2tArena *arena, int latents);
-
-/* Latents of a token. */
-typedef struct {
-    const gint32 *mean;
-    const guint8 *level;
-    gsize position;
-    int first, n;           /* in the memory: those that are coded */
-} M2tTrellisRow;
+/* Room for so many rows of @latents latents, of one chain or several. */
+void m2t_trellis_layout(M2tTrellisMemory *memory, M2tArena *arena, int rows, int latents);
 
 /* Where what was chosen goes. */
 typedef struct {
@@ -52,27 +54,26 @@ typedef struct {
     gsize before;           /* from a position to that of an exception */
 } M2tTrellisOutput;
 
+/* A chain. Rows have numbers, by which they are in the memory. */
 typedef struct {
     const M2tKernels *kernels;
     const M2tEntropyTables *tables;
     const M2tTrellisMemory *memory;
+    gint32 *sum;            /* [M2T_STATES]: what it takes at least to come to each state */
+    int worth;              /* m2t_trellis_error_worth() */
+    gboolean nearest;       /* look at the nearest value of a branch only, which is quicker */
     M2tTrellisOutput out;
-    int worth;
-    gboolean nearest;
-    M2tTrellisRow row[M2T_CHAIN];
-    int rows, steps;        /* steps: latents that are coded so far */
-    gint32 sum[M2T_STATES]; /* what it takes at least to come to each state */
 } M2tTrellis;
 
-/* @scanty: 0 … M2T_SCANTY_MAX. @nearest: look at the nearest value of a branch only, which is quicker. */
-void m2t_trellis_begin(M2tTrellis *trellis, const M2tKernels *kernels, const M2tEntropyTables *tables, int scanty, gboolean nearest,
-                       const M2tTrellisMemory *memory, const M2tTrellisOutput *out);
+/* A row, the n latents of a token, which begin at @position: mean (in 1/16) and level that the prior gives them, which stay until the end, and what they
+ * should be, in 1/M2T_LATENT_ONE. Rows in any order; threads may be at different ones. */
+void m2t_trellis_add(const M2tTrellis *trellis, int row, gsize position, const gint32 *mean, const guint8 *level, const gint32 *wanted, int n);
 
-/* The n latents of the next token of the chain, which begin at @position: mean (in 1/16) and level that the prior gives them, which stay until the end, and
- * what they should be, in 1/M2T_LATENT_ONE. */
-void m2t_trellis_add(M2tTrellis *trellis, gsize position, const gint32 *mean, const guint8 *level, const gint32 *wanted, int n);
+/* Starts, behind nothing, then goes on behind one row after the other. */
+void m2t_trellis_begin(const M2tTrellis *trellis);
+void m2t_trellis_pass(const M2tTrellis *trellis, int row);
 
-/* Writes what was chosen, and its symbols. */
-void m2t_trellis_end(M2tTrellis *trellis);
+/* Writes what was chosen for the rows from @first on, which are all, and its symbols. */
+void m2t_trellis_end(const M2tTrellis *trellis, int first, int rows);
 
 #endif

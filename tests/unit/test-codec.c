@@ -211,6 +211,46 @@ test_threads(void)
     planes_clear(&in);
 }
 
+/* Chains, slices and the pieces that are predicted at once begin and end in different places; parts of different chains are chosen at the same time. */
+static void
+test_chains(void)
+{
+    enum { W = 560, H = 330, PICTURES = 3 };
+    M2tEncoderSettings settings;
+    M2tVideoInfo video;
+
+    m2t_video_info_init(&video, W, H);
+    m2t_encoder_settings_init(&settings);
+    settings.quantizer = 8; /* many latents are coded */
+    settings.key_interval = 1;
+    for (settings.slices = 1; settings.slices <= 7; settings.slices += 3) {
+        GBytes *first[PICTURES] = {NULL};
+
+        for (settings.threads = 1; settings.threads <= 4; settings.threads++) {
+            g_autoptr(M2tEncoder) encoder = m2t_encoder_new(model, &video, &settings, NULL);
+            g_autoptr(M2tDecoder) decoder = open_decoder(settings.threads);
+
+            for (int i = 0; i < PICTURES; i++) {
+                g_autoptr(GBytes) packet = NULL;
+                Planes in, out;
+
+                planes_init(&in, W, H);
+                planes_init(&out, W, H);
+                planes_draw(&in, 20 + i);
+                packet = encode(encoder, &in);
+                if (!first[i])
+                    first[i] = g_bytes_ref(packet);
+                g_assert_true(g_bytes_equal(first[i], packet));
+                decode(decoder, packet, &out);
+                planes_clear(&in);
+                planes_clear(&out);
+            }
+        }
+        for (int i = 0; i < PICTURES; i++)
+            g_bytes_unref(first[i]);
+    }
+}
+
 /* Upside down, with gaps between rows that must stay as they are. */
 static void
 test_negative_stride(void)
@@ -941,6 +981,7 @@ main(int argc, char **argv)
     g_test_add_func("/codec/sizes", test_sizes);
     g_test_add_func("/codec/quantizer", test_quantizer);
     g_test_add_func("/codec/threads", test_threads);
+    g_test_add_func("/codec/chains", test_chains);
     g_test_add_func("/codec/negative-stride", test_negative_stride);
     g_test_add_func("/codec/key-frames", test_key_frames);
     g_test_add_func("/codec/high-frame-rate", test_high_frame_rate);

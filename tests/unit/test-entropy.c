@@ -701,6 +701,7 @@ typedef struct {
     M2tTrellis trellis;
     M2tTrellisMemory memory;
     M2tArena arena;
+    gint32 sum[M2T_STATES];
     M2tSliceWriter *writer;
     gint16 latents[ROW];
     gint8 centroids[ROW];
@@ -711,10 +712,12 @@ new_trellis(const M2tEntropyTables *tables)
 {
     OwnTrellis *own = g_new0(OwnTrellis, 1);
 
-    m2t_trellis_layout(&own->memory, &own->arena, ROW);
+    m2t_trellis_layout(&own->memory, &own->arena, TRIED, ROW);
     g_assert_true(m2t_arena_allocate(&own->arena));
-    m2t_trellis_layout(&own->memory, &own->arena, ROW);
+    m2t_trellis_layout(&own->memory, &own->arena, TRIED, ROW);
     own->writer = new_writer(tables, ROW);
+    own->trellis = (M2tTrellis) {m2t_kernels_get(), tables, &own->memory, own->sum, m2t_trellis_error_worth(0), FALSE,
+                                 {own->latents, own->centroids, own->writer}};
     return own;
 }
 
@@ -727,18 +730,16 @@ free_trellis(OwnTrellis *own)
 }
 
 static void
-begin_trellis(OwnTrellis *own, const M2tEntropyTables *tables)
+begin_trellis(OwnTrellis *own)
 {
-    M2tTrellisOutput out = {own->latents, own->centroids, own->writer};
-
     m2t_slice_writer_begin(own->writer);
     m2t_slice_writer_add_section(own->writer, ROW);
-    m2t_trellis_begin(&own->trellis, m2t_kernels_get(), tables, 0, FALSE, &own->memory, &out);
+    m2t_trellis_begin(&own->trellis);
 }
 
 /* What was queued is what was chosen: a decoder has the same latents and centroids. */
 static void
-end_trellis(OwnTrellis *own, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, int n)
+end_trellis(OwnTrellis *own, const M2tEntropyTables *tables, const gint32 *mean, const guint8 *level, int n, int rows)
 {
     M2tSliceReader *reader = m2t_slice_reader_new(tables);
     g_autoptr(GByteArray) out = g_byte_array_new();
@@ -746,7 +747,7 @@ end_trellis(OwnTrellis *own, const M2tEntropyTables *tables, const gint32 *mean,
     gint8 centroids[ROW];
     guint8 state = 0;
 
-    m2t_trellis_end(&own->trellis);
+    m2t_trellis_end(&own->trellis, 0, rows);
     m2t_slice_writer_end(own->writer, 0, out);
     g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, latents, (gsize) n));
     m2t_slice_reader_get(reader, &state, mean, level, latents, centroids, n);
@@ -774,10 +775,12 @@ test_trellis(void)
             row.mean[i] = g_rand_int_range(rng, -80, 81);
             row.wanted[i] = 8 * row.mean[i] + g_rand_int_range(rng, -500, 501);
         }
-        begin_trellis(own, tables);
-        m2t_trellis_add(&own->trellis, 0, row.mean, row.level, row.wanted, 2);
-        m2t_trellis_add(&own->trellis, 2, row.mean + 2, row.level + 2, row.wanted + 2, TRIED - 2);
-        end_trellis(own, tables, row.mean, row.level, TRIED);
+        begin_trellis(own);
+        for (int at = TRIED - 2; at >= 0; at -= 2) /* in any order */
+            m2t_trellis_add(&own->trellis, at / 2, (gsize) at, row.mean + at, row.level + at, row.wanted + at, 2);
+        for (int i = 0; i < TRIED / 2; i++)
+            m2t_trellis_pass(&own->trellis, i);
+        end_trellis(own, tables, row.mean, row.level, TRIED, TRIED / 2);
         for (int i = 0; i < TRIED; i++) {
             int quantizer = m2t_dependent_quantizer(state), centre = m2t_dependent_centre(m2t_dependent_half(row.mean[i]));
             int place = m2t_dependent_place(own->latents[i], centre, quantizer);
@@ -807,9 +810,10 @@ test_trellis_ends(void)
 
     memset(level, model->entropy.levels - 1, sizeof level);
     memset(level, model->entropy.skip - 1, 3);
-    begin_trellis(own, tables);
-    m2t_trellis_add(&own->trellis, 0, mean, level, wanted, G_N_ELEMENTS(mean));
-    end_trellis(own, tables, mean, level, G_N_ELEMENTS(mean));
+    begin_trellis(own);
+    m2t_trellis_add(&own->trellis, 0, 0, mean, level, wanted, G_N_ELEMENTS(mean));
+    m2t_trellis_pass(&own->trellis, 0);
+    end_trellis(own, tables, mean, level, G_N_ELEMENTS(mean), 1);
     g_assert_cmpint(latents[0], ==, 0);
     g_assert_cmpint(latents[1], ==, 0);
     g_assert_cmpint(latents[2], ==, -900);
