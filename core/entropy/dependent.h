@@ -42,13 +42,13 @@ m2t_dependent_value(int centre, int place, int quantizer)
     return 2 * (centre + place) - quantizer * ((place > 0) - (place < 0));
 }
 
-/* The place of a value that the quantizer has. */
+/* The place of a value in its quantizer. */
 static inline int
-m2t_dependent_place(int value, int centre, int quantizer)
+m2t_dependent_place(int value, int centre)
 {
     int distance = value - 2 * centre;
 
-    return (distance + quantizer * ((distance > 0) - (distance < 0))) / 2;
+    return (distance + (distance > 0)) >> 1;
 }
 
 #endif

@@ -127,6 +127,13 @@ m2t_entropy_place(const M2tEntropyTables *tables, int mean, int level, int value
     return (M2tEntropyPlace) {l.first + (guint32) (escape + (number & (M2T_FRACTIONS - 1))), i < 0 ? i : i - 2 * l.radius};
 }
 
+/* The same entry, of a level without raw bits, where it is no escape. @mean: m2t_entropy_mean() */
+static inline guint32
+m2t_entropy_entry(M2tEntropyLevel level, int mean, int value)
+{
+    return level.first + (guint32) (M2T_FRACTIONS * (value + level.radius + 1) - 1 - mean);
+}
+
 /* The places of those latents of a row that are coded. */
 static inline int
 m2t_entropy_coded(const M2tEntropyTables *tables, const guint8 *level, int n, guint16 *list)

@@ -44,12 +44,13 @@ aim(const M2tTrellis *t, const M2tTrellisRow *row, const gint32 *wanted, Branche
         int i = place[k], half = m2t_dependent_half(row->mean[i]), centre = m2t_dependent_centre(half);
         int distance = CLAMP(wanted[i], -WANTED_MAX, WANTED_MAX) - 2 * M2T_LATENT_ONE * centre;
         M2tEntropyLevel l = tables->level[row->level[i]];
+        int mean = m2t_entropy_mean(l, half);
         gboolean far = l.raw > 0 || ABS(distance) > 2 * M2T_LATENT_ONE * (l.radius - 1);
 
         centres[k] = (gint16) centre;
-        entry[k] = far ? M2T_TRELLIS_FAR : m2t_entropy_place(tables, half, row->level[i], centre).entry;
+        entry[k] = far ? M2T_TRELLIS_FAR : m2t_entropy_entry(l, mean, centre);
         branches->distance[k] = far ? 0 : distance;
-        branches->at[k] = (guint32) m2t_entropy_outcomes(l, m2t_entropy_mean(l, half) & (M2T_FRACTIONS - 1)) + M2T_QUANTIZERS * (guint32) l.radius;
+        branches->at[k] = (guint32) m2t_entropy_outcomes(l, mean & (M2T_FRACTIONS - 1)) + M2T_QUANTIZERS * (guint32) l.radius;
     }
 }
 
@@ -159,7 +160,7 @@ take_row(const M2tTrellis *t, const M2tTrellisRow *row, int state, M2tSymbol *sy
     for (int k = row->n; k-- > 0;) {
         int step = row->first + k, quantizer = state % 2, odd = memory->second[step][state / 2 % 8] >> (4 * quantizer + state / 16) & 1;
         gint32 choice = memory->choice[4 * (gsize) row->first + (2 * quantizer + odd) * row->n + k];
-        int i = memory->place[step], centre = memory->centre[step], offset = choice >> 8, place = m2t_dependent_place(offset, 0, quantizer);
+        int i = memory->place[step], centre = memory->centre[step], offset = choice >> 8, place = m2t_dependent_place(offset, 0);
         guint32 entry = memory->entry[step];
 
         t->out.latents[row->position + (gsize) i] = (gint16) (2 * centre + offset);

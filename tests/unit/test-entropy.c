@@ -53,7 +53,7 @@ put(M2tSliceWriter *writer, int section, gsize count, gsize position, guint8 *st
 
     for (int i = 0; i < n; i++) {
         int quantizer = m2t_dependent_quantizer(*state), half = m2t_dependent_half(mean[i]), centre = m2t_dependent_centre(half);
-        int place = m2t_dependent_place(latent[i], centre, quantizer);
+        int place = m2t_dependent_place(latent[i], centre);
 
         if (level[i] >= tables->skip) {
             m2t_slice_writer_symbols(writer, section, count + 1)[count] = m2t_symbol_of_value(tables, quantizer, half, level[i], centre + place);
@@ -360,7 +360,7 @@ static int
 legal_latent(int latent, int mean, int state)
 {
     int centre = m2t_dependent_centre(m2t_dependent_half(mean)), quantizer = m2t_dependent_quantizer(state);
-    int place = m2t_dependent_place(latent, centre, quantizer);
+    int place = m2t_dependent_place(latent, centre);
 
     while (m2t_dependent_value(centre, place, quantizer) > M2T_LATENT_MAX)
         place--;
@@ -383,7 +383,7 @@ make_legal(Slice *s, int skip)
                 int centre = m2t_dependent_centre(m2t_dependent_half(s->mean[i]));
 
                 s->latents[i] = (gint16) legal_latent(s->latents[i], s->mean[i], state);
-                state = m2t_dependent_next(state, m2t_dependent_place(s->latents[i], centre, m2t_dependent_quantizer(state)));
+                state = m2t_dependent_next(state, m2t_dependent_place(s->latents[i], centre));
             }
     }
 }
@@ -545,7 +545,7 @@ test_longest_escapes(void)
             mean[i] = g_rand_boolean(rng) ? 262128 : -262128;
             level[i] = g_rand_int_range(rng, 0, 9);
             latent[i] = (gint16) legal_latent((g_rand_boolean(rng) ? 1 : -1) * (16383 - g_rand_int_range(rng, 0, 4)), mean[i], state);
-            state = m2t_dependent_next(state, m2t_dependent_place(latent[i], m2t_dependent_centre(m2t_dependent_half(mean[i])), m2t_dependent_quantizer(state)));
+            state = m2t_dependent_next(state, m2t_dependent_place(latent[i], m2t_dependent_centre(m2t_dependent_half(mean[i]))));
         }
         state = 0;
         m2t_slice_writer_begin(writer);
@@ -783,7 +783,7 @@ test_trellis(void)
         end_trellis(own, tables, row.mean, row.level, TRIED, TRIED / 2);
         for (int i = 0; i < TRIED; i++) {
             int quantizer = m2t_dependent_quantizer(state), centre = m2t_dependent_centre(m2t_dependent_half(row.mean[i]));
-            int place = m2t_dependent_place(own->latents[i], centre, quantizer);
+            int place = m2t_dependent_place(own->latents[i], centre);
 
             g_assert_cmpint(m2t_dependent_value(centre, place, quantizer), ==, own->latents[i]);
             sum += price(tables, &row, i, quantizer, place);
