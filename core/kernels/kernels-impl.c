@@ -606,31 +606,41 @@ take_least(Eight *least, const Eight *other, int bit, Eight *second)
     *least = (*other & less) | (*least & ~less);
 }
 
-/* State s is reached from two states of quantizer s % 2: with t = s / 2, for odd s xor 16, and 32 more for that quantizer, these are t on an even place and
- * t xor 10 on an odd one (entropy/dependent.h). */
+/* Behind latent @i. State s is reached from two states of quantizer s % 2: with t = s / 2, for odd s xor 16, and 32 more for that quantizer, these are t on an
+ * even place and t xor 10 on an odd one (entropy/dependent.h). */
+static inline void
+pass_latent(const gint32 *price, int n, int i, const Eight *now, Eight *then, guint8 *second)
+{
+    Eight from = {0};
+
+    for (int block = 0; block < 4; block++) {
+        Eight even = now[block] + price[i], even_second = SWAPPED(now[block ^ 1]) + price[n + i];
+        Eight odd = now[4 + (block ^ 2)] + price[2 * n + i], odd_second = SWAPPED(now[4 + (block ^ 3)]) + price[3 * n + i];
+
+        take_least(&even, &even_second, block, &from);
+        take_least(&odd, &odd_second, 4 + block, &from);
+        then[2 * block] = __builtin_shufflevector(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
+        then[2 * block + 1] = __builtin_shufflevector(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+    for (int lane = 0; lane < 8; lane++)
+        second[lane] = (guint8) from[lane];
+}
+
+/* Two latents in turn, so that nothing is copied. */
 static void
 states(const gint32 *price, int n, gint32 *sum, guint8 (*second)[8])
 {
-    Eight now[8];
+    Eight now[8], then[8];
+    int i = 0;
 
     memcpy(now, sum, sizeof now);
-    for (int i = 0; i < n; i++) {
-        Eight then[8], from = {0};
-
-        for (int block = 0; block < 4; block++) {
-            Eight even = now[block] + price[i], even_second = SWAPPED(now[block ^ 1]) + price[n + i];
-            Eight odd = now[4 + (block ^ 2)] + price[2 * n + i], odd_second = SWAPPED(now[4 + (block ^ 3)]) + price[3 * n + i];
-
-            take_least(&even, &even_second, block, &from);
-            take_least(&odd, &odd_second, 4 + block, &from);
-            then[2 * block] = __builtin_shufflevector(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
-            then[2 * block + 1] = __builtin_shufflevector(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
-        }
-        memcpy(now, then, sizeof now);
-        for (int lane = 0; lane < 8; lane++)
-            second[i][lane] = (guint8) from[lane];
+    for (; i + 1 < n; i += 2) {
+        pass_latent(price, n, i, now, then, second[i]);
+        pass_latent(price, n, i + 1, then, now, second[i + 1]);
     }
-    memcpy(sum, now, sizeof now);
+    if (i < n)
+        pass_latent(price, n, i, now, then, second[i]);
+    memcpy(sum, i < n ? then : now, sizeof now);
 }
 
 #define PASTE(a, b) a##b
