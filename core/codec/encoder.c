@@ -358,14 +358,14 @@ aim(const Choice *choice, gsize at, int n, gint32 *memory)
 }
 
 static M2tTrellis
-trellis_of(const Choice *choice, const M2tSpan *chain, int part)
+trellis_of(const Choice *choice, const M2tSpan *chain)
 {
     FrameEncoder *f = choice->frame;
     const M2tCodec *codec = &f->codec;
 
     return (M2tTrellis) {codec->context.kernels, codec->tables, &f->trellis, f->sum[chain->place], m2t_trellis_error_worth(f->scanty),
                          f->preset == M2T_SPEED_PRESET_FAST,
-                         {codec->latents, codec->centroid, &f->writer[chain->slice], section_of(f, part, chain), m2t_codec_slice_position(codec, chain->slice)}};
+                         {codec->latents, codec->centroid, &f->writer[chain->slice], m2t_codec_slice_position(codec, chain->slice)}};
 }
 
 static int
@@ -381,7 +381,7 @@ weigh_slots(gpointer data, const M2tSpan *chain, int part, int begin, int end)
     const M2tCodec *codec = &choice->frame->codec;
     const M2tPrior *prior = &codec->prior;
     int channel = codec->model->prior.part_start[part], n = codec->model->prior.part_size[part];
-    M2tTrellis trellis = trellis_of(choice, chain, part);
+    M2tTrellis trellis = trellis_of(choice, chain);
 
     for (int i = begin; i < end; i++) {
         int slot = prior->plan.coded[i];
@@ -396,14 +396,14 @@ static void
 choose_slots(gpointer data, const M2tSpan *chain, int part, int begin, int end)
 {
     const Choice *choice = data;
-    M2tTrellis trellis = trellis_of(choice, chain, part);
+    M2tTrellis trellis = trellis_of(choice, chain);
 
     if (begin == chain->begin)
         m2t_trellis_begin(&trellis);
     for (int i = begin; i < end; i++)
         m2t_trellis_pass(&trellis, trellis_row(choice, chain, i));
     if (end == chain->end)
-        m2t_trellis_end(&trellis, trellis_row(choice, chain, chain->begin), chain->end - chain->begin);
+        m2t_trellis_end(&trellis, trellis_row(choice, chain, chain->begin), chain->end - chain->begin, section_of(choice->frame, part, chain));
 }
 
 static const M2tPriorFollower chooser = {TRUE, weigh_slots, choose_slots};

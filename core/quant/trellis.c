@@ -175,7 +175,7 @@ take_row(const M2tTrellis *t, const M2tTrellisRow *row, int state, M2tSymbol *sy
 
 /* Backwards, from the state that it takes least to come to. */
 void
-m2t_trellis_end(const M2tTrellis *t, int first, int rows)
+m2t_trellis_end(const M2tTrellis *t, int first, int rows, int section)
 {
     const M2tTrellisRow *row = t->memory->row + first;
     int state = best_state(t), count = 0;
@@ -183,7 +183,7 @@ m2t_trellis_end(const M2tTrellis *t, int first, int rows)
 
     for (int i = 0; i < rows; i++)
         count += row[i].n;
-    symbols = m2t_slice_writer_symbols(t->out.writer, t->out.section, (gsize) count) + count;
+    symbols = m2t_slice_writer_symbols(t->out.writer, section, (gsize) count) + count;
     for (int i = rows; i-- > 0;) {
         symbols -= row[i].n;
         state = take_row(t, &row[i], state, symbols);

@@ -50,7 +50,6 @@ typedef struct {
     gint16 *latents;        /* by position */
     gint8 *centroids;       /* the same; see slice.h */
     M2tSliceWriter *writer;
-    int section;            /* of the writer: that of this chain */
     gsize before;           /* from a position to that of an exception */
 } M2tTrellisOutput;
 
@@ -73,7 +72,7 @@ void m2t_trellis_add(const M2tTrellis *trellis, int row, gsize position, const g
 void m2t_trellis_begin(const M2tTrellis *trellis);
 void m2t_trellis_pass(const M2tTrellis *trellis, int row);
 
-/* Writes what was chosen for the rows from @first on, which are all, and its symbols. */
-void m2t_trellis_end(const M2tTrellis *trellis, int first, int rows);
+/* Writes what was chosen for the rows from @first on, which are all, and its symbols to this section of the writer. */
+void m2t_trellis_end(const M2tTrellis *trellis, int first, int rows, int section);
 
 #endif

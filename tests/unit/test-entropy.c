@@ -747,7 +747,7 @@ end_trellis(OwnTrellis *own, const M2tEntropyTables *tables, const gint32 *mean,
     gint8 centroids[ROW];
     guint8 state = 0;
 
-    m2t_trellis_end(&own->trellis, 0, rows);
+    m2t_trellis_end(&own->trellis, 0, rows, 0);
     m2t_slice_writer_end(own->writer, 0, out);
     g_assert_true(m2t_slice_reader_begin(reader, out->data, out->len, 0, latents, (gsize) n));
     m2t_slice_reader_get(reader, &state, mean, level, latents, centroids, n);
