@@ -14,7 +14,7 @@ typedef struct {
     const gint16 *latents;
     int group;            /* latents of those before it may enter */
     int first, last;      /* groups that run through the layers */
-    int start;            /* first slot of theirs; for the end of the last layer and the heads: first coded slot */
+    int start;            /* first slot of theirs; for the end of the last layer: first coded slot of the group */
     int layer, part;
 } PriorRun;
 

@@ -166,8 +166,8 @@ take_row(const M2tTrellis *t, const M2tTrellisRow *row, int state, M2tSymbol *sy
         t->out.latents[row->position + (gsize) i] = (gint16) (2 * centre + offset);
         t->out.centroids[row->position + (gsize) i] = (gint8) choice;
         symbols[k] = entry == M2T_TRELLIS_FAR
-                            ? m2t_symbol_of_value(t->tables, quantizer, m2t_dependent_half(row->mean[i]), row->level[i], centre + place)
-                            : m2t_symbol_of_entry(t->tables, quantizer, entry + (guint32) (M2T_FRACTIONS * place));
+                         ? m2t_symbol_of_value(t->tables, quantizer, m2t_dependent_half(row->mean[i]), row->level[i], centre + place)
+                         : m2t_symbol_of_entry(t->tables, quantizer, entry + (guint32) (M2T_FRACTIONS * place));
         state = (state / 2 ^ 16 * quantizer ^ 10 * odd) + M2T_STATES / 2 * quantizer;
     }
     return state;
