@@ -6,10 +6,10 @@ and number of frames in flight.
     speed.py --build build [--models standard] [--presets medium] [--backends vnni,onednn,avx2,openblas] [--threads 1,2] [--frames 1] [--rounds 3]
         [--out speed.json] CLIP...
 
-Clips may be of any kind that ffmpeg reads; CLIP@1920x1080 is the clip scaled to that size. At most 60 frames are taken, fewer of large pictures, so that
-all sizes take about as long. Every setting runs in a process of its own, --rounds times in turn with the others. A figure is the median over the rounds,
-and each round's is the median over its frames, except the largest latency, which is the largest of all, and the time of a frame while several are in flight,
-which is the mean. More frames in flight than threads are left out.
+Clips may be of any kind that ffmpeg reads; CLIP@1920x1080 is the clip scaled to that size, CLIP*3 a mosaic of three by three of it, a larger picture
+with as much in every part. At most 60 frames are taken, fewer of large pictures, so that all sizes take about as long. Every setting runs in a process of
+its own, --rounds times in turn with the others. A figure is the median over the rounds, and each round's is the median over its frames, except the largest
+latency, which is the largest of all, and the time of a frame while several are in flight, which is the mean. More frames in flight than threads are left out.
 
 --coretype Haswell,SkylakeX makes a row for each of these kinds of OpenBLAS kernels (otherwise the one that it finds best); those that this CPU cannot run
 and backends that do not work here are left out, with a line on standard error. --out is for speed_plot.py.
@@ -22,6 +22,7 @@ import fractions
 import json
 import os
 import pathlib
+import re
 import signal
 import statistics
 import subprocess
@@ -79,14 +80,22 @@ def in_memory():
     return tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
 
 
+def mosaic(times):
+    """A filter of ffmpeg: the picture @times beside and below itself."""
+    pads = lambda kind: "".join(f"[{kind}{i}]" for i in range(times))
+    side = lambda kind: f"split={times}{pads(kind)};{pads(kind)}{kind}stack={times}"
+    return f"{side('h')},{side('v')}"
+
+
 def to_y4m(argument, folder, least=FRAMES_MIN):
-    """The clip as a Y4M file of at least @least frames in @folder. Argument: a file, or file@WIDTHxHEIGHT."""
-    clip, _, size = argument.partition("@")
-    width, height = map(int, size.split("x")) if size else size_of(clip)
-    frames = int(min(FRAMES_MAX, max(least, SAMPLES / (width * height))))
-    path = pathlib.Path(folder) / (pathlib.Path(clip).stem + (f"@{size}" if size else "") + ".y4m")
-    scale = ["-vf", f"scale={width}:{height}:flags=bicubic"] if size else []
-    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", clip, "-frames:v", str(frames), *scale, "-pix_fmt", "yuv420p", str(path)], check=True)
+    """The clip as a Y4M file of at least @least frames in @folder. Argument: a file, file@WIDTHxHEIGHT or file*TIMES."""
+    clip, kind, change = re.fullmatch(r"(.*?)(?:(@(?=\d+x)|\*(?=[2-9]$))(.*))?", argument).groups()
+    width, height = map(int, change.split("x")) if kind == "@" else size_of(clip)
+    times = int(change) if kind == "*" else 1
+    frames = int(min(FRAMES_MAX, max(least, SAMPLES / (width * height * times ** 2))))
+    path = pathlib.Path(folder) / (pathlib.Path(clip).stem + (kind + change if kind else "") + ".y4m")
+    picture = {"@": ["-vf", f"scale={width}:{height}:flags=bicubic"], "*": ["-vf", mosaic(times)], None: []}[kind]
+    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", clip, "-frames:v", str(frames), *picture, "-pix_fmt", "yuv420p", str(path)], check=True)
     return path
 
 
@@ -205,7 +214,8 @@ def print_spread(rows):
 
 def main():
     parser = parser_of(__doc__)
-    parser.add_argument("clips", nargs="+", metavar="CLIP[@WIDTHxHEIGHT]", help="of any kind that ffmpeg reads, scaled if a size is given")
+    parser.add_argument("clips", nargs="+", metavar="CLIP[@WIDTHxHEIGHT|*TIMES]",
+                        help="of any kind that ffmpeg reads; scaled to a size, or that many times beside and below itself")
     parser.add_argument("--presets", default="medium", help="speed presets of the encoder (default: %(default)s)")
     parser.add_argument("--backends", default="vnni,onednn,avx2,openblas", help="(default: %(default)s)")
     parser.add_argument("--threads", default="1,2", help="(default: %(default)s)")

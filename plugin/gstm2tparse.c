@@ -35,7 +35,7 @@
 GST_DEBUG_CATEGORY_STATIC(gst_m2t_parse_debug);
 #define GST_CAT_DEFAULT gst_m2t_parse_debug
 
-#define LOOK_AGAIN 65536 /* bytes between two looks at a unit that is not all there */
+#define LOOK_AGAIN 65536 /* bytes between two looks at a unit that is not all there, at least */
 #define INDEX_AT_START (G_TIME_SPAN_SECOND / 4)
 #define INDEX_AT_SEEK (10 * G_TIME_SPAN_SECOND)
 
@@ -263,12 +263,17 @@ gst_m2t_parse_read_index(GstM2tParse *self, gint64 time)
     GST_INFO_OBJECT(self, "%u key frames, %" GST_TIME_FORMAT "%s", count, GST_TIME_ARGS(self->duration), self->index_complete ? "" : ", so far");
 }
 
-/* Without the lock: this posts a message, and whoever gets it may seek. */
+/* Not under the lock: this posts a message, and whoever gets it may seek. */
 static void
 gst_m2t_parse_announce_duration(GstM2tParse *self)
 {
-    if (GST_CLOCK_TIME_IS_VALID(self->duration))
-        gst_base_parse_set_duration(GST_BASE_PARSE(self), GST_FORMAT_TIME, (gint64) self->duration, 0);
+    GstClockTime duration;
+
+    g_mutex_lock(&self->index_lock);
+    duration = self->duration;
+    g_mutex_unlock(&self->index_lock);
+    if (GST_CLOCK_TIME_IS_VALID(duration))
+        gst_base_parse_set_duration(GST_BASE_PARSE(self), GST_FORMAT_TIME, (gint64) duration, 0);
 }
 
 static void
@@ -357,12 +362,14 @@ gst_m2t_parse_read_info(GstM2tParse *self, const void *packet, gsize size, M2tFr
 static gsize
 gst_m2t_parse_find_unit(GstM2tParse *self, const GstMapInfo *map, gint *skip)
 {
-    gsize garbage, size;
+    gsize garbage, size, there;
 
-    /* Not to be asked again for every few bytes of a large unit; nor to believe a damaged length for too long. */
+    /* Each look starts over: not after every few bytes of a large unit, nor as often as its size would have it. Nor is a damaged length
+     * believed for too long. */
     if (m2t_stream_find(map->data, map->size, &garbage, &size) == M2T_STREAM_MORE) {
+        there = map->size - garbage;
         *skip = (gint) (GST_BASE_PARSE_DRAINING(self) ? map->size : garbage);
-        gst_m2t_parse_expect(self, MIN(size, map->size - garbage + LOOK_AGAIN));
+        gst_m2t_parse_expect(self, MIN(size, there + MAX(LOOK_AGAIN, there / 2)));
         return 0;
     }
     if (garbage > 0) {

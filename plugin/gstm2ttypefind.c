@@ -35,14 +35,14 @@ gst_m2t_is_magic(const guint8 *data)
 static const guint8 *
 gst_m2t_peek_start(GstTypeFind *find, guint *size)
 {
-    const guint8 *data = NULL;
+    const guint8 *data;
 
-    for (*size = PEEK_MAX; data == NULL && *size >= PEEK_MIN; *size /= 2) {
+    for (*size = PEEK_MAX; *size >= PEEK_MIN; *size /= 2) {
         data = gst_type_find_peek(find, 0, *size);
         if (data != NULL)
-            break;
+            return data;
     }
-    return data;
+    return NULL;
 }
 
 static gboolean

@@ -323,11 +323,10 @@ class IntegerCodec:
         centre = (half + 8) >> 4
         distance = y.long() - 2 * centre
         i = centre + (distance + quantizer * distance.sign()).div(2, rounding_mode='trunc')
-        a = half - 8 * ((1 << k) - 1)
-        m = (a + (8 << k)) >> (k + 4)
-        v = (i >> k) - m
+        p = (half + 8) >> k
+        v = (i >> k) - (p >> 4)
         beyond = (v.abs() - r).clamp(min=0)
-        table = self.first[quantizer, level] + ((a >> k) - 16 * m + 8) * (2 * r + 2)
+        table = self.first[quantizer, level] + (p & 15) * (2 * r + 2)
         return table + torch.where(beyond > 0, 2 * r + 1, v + r), beyond
 
     def centroids(self, y, quantizer, mean, level):

@@ -43,9 +43,8 @@ static float
 price(const Tables *t, float y, int mean, int level, int quantizer, int k, float worth)
 {
     int half = mean >> 1, center = (half + 8) >> 4, raw = (int) t->raw[level], radius = (int) t->radius[level];
-    int a = half - 8 * ((1 << raw) - 1), m = (a + (8 << raw)) >> (raw + 4), fraction = (a >> raw) - 16 * m;
-    int v = ((center + k) >> raw) - m, beyond = abs(v) - radius, entry = beyond > 0 ? 2 * radius + 1 : v + radius;
-    int64_t at = t->first[quantizer * t->levels + level] + (fraction + 8) * (2 * radius + 2) + entry;
+    int p = (half + 8) >> raw, v = ((center + k) >> raw) - (p >> 4), beyond = abs(v) - radius, entry = beyond > 0 ? 2 * radius + 1 : v + radius;
+    int64_t at = t->first[quantizer * t->levels + level] + (p & 15) * (2 * radius + 2) + entry;
     float error = y - value(center, k, quantizer) - t->centroid[at];
 
     return t->cost[at] + raw + (beyond > 0 ? 6 + floor_log2(beyond) : 0) + worth * error * error;

@@ -3,6 +3,7 @@
  * sleep. A loop is a piece of shared state: what to call and the next item to take. Nobody waits for a worker that has not entered the loop: on a
  * machine that is busy with other work it may not get a core before the others have done it all. */
 #include "base/threads.h"
+#include "base/rounding.h"
 
 #define SPINS 2000 /* some 20 to 100 microseconds: longer than the gaps inside a frame, shorter than those between frames */
 #define OPEN (1 << 30)
@@ -97,6 +98,7 @@ work(gpointer data)
     int seen = 0;
 
     g_free(data);
+    m2t_rounding_begin(); /* a thread starts with that of whoever made it */
     for (;;) {
         seen = wait_for_loop(t, seen);
         if (g_atomic_int_get(&t->stop))

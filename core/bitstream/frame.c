@@ -184,13 +184,19 @@ fail(Cursor *cursor, M2tError code, const char *format, ...)
     cursor->at = cursor->end;
 }
 
+static void
+end_too_early(Cursor *cursor, const char *field)
+{
+    fail(cursor, M2T_ERROR_STREAM, "%s: the data end too early", field);
+}
+
 static const guint8 *
 get_bytes(Cursor *cursor, gsize size, const char *field)
 {
     const guint8 *bytes = cursor->at;
 
     if ((gsize) (cursor->end - cursor->at) < size) {
-        fail(cursor, M2T_ERROR_STREAM, "%s: the data end too early", field);
+        end_too_early(cursor, field);
         return NULL;
     }
     cursor->at += size;
@@ -224,13 +230,16 @@ get_u32(Cursor *cursor, const char *field)
 static guint32
 get_varint(Cursor *cursor, const char *field)
 {
+    const guint8 *begin = cursor->at;
     guint32 value = 0;
 
-    if (!m2t_varint_read(&cursor->at, cursor->end, &value)) {
+    if (m2t_varint_read(&cursor->at, cursor->end, &value))
+        return value;
+    if (cursor->at == cursor->end && (cursor->at == begin || cursor->at[-1] >= 128))
+        end_too_early(cursor, field);
+    else
         fail(cursor, M2T_ERROR_STREAM, "%s: not a whole number of at most 32 bits", field);
-        return 0;
-    }
-    return value;
+    return 0;
 }
 
 static void

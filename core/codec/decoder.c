@@ -5,6 +5,7 @@
  * included, before a sample is written. */
 #include <m2t/m2t-decoder.h>
 
+#include "base/rounding.h"
 #include "base/varint.h"
 #include "bitstream/frame.h"
 #include "codec/codec.h"
@@ -13,7 +14,6 @@
 #include "model/load.h"
 #include "synthesis/synthesis.h"
 
-#include <m2t/m2t-encoder.h>
 #include <string.h>
 
 /* What the next frame can lean on, slice by slice. */
@@ -44,7 +44,7 @@ struct _FrameDecoder {
     gboolean missing[M2T_SLICES_MAX];
     M2tPicture picture;
     gboolean shown;
-    gint broken;               /* slices whose data turned out to be none */
+    gint broken;               /* atomic: the data of a slice turned out to be none */
 
     /* In turn, when the frame before has them: */
     const FrameDecoder *before; /* maybe this very one; NULL: there is none */
@@ -324,9 +324,9 @@ begin_slices(void *data, int begin, int end, int worker)
             memset(latents, 0, count * sizeof *latents);
         else if (!m2t_slice_reader_begin(f->reader[i], f->slice[i].data, f->slice[i].size, f->header.lanes, latents, count) ||
                  !nothing_in_others(codec, i))
-            g_atomic_int_inc(&f->broken);
+            g_atomic_int_set(&f->broken, TRUE);
         if (f->exact[i].data && !m2t_exact_read(&codec->exact, i, codec->kind, f->exact[i].data, f->exact[i].size))
-            g_atomic_int_inc(&f->broken);
+            g_atomic_int_set(&f->broken, TRUE);
     }
 }
 
@@ -431,9 +431,9 @@ decode_picture(FrameDecoder *f)
 
     m2t_profile_begin(&f->codec.profile);
     m2t_quant_set(&f->codec.quant, f->header.q);
-    f->broken = 0;
+    f->broken = FALSE;
     if (!decode_latents(f))
-        f->broken = 1;
+        f->broken = TRUE;
     m2t_jobs_await_turn(f->decoder->jobs, place);
     take_values(f);
     m2t_jobs_end_turn(f->decoder->jobs, place);
@@ -447,14 +447,17 @@ run_frame(gpointer data)
 {
     FrameDecoder *f = data;
     const M2tGemm *gemm = f->codec.net->gemm;
+    int rounding = m2t_rounding_begin();
 
     gemm->begin();
     decode_picture(f);
     gemm->end();
+    m2t_rounding_end(rounding);
 }
 
+/* Nothing may be left of a slice that has no latents. */
 static gboolean
-check_slice_end(M2tSliceBytes *slice, guint i, GError **error)
+end_slice(M2tSliceBytes *slice, guint i, GError **error)
 {
     gboolean end = slice->size == 0;
 
@@ -518,12 +521,12 @@ open_slice(const M2tDecoder *d, FrameDecoder *f, guint i, GError **error)
         return FALSE;
     }
     if (m2t_tokens_all(kind, tokens, M2T_TOKEN_KEPT))
-        return check_slice_end(slice, i, error);
+        return end_slice(slice, i, error);
     if (d->header.exact && !read_exact(slice, &f->exact[i], kind, tokens)) {
         g_set_error(error, M2T_ERROR, M2T_ERROR_STREAM, "slice %u: the list of its exact tokens is damaged", i);
         return FALSE;
     }
-    return m2t_tokens_any(kind, tokens, M2T_TOKEN_CODED) || check_slice_end(slice, i, error);
+    return m2t_tokens_any(kind, tokens, M2T_TOKEN_CODED) || end_slice(slice, i, error);
 }
 
 static gboolean
@@ -631,10 +634,8 @@ m2t_decoder_threads(const M2tDecoder *d)
 {
     guint threads = 0;
 
-    if (!d->frame->codec.model)
-        return d->settings.threads;
     for (guint i = 0; i < d->settings.frames; i++)
-        threads += (guint) m2t_threads_count(d->frame[i].codec.context.threads);
+        threads += d->frame[i].codec.model ? (guint) m2t_threads_count(d->frame[i].codec.context.threads) : m2t_codec_share(&d->settings, i);
     return threads;
 }
 

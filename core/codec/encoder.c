@@ -6,6 +6,7 @@
 #include <m2t/m2t-encoder.h>
 
 #include "analysis/analysis.h"
+#include "base/rounding.h"
 #include "base/varint.h"
 #include "bitstream/frame.h"
 #include "bitstream/video-info.h"
@@ -133,7 +134,7 @@ layout_encoder(M2tCodec *codec, gpointer stage)
     if (f->preset == M2T_SPEED_PRESET_SLOW)
         m2t_refine_layout(&f->refine, &codec->arena, &codec->context, &codec->geometry);
     for (int i = 0; i < codec->geometry.slices; i++)
-        m2t_slice_writer_layout(&f->writer[i], &codec->arena, codec->tables, m2t_codec_slice_latents(codec, i),
+        m2t_slice_writer_layout(&f->writer[i], &codec->arena, m2t_codec_slice_latents(codec, i),
                                 sections_max(&codec->model->prior, m2t_geometry_slice_tokens(&codec->geometry, i)));
 }
 
@@ -508,20 +509,31 @@ choose(FrameEncoder *f)
         choose_in_order(f, FALSE);
 }
 
+static int
+count_coded(const FrameEncoder *f)
+{
+    int coded = 0;
+
+    for (int i = 0; i < count_tokens(f); i++)
+        coded += f->codec.kind[i] == M2T_TOKEN_CODED;
+    return coded;
+}
+
 /* What does not change between two frames is taken over from the first, where that is allowed and worth it. */
 static void
 choose_kept(FrameEncoder *f, int q)
 {
     double share = 0;
-    int kept = 0;
+    int kept;
 
     memset(f->codec.kind, M2T_TOKEN_CODED, count_tokens(f));
     if (f->chain && !f->alone) {
         share = f->chain->doubtful ? KEPT_SHARE_DOUBTFUL : KEPT_SHARE;
-        kept = m2t_still_find(&f->chain->still, f->analysis.patches, q, f->codec.context.threads, f->codec.kind);
+        m2t_still_find(&f->chain->still, f->analysis.patches, q, f->codec.context.threads, f->codec.kind);
         for (guint i = f->refresh_begin; i < f->refresh_end; i++)
             memset(f->codec.kind + m2t_geometry_slice_token(&f->codec.geometry, (int) i), M2T_TOKEN_CODED, slice_tokens(f, (int) i));
     }
+    kept = count_tokens(f) - count_coded(f);
     f->header.inter = kept > 0 && kept >= share * count_tokens(f);
     if (!f->header.inter)
         memset(f->codec.kind, M2T_TOKEN_CODED, count_tokens(f));
@@ -544,16 +556,6 @@ static gboolean
 is_put_off(const FrameEncoder *f)
 {
     return f->refresh_begin < f->refresh_end && m2t_tokens_all(f->codec.kind, count_tokens(f), M2T_TOKEN_KEPT);
-}
-
-static int
-count_coded(const FrameEncoder *f)
-{
-    int coded = 0;
-
-    for (int i = 0; i < count_tokens(f); i++)
-        coded += f->codec.kind[i] == M2T_TOKEN_CODED;
-    return coded;
 }
 
 /* From rounded latents to a packet. */
@@ -719,10 +721,12 @@ run_frame(gpointer data)
 {
     FrameEncoder *f = data;
     const M2tGemm *gemm = f->codec.net->gemm;
+    int rounding = m2t_rounding_begin();
 
     gemm->begin();
     encode_picture(f);
     gemm->end();
+    m2t_rounding_end(rounding);
 }
 
 /* Frames between two that decoding can start with, at most. */

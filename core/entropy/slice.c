@@ -39,9 +39,9 @@ set_words(gsize latents)
 }
 
 void
-m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, const M2tEntropyTables *tables, gsize latents, int sections)
+m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, gsize latents, int sections)
 {
-    *writer = (M2tSliceWriter) {.tables = tables, .latents = latents, .sections_max = sections};
+    *writer = (M2tSliceWriter) {.latents = latents, .sections_max = sections};
     writer->symbols = m2t_arena_take(arena, latents, sizeof *writer->symbols);
     writer->section = m2t_arena_take(arena, (gsize) sections + 1, sizeof *writer->section);
     writer->count = m2t_arena_take(arena, (gsize) sections, sizeof *writer->count);
@@ -330,7 +330,7 @@ pop_escape(M2tSliceReader *reader, Words *words, guint32 *state, gboolean enough
 
 /* A latent that is coded, and what the prior knows about it. */
 typedef struct {
-    M2tEntropyCenter at;
+    M2tEntropySpot at;
     gint16 centre;              /* see dependent.h */
     guint16 channel;
     guint8 raw, radius;
@@ -362,7 +362,7 @@ pop_latent(M2tSliceReader *reader, Words *words, guint8 *chain, const Expected *
         low = pop_bits(words, &state, e->raw, enough);
     reader->state[reader->lane] = state;
     reader->lane = (reader->lane + 1) & (reader->lanes - 1);
-    place = (v + e->at.center) * (1 << e->raw) + low - e->centre;
+    place = (v + e->at.value) * (1 << e->raw) + low - e->centre;
     *chain = m2t_dependent_next(*chain, place);
     row.latent[e->channel] = (gint16) CLAMP(m2t_dependent_value(e->centre, place, (int) quantizer), M2T_LATENT_MIN, M2T_LATENT_MAX);
 }
@@ -400,7 +400,7 @@ expect_row(const M2tEntropyTables *tables, const gint32 *mean, const guint8 *lev
         int i = list[k], half = m2t_dependent_half(mean[i]);
         M2tEntropyLevel l = tables->level[level[i]];
 
-        expected[k] = (Expected) {m2t_entropy_center(tables, half, level[i]), (gint16) m2t_dependent_centre(half), list[k], l.raw, l.radius};
+        expected[k] = (Expected) {m2t_entropy_spot(tables, half, level[i]), (gint16) m2t_dependent_centre(half), list[k], l.raw, l.radius};
         prefetch(tables, expected[k].at.table);
     }
     return count;

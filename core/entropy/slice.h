@@ -18,7 +18,6 @@ typedef struct _M2tSymbol M2tSymbol;
 
 /* A queue of symbols in sections, one behind the other, which can be filled at the same time. */
 typedef struct {
-    const M2tEntropyTables *tables;
     gsize latents;
     M2tSymbol *symbols;         /* [latents] */
     int sections, sections_max;
@@ -30,7 +29,7 @@ typedef struct {
 } M2tSliceWriter;
 
 /* Room for @latents latents in @sections sections. */
-void m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, const M2tEntropyTables *tables, gsize latents, int sections);
+void m2t_slice_writer_layout(M2tSliceWriter *writer, M2tArena *arena, gsize latents, int sections);
 
 void m2t_slice_writer_begin(M2tSliceWriter *writer);
 

@@ -49,7 +49,6 @@ set_levels(M2tEntropyTables *tables, const M2tEntropyWeights *weights)
         M2tEntropyLevel *level = &tables->level[i];
 
         *level = (M2tEntropyLevel) {tables->entries, tables->bytes, .raw = raw, .radius = radius};
-        level->offset = 8 * ((1 << raw) - 1) - (M2T_FRACTIONS / 2 << raw);
         level->stride = M2T_BUCKETS + (2 * radius + 3) * sizeof(guint16);
         tables->entries += M2T_FRACTIONS * (2 * radius + 2);
         tables->bytes += M2T_FRACTIONS * level->stride;

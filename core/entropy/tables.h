@@ -19,7 +19,6 @@
 typedef struct {
     guint32 first;      /* where it begins in what is ordered by distance */
     guint32 search;     /* where its tables begin in search */
-    gint16 offset;      /* from a mean to 16 center + fraction of the values without raw bits */
     guint16 stride;     /* from one of its tables to the next, in search */
     guint8 raw, radius;
 } M2tEntropyLevel;
@@ -64,29 +63,27 @@ struct _M2tEntropyTables {
     M2tEntropyOutcome *outcome;
 };
 
-/* A mean among the values without raw bits, in 1/16: 16 center + fraction. */
+/* A mean among the values without raw bits, in 1/16, and half of one more so that it rounds: 16 center + fraction. */
 static inline int
 m2t_entropy_mean(M2tEntropyLevel level, int mean)
 {
-    return (mean - level.offset) >> level.raw;
+    return (mean + M2T_FRACTIONS / 2) >> level.raw;
 }
 
 /* Where a latent's mean lies: the value that entry R stands for, where the table is in search, and where entry 0 is in what is ordered by distance,
  * from where it is 16 numbers to the next entry. */
 typedef struct {
-    int center;
+    int value;
     guint32 table, first;
-} M2tEntropyCenter;
+} M2tEntropySpot;
 
-static inline M2tEntropyCenter
-m2t_entropy_center(const M2tEntropyTables *tables, int mean, int level)
+static inline M2tEntropySpot
+m2t_entropy_spot(const M2tEntropyTables *tables, int mean, int level)
 {
     M2tEntropyLevel l = tables->level[level];
-    int place = m2t_entropy_mean(l, mean);
+    int place = m2t_entropy_mean(l, mean), fraction = place & (M2T_FRACTIONS - 1);
 
-    int fraction = place & (M2T_FRACTIONS - 1);
-
-    return (M2tEntropyCenter) {place >> 4, l.search + (guint32) fraction * l.stride, l.first + (guint32) (M2T_FRACTIONS - 1 - fraction)};
+    return (M2tEntropySpot) {place >> 4, l.search + (guint32) fraction * l.stride, l.first + (guint32) (M2T_FRACTIONS - 1 - fraction)};
 }
 
 static inline const guint16 *

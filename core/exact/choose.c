@@ -90,7 +90,7 @@ samples_cost(const M2tGeometry *g, const M2tPicture *picture, int token)
     int cost = 0;
 
     for (int plane = 0; plane < 3; plane++) {
-        int width = plane ? (g->width + 1) / 2 : g->width, height = plane ? (g->height + 1) / 2 : g->height, side = plane ? 8 : 16;
+        int width = m2t_geometry_width(g, plane), height = m2t_geometry_height(g, plane), side = plane ? 8 : 16;
         int left = token % g->token_columns * side, top = token / g->token_columns * side;
 
         for (int y = top; y < top + side && y < height && cost < COSTLY; y++) {

@@ -201,7 +201,7 @@ code_sample(Coder *c, PlaneContexts *contexts, const guint8 *at, const guint8 *a
 static gboolean
 fetch_square(const M2tGeometry *g, const M2tPicture *picture, int plane, Square at, guint8 *square)
 {
-    int width = plane ? (g->width + 1) / 2 : g->width, height = plane ? (g->height + 1) / 2 : g->height;
+    int width = m2t_geometry_width(g, plane), height = m2t_geometry_height(g, plane);
     gboolean flat = TRUE;
 
     for (int y = 0; y < at.side; y++) {

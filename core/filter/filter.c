@@ -82,8 +82,7 @@ filter_blocks(const M2tFilter *filter, const M2tKernels *kernels, const gint16 *
               M2tPicture *picture)
 {
     int side = plane == 0 ? 4 : 2, span = side * M2T_FILTER_BLOCKS;
-    int width = plane == 0 ? filter->geometry.width : (filter->geometry.width + 1) / 2;
-    int height = plane == 0 ? filter->geometry.height : (filter->geometry.height + 1) / 2;
+    int width = m2t_geometry_width(&filter->geometry, plane), height = m2t_geometry_height(&filter->geometry, plane);
     guint8 samples[4 * SPAN];
 
     if (top >= height || left >= width)

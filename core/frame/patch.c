@@ -25,9 +25,9 @@ m2t_geometry_init(M2tGeometry *g, int width, int height, int slices)
 static PlaneLayout
 plane_layout(const M2tGeometry *g, int plane)
 {
-    if (plane == 0)
-        return (PlaneLayout) {g->width, g->height, 8, 0};
-    return (PlaneLayout) {(g->width + 1) / 2, (g->height + 1) / 2, 4, plane == 1 ? 64 : 80};
+    static const int channel[] = {0, 64, 80};
+
+    return (PlaneLayout) {m2t_geometry_width(g, plane), m2t_geometry_height(g, plane), plane ? 4 : 8, channel[plane]};
 }
 
 static gint8

@@ -15,6 +15,19 @@ typedef struct {
 
 void m2t_geometry_init(M2tGeometry *geometry, int width, int height, int slices);
 
+/* Samples of a plane (0: luma). */
+static inline int
+m2t_geometry_width(const M2tGeometry *geometry, int plane)
+{
+    return plane ? (geometry->width + 1) / 2 : geometry->width;
+}
+
+static inline int
+m2t_geometry_height(const M2tGeometry *geometry, int plane)
+{
+    return plane ? (geometry->height + 1) / 2 : geometry->height;
+}
+
 static inline int
 m2t_geometry_tokens(const M2tGeometry *geometry)
 {

@@ -100,21 +100,18 @@ release_coarse(M2tStill *still, int q, guint8 *kind)
     }
 }
 
-int
+void
 m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads, guint8 *kind)
 {
-    int tokens = m2t_geometry_tokens(&still->geometry), count = 0;
+    int tokens = m2t_geometry_tokens(&still->geometry);
     StillSearch run = {still, patches, kind, (LIMIT_FINEST * (OCTAVE + q % OCTAVE) / OCTAVE) << q / OCTAVE};
 
     if (!still->valid) {
         memset(kind, M2T_TOKEN_CODED, tokens);
-        return 0;
+        return;
     }
     m2t_threads_run(threads, tokens, still->geometry.token_columns, search, &run);
     release_coarse(still, q, kind);
-    for (int token = 0; token < tokens; token++)
-        count += kind[token] == M2T_TOKEN_KEPT;
-    return count;
 }
 
 void

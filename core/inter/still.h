@@ -19,8 +19,8 @@ gboolean m2t_still_init(M2tStill *still, const M2tGeometry *geometry);
 void m2t_still_clear(M2tStill *still);
 
 /* Makes tokens of @kind ([tokens]) kept where @patches show what they did, to within a part of what a quantizer of @q (quarter steps) would change
- * anyway, and the others coded. Of those that were coded much coarser than @q some are let go each time. Returns how many are kept. */
-int m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads, guint8 *kind);
+ * anyway, and the others coded. Of those that were coded much coarser than @q some are let go each time. */
+void m2t_still_find(M2tStill *still, const gint8 *patches, int q, M2tThreads *threads, guint8 *kind);
 
 /* Notes the tokens that are not kept. */
 void m2t_still_store(M2tStill *still, const gint8 *patches, int q, const guint8 *kind);

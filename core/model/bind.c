@@ -464,7 +464,7 @@ bind_exp2(Binder *binder)
     const gint32 *table = take(binder, "exp2", "", M2T_I32, 0, 1024);
 
     for (int i = 0; table && i < 1024; i++) {
-        if (table[i] != (gint32) rint(exp2(23 + i / 1024.0)))
+        if (table[i] != (gint32) floor(exp2(23 + i / 1024.0) + 0.5))
             fail(binder, "exp2", "", "entry %d is not 2^(23 + %d/1024)", i, i);
     }
     return table;

@@ -39,16 +39,6 @@ m2t_prior_layout(M2tPrior *p, M2tArena *arena, const M2tContext *context, const 
     m2t_turns_layout(&p->turns, arena, &p->plan, model->prior.parts);
 }
 
-static int
-group_of(const M2tPlan *plan, int slot)
-{
-    int group = 0;
-
-    while (plan->group_start[group + 1] <= slot)
-        group++;
-    return group;
-}
-
 static const gint16 zero[M2T_LATENTS_MAX];
 
 /* Features of n channels of a token from @channel on; @token may be none, which has latents of zero. */
@@ -292,7 +282,7 @@ predict(const PriorRun *run, M2tScratch *scratch, int first, int m)
         int slot = p->plan.coded[first + i];
         gsize at = m2t_prior_place(p, slot, channel, n);
 
-        p->context->kernels->levels(&levels, scratch->sum + (gsize) i * 2 * n, head->weights->bias + group_of(&p->plan, slot) * 2 * n,
+        p->context->kernels->levels(&levels, scratch->sum + (gsize) i * 2 * n, head->weights->bias + run->group * 2 * n,
                                     run->quant->mean_scale + channel, head->weights->scale + n, run->quant->size + channel, p->mean + at,
                                     p->level + at, n);
     }

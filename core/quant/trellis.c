@@ -30,10 +30,10 @@ typedef struct {
     guint32 at[M2T_LATENTS_MAX];      /* where the outcome of the centre is */
 } Branches;
 
-/* The furthest value that may be chosen is not more than one place behind what a latent should be, and all places up to there have their entries side by
+/* Where the outcomes of a latent are. The furthest value that may be chosen is not more than one place behind what a latent should be, and all places up to there have their entries side by
  * side; else the latent is far, as it is where some of its bits are raw. */
 static void
-aim(const M2tTrellis *t, const M2tTrellisRow *row, const gint32 *wanted, Branches *branches)
+locate(const M2tTrellis *t, const M2tTrellisRow *row, const gint32 *wanted, Branches *branches)
 {
     const M2tEntropyTables *tables = t->tables;
     const guint16 *place = t->memory->place + row->first;
@@ -118,7 +118,7 @@ m2t_trellis_add(const M2tTrellis *t, int number, gsize position, const gint32 *m
     g_assert(n >= 0 && n <= memory->latents);
     *row = (M2tTrellisRow) {mean, level, position, first, m2t_entropy_coded(t->tables, level, n, memory->place + first)};
     set_rest(t, row, wanted, n);
-    aim(t, row, wanted, &branches);
+    locate(t, row, wanted, &branches);
     t->kernels->branches(t->tables->outcome, t->worth, t->nearest, branches.distance, branches.at, row->n, prices, memory->choice + 4 * (gsize) first);
     for (int k = 0; k < row->n; k++)
         if (memory->entry[first + k] == M2T_TRELLIS_FAR)

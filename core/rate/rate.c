@@ -24,6 +24,28 @@
 #define FULL_AT_MOST 0.75       /* a buffer that has become smaller: otherwise nothing would fit for a while */
 #define SAFETY 0.8              /* of the room that a second attempt aims at */
 
+/* Natural logarithm and exponential of IEEE operations alone: those of the C library differ in the last bit from CPU to CPU, and so could a quantizer. */
+
+/* Through (m − c) / (m + c), c the square root of 1/2, of m = x / 2^exponent from 1/2 to 1; to nine digits. */
+static double
+logarithm(double x)
+{
+    int exponent;
+    double m = frexp(x, &exponent), t = (m - G_SQRT2 / 2) / (m + G_SQRT2 / 2), t2 = t * t;
+
+    return (exponent - 0.5) * G_LN2 + 2 * t * (1 + t2 * (1 / 3.0 + t2 * (1 / 5.0 + t2 * (1 / 7.0 + t2 / 9))));
+}
+
+static double
+exponential(double x)
+{
+    double power = floor(x / G_LN2 + 0.5), r = x - power * G_LN2, sum = 1;
+
+    for (int i = 9; i > 0; i--)
+        sum = 1 + sum * r / i;
+    return ldexp(sum, (int) power);
+}
+
 static double
 middle(const M2tRate *rate)
 {
@@ -53,7 +75,7 @@ m2t_rate_set(M2tRate *rate, const M2tRateLimits *limits)
     rate->level = MIN(rate->level, MAX(rate->level / old->capacity, FULL_AT_MOST) * limits->capacity);
     rate->debt = 0;
     if (!rate->free) /* the picture that was is still there: at the new bitrate it would have this quantizer */
-        rate->q = clamp_q(rate->q + log(old->bitrate / limits->bitrate) / rate->slope);
+        rate->q = clamp_q(rate->q + logarithm(old->bitrate / limits->bitrate) / rate->slope);
     rate->limits = *limits;
 }
 
@@ -83,11 +105,11 @@ m2t_rate_begin(M2tRate *rate, double duration, int units)
     rate->retried = 0;
     rate->target = CLAMP(share - excess * MIN(rate->pace / time, 1), 0.3 * share, 2 * share);
     rate->target = MIN(rate->target, SAFETY * room(rate));
-    q = clamp_q((rate->complexity - log(MAX(rate->target, 1) / rate->units)) / rate->slope);
+    q = clamp_q((rate->complexity - logarithm(MAX(rate->target, 1) / rate->units)) / rate->slope);
     if (!rate->free)
         q = CLAMP(q, rate->q - STEP_FINER, rate->q + STEP_COARSER);
     q = CLAMP(q, 0, M2T_RATE_COARSEST);
-    expected = rate->units * exp(rate->complexity - rate->slope * q);
+    expected = rate->units * exponential(rate->complexity - rate->slope * q);
     rate->most = MIN(room(rate), SURPRISE * MAX(expected, rate->target));
     return q;
 }
@@ -114,10 +136,10 @@ m2t_rate_again(M2tRate *rate, double bits, int *q)
 
     if (!far && m2t_rate_fits(rate, bits))
         return FALSE;
-    next = clamp_q(*q + log(bits / MAX(aim, 1)) / rate->slope);
+    next = clamp_q(*q + logarithm(bits / MAX(aim, 1)) / rate->slope);
     if (next == *q || (rate->retried > 0 && *q == M2T_RATE_COARSEST))
         return FALSE;
-    rate->complexity = log(MAX(bits, 1) / rate->units) + rate->slope * *q;
+    rate->complexity = logarithm(MAX(bits, 1) / rate->units) + rate->slope * *q;
     rate->retried = bits;
     rate->q = *q;
     *q = next;
@@ -128,7 +150,7 @@ m2t_rate_again(M2tRate *rate, double bits, int *q)
 static void
 learn_slope(M2tRate *rate, double bits, int q)
 {
-    double slope = log(rate->retried / MAX(bits, 1)) / (q - rate->q);
+    double slope = logarithm(rate->retried / MAX(bits, 1)) / (q - rate->q);
 
     if (ABS(q - rate->q) >= 8)
         rate->slope = CLAMP(slope, SLOPE / 2, SLOPE * 2);
@@ -147,7 +169,7 @@ m2t_rate_learn(M2tRate *rate, double bits, int q)
 
     if (rate->retried > 0 && q != rate->q)
         learn_slope(rate, bits, q);
-    seen = log(MAX(bits, 1) / rate->units) + rate->slope * q;
+    seen = logarithm(MAX(bits, 1) / rate->units) + rate->slope * q;
     if (rate->free || rate->retried > 0)
         rate->complexity = seen;
     else if (bits > SMALL_SHARE * share_of(rate))

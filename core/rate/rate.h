@@ -3,8 +3,8 @@
 #ifndef M2T_RATE_H
 #define M2T_RATE_H
 
+#include "base/limits.h"
 #include "quant/trellis.h"
-#include "quant/quant.h"
 
 #include <m2t/m2t-encoder.h>
 

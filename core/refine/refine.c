@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-
 static gsize
 count_latents(const M2tRefine *r)
 {
@@ -16,13 +15,9 @@ count_latents(const M2tRefine *r)
 static void
 layout_picture(M2tPicture *picture, M2tArena *arena, const M2tGeometry *g)
 {
-    int width = g->width, height = g->height;
-
     for (int i = 0; i < 3; i++) {
-        picture->data[i] = m2t_arena_take(arena, (gsize) width * height, 1);
-        picture->stride[i] = width;
-        if (i == 0)
-            width = (width + 1) / 2, height = (height + 1) / 2;
+        picture->stride[i] = m2t_geometry_width(g, i);
+        picture->data[i] = m2t_arena_take(arena, (gsize) m2t_geometry_width(g, i) * m2t_geometry_height(g, i), 1);
     }
 }
 

@@ -6,7 +6,6 @@
 #define M2T_REFINE_H
 
 #include "analysis/analysis.h"
-#include "entropy/slice.h"
 #include "synthesis/synthesis.h"
 
 #define M2T_REFINE_ROUNDS 4

@@ -45,7 +45,7 @@ M2T_API void m2t_decoder_settings_init(M2tDecoderSettings *settings);
 M2T_API M2tDecoder *m2t_decoder_new(M2tModel *model, const M2tDecoderSettings *settings, GError **error);
 
 /* Checks the next packet: headers, checksums, model. Where the size or the model is new, frames that are pending are waited for
- * (they still have to be finished), and all memory for it is taken: for each of the frames in flight 16 to 27 bytes for each luma sample of
+ * (they still have to be finished), and all memory for it is taken: for each of the frames in flight 16 to 20 bytes for each luma sample of
  * the picture, and 18 to 40, which goes with the model, for each of those that max_samples counts. @data must stay as it is until the frame
  * is decoded, or finished, or another one opened in its place.
  * Slices that are missing or damaged do not matter as long as one is good, see m2t_decoder_damaged().

@@ -68,8 +68,8 @@ typedef struct {
 M2T_API void m2t_encoder_settings_init(M2tEncoderSettings *settings);
 
 /* Takes its own reference on @model, copies @info and @settings (NULL: defaults). All memory is taken here, and goes with the model: for
- * each of the frames in flight 22 to 37 bytes for each luma sample of the picture, with M2T_SPEED_PRESET_SLOW 51 to 82, and 18 to 40 for
- * each sample of its slices, width and height of each rounded up to multiples of 128. In one slice that is 40 to 122 for each sample, in
+ * each of the frames in flight 24 to 30 bytes for each luma sample of the picture, with M2T_SPEED_PRESET_SLOW 55 to 76, and 26 to 51 for
+ * each sample of its slices, width and height of each rounded up to multiples of 128. In one slice that is 50 to 126 for each sample, in
  * many low ones several times as much. And once the weights as the backend wants them.
  * Returns: an encoder, free with m2t_encoder_free(); or NULL with M2T_ERROR_SETTINGS, _UNSUPPORTED or _MEMORY. */
 M2T_API M2tEncoder *m2t_encoder_new(M2tModel *model, const M2tVideoInfo *info, const M2tEncoderSettings *settings, GError **error);

@@ -1305,9 +1305,8 @@ def sign(x):
 
 def place_of_mean(raw_bits, half):
     """The mean among the even values, in 1/16, and raw bits k -> m, fraction (-8...7)."""
-    a = half - 8 * ((1 << raw_bits) - 1)
-    m = (a + (8 << raw_bits)) >> (raw_bits + 4)
-    return m, (a >> raw_bits) - 16 * m
+    p = (half + 8) >> raw_bits
+    return p >> 4, (p & 15) - 8
 
 
 def code_part(coder, latents, coded, mean, level):

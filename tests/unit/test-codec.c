@@ -6,6 +6,7 @@
 #include "planes.h"
 #include "vectors.h"
 
+#include <fenv.h>
 #include <m2t/m2t.h>
 #include <math.h>
 #include <string.h>
@@ -249,6 +250,47 @@ test_chains(void)
         for (int i = 0; i < PICTURES; i++)
             g_bytes_unref(first[i]);
     }
+}
+
+/* However the caller's thread rounds, the bits are the same, and it rounds like that afterwards. */
+static void
+test_rounding(void)
+{
+    static const int modes[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
+    g_autofree char *md5 = NULL;
+    g_autoptr(GBytes) first = NULL;
+    Planes in, out;
+
+    planes_init(&in, 150, 90);
+    planes_init(&out, 150, 90);
+    planes_draw(&in, 5);
+    for (guint i = 0; i < 2 * G_N_ELEMENTS(modes); i++) {
+        guint threads = 1 + i / G_N_ELEMENTS(modes);
+        g_autoptr(M2tEncoder) encoder = NULL;
+        g_autoptr(M2tDecoder) decoder = NULL;
+        g_autoptr(M2tModel) own = NULL;
+        g_autoptr(GBytes) packet = NULL;
+        g_autofree char *got = NULL;
+
+        fesetround(modes[i % G_N_ELEMENTS(modes)]);
+        own = m2t_model_open(model_path, NULL);
+        g_assert_nonnull(own);
+        encoder = open_encoder(150, 90, 20, threads);
+        decoder = open_decoder(threads);
+        packet = encode(encoder, &in);
+        decode(decoder, packet, &out);
+        g_assert_cmpint(fegetround(), ==, modes[i % G_N_ELEMENTS(modes)]);
+        fesetround(FE_TONEAREST);
+        got = planes_md5(&out);
+        if (!first) {
+            first = g_bytes_ref(packet);
+            md5 = g_strdup(got);
+        }
+        g_assert_true(g_bytes_equal(first, packet));
+        g_assert_cmpstr(md5, ==, got);
+    }
+    planes_clear(&in);
+    planes_clear(&out);
 }
 
 /* Upside down, with gaps between rows that must stay as they are. */
@@ -789,6 +831,7 @@ test_frames_decode(void)
         for (guint threads = 1; threads <= 3; threads++) {
             g_autoptr(M2tDecoder) decoder = open_decoder_of(threads, frames);
 
+            g_assert_cmpuint(m2t_decoder_threads(decoder), ==, MAX(threads, frames)); /* already */
             for (guint i = 0; i < CLIP; i++) {
                 if (m2t_decoder_pending(decoder) == frames)
                     g_assert_true(m2t_decoder_finish(decoder, NULL));
@@ -982,6 +1025,7 @@ main(int argc, char **argv)
     g_test_add_func("/codec/quantizer", test_quantizer);
     g_test_add_func("/codec/threads", test_threads);
     g_test_add_func("/codec/chains", test_chains);
+    g_test_add_func("/codec/rounding", test_rounding);
     g_test_add_func("/codec/negative-stride", test_negative_stride);
     g_test_add_func("/codec/key-frames", test_key_frames);
     g_test_add_func("/codec/high-frame-rate", test_high_frame_rate);

@@ -23,6 +23,7 @@ static M2tModel *model;
 typedef struct {
     M2tSliceWriter writer;
     M2tArena arena;
+    const M2tEntropyTables *tables;
 } OwnWriter;
 
 static M2tSliceWriter *
@@ -30,9 +31,10 @@ new_writer(const M2tEntropyTables *tables, gsize latents)
 {
     OwnWriter *own = g_new0(OwnWriter, 1);
 
-    m2t_slice_writer_layout(&own->writer, &own->arena, tables, latents, SECTIONS);
+    own->tables = tables;
+    m2t_slice_writer_layout(&own->writer, &own->arena, latents, SECTIONS);
     g_assert_true(m2t_arena_allocate(&own->arena));
-    m2t_slice_writer_layout(&own->writer, &own->arena, tables, latents, SECTIONS);
+    m2t_slice_writer_layout(&own->writer, &own->arena, latents, SECTIONS);
     return &own->writer;
 }
 
@@ -49,7 +51,7 @@ free_writer(M2tSliceWriter *writer)
 static gsize
 put(M2tSliceWriter *writer, int section, gsize count, gsize position, guint8 *state, const gint32 *mean, const guint8 *level, const gint16 *latent, int n)
 {
-    const M2tEntropyTables *tables = writer->tables;
+    const M2tEntropyTables *tables = ((const OwnWriter *) writer)->tables;
 
     for (int i = 0; i < n; i++) {
         int quantizer = m2t_dependent_quantizer(*state), half = m2t_dependent_half(mean[i]), centre = m2t_dependent_centre(half);
@@ -237,7 +239,7 @@ check_entry(const M2tEntropyTables *tables, const RandomWeights *random, int qua
     M2tEntropyPlace place = m2t_entropy_place(tables, mean, level, value);
     guint32 entry = (guint32) quantizer * tables->entries + place.entry;
     int frequency = start[1] - start[0], radius = random->radius[level];
-    int beyond = abs((value >> random->raw[level]) - m2t_entropy_center(tables, mean, level).center) - radius;
+    int beyond = abs((value >> random->raw[level]) - m2t_entropy_spot(tables, mean, level).value) - radius;
     double bits = 15 - log2(frequency) + random->raw[level];
     M2tEntropyOutcome outcome = m2t_entropy_outcome(tables, quantizer, mean, level, value);
 
@@ -257,11 +259,11 @@ check_table(const M2tEntropyTables *tables, const RandomWeights *random, int qua
 {
     int radius = random->radius[level], last = 2 * radius + 1, one = 1 << random->raw[level];
     int center = g_rand_int_range(rng, -20, 21), mean = (16 * center + fraction - 8) * one + 8 * (one - 1);
-    M2tEntropyCenter at = m2t_entropy_center(tables, mean, level);
+    M2tEntropySpot at = m2t_entropy_spot(tables, mean, level);
     guint32 table = at.table + (guint32) quantizer * tables->bytes;
     const guint16 *start = m2t_entropy_starts(tables, table);
 
-    g_assert_cmpint(at.center, ==, center);
+    g_assert_cmpint(at.value, ==, center);
     g_assert_cmpint(start[0], ==, 0);
     g_assert_cmpint(start[last + 1], ==, 32768);
     for (int i = 0; i <= last; i++) {
@@ -861,10 +863,10 @@ likely_latents(Slice *s, const M2tEntropyTables *tables)
     for (gsize i = 0; i < s->count; i++) {
         int a = g_rand_int_range(rng, 0, 45), b = g_rand_int_range(rng, 0, 45);
         int level = s->level[i] = MIN(MIN(a, b), tables->levels - 1), mean = s->mean[i] = g_rand_int_range(rng, -24, 25);
-        M2tEntropyCenter at = m2t_entropy_center(tables, m2t_dependent_half(mean), level);
+        M2tEntropySpot at = m2t_entropy_spot(tables, m2t_dependent_half(mean), level);
         int v = m2t_entropy_find(tables, at.table, g_rand_int_range(rng, 0, 32768)) - tables->level[level].radius;
 
-        s->latents[i] = level < tables->skip ? 0 : 2 * (v + at.center) * (1 << tables->level[level].raw);
+        s->latents[i] = level < tables->skip ? 0 : 2 * (v + at.value) * (1 << tables->level[level].raw);
     }
     for (gsize i = 0; i < s->count / ROW; i++)
         s->rows[i] = i * ROW;

@@ -802,7 +802,7 @@ test_refresh_of_one_slice(void)
 }
 
 /* The header comes where a slice is renewed, and nowhere else: a new turn that begins without one is no place to start decoding at. Every slice
- * is renewed once in a turn, however turns and slices divide. */
+ * is renewed once in a turn, however turns and slices divide. A frame whose slices all stand alone does, too. */
 static void
 test_headers_of_refresh(void)
 {
@@ -820,20 +820,49 @@ test_headers_of_refresh(void)
             for (guint i = 0; i < CLIP; i++) {
                 M2tSliceBytes bytes[M2T_SLICES_MAX];
                 M2tFrameHeader header;
-                gboolean any = FALSE;
+                guint alone = 0;
 
                 clips_find_slice(packets->pdata[i], 0, &header, bytes);
                 for (guint slice = 0; slice < slices; slice++)
                     if (!leans(packets->pdata[i], slice)) {
-                        any = TRUE;
+                        alone++;
                         renewed[slice] = i;
                     } else {
                         g_assert_cmpuint(i - renewed[slice], <, interval);
                     }
-                g_assert_true(any || !header.has_sequence);
+                g_assert_true(alone || !header.has_sequence);
+                g_assert_true(header.inter == (alone < slices));
             }
         }
     clips_clear(clip, CLIP);
+}
+
+/* All that stands still is in the slice that is renewed: the frame leans on nothing, and says so. */
+static void
+test_still_where_renewed(void)
+{
+    enum { FIRST_ROW = 80 }; /* of the second slice */
+    M2tEncoderSettings settings = settings_of(2, TRUE);
+    g_autoptr(M2tEncoder) encoder = NULL;
+    g_autoptr(GPtrArray) packets = NULL;
+    M2tFrameInfo info;
+    Planes clip[2];
+
+    settings.slices = 2;
+    encoder = open_encoder(&settings);
+    for (guint i = 0; i < 2; i++) {
+        planes_init(&clip[i], WIDTH, HEIGHT);
+        planes_draw(&clip[i], i);
+    }
+    for (int plane = 0; plane < 3; plane++) {
+        gssize stride = clip[0].picture.stride[plane], first = stride * (plane ? FIRST_ROW / 2 : FIRST_ROW);
+
+        memcpy(clip[1].picture.data[plane] + first, clip[0].picture.data[plane] + first, stride * (plane ? (HEIGHT + 1) / 2 : HEIGHT) - first);
+    }
+    packets = clips_encode(encoder, clip, 2);
+    g_assert_true(m2t_frame_info_read(g_bytes_get_data(packets->pdata[1], NULL), g_bytes_get_size(packets->pdata[1]), &info, NULL));
+    g_assert_true(info.key && !info.inter);
+    clips_clear(clip, 2);
 }
 
 /* Who joins at a key frame that leans on others has the whole picture within the key interval, and knows when. */
@@ -1026,6 +1055,7 @@ main(int argc, char **argv)
     g_test_add_func("/inter/refresh-heals", test_refresh_heals);
     g_test_add_func("/inter/refresh-of-one-slice", test_refresh_of_one_slice);
     g_test_add_func("/inter/headers-of-refresh", test_headers_of_refresh);
+    g_test_add_func("/inter/still-where-renewed", test_still_where_renewed);
     g_test_add_func("/inter/joins-late", test_joins_late);
     g_test_add_func("/inter/refresh-at-low-rate", test_refresh_at_low_rate);
     g_test_add_func("/inter/key-frames-at-low-rate", test_key_frames_at_low_rate);
