@@ -247,9 +247,9 @@ products_new_decode(M2tModel *model, const M2tGemm *gemm, int threads, const M2t
 void
 products_run(Products *p)
 {
-    p->net->gemm->begin();
+    m2t_gemm_begin(p->net->gemm);
     m2t_threads_run(p->threads, m2t_threads_count(p->threads), 1, run_share, p);
-    p->net->gemm->end();
+    m2t_gemm_end(p->net->gemm);
 }
 
 double

@@ -449,9 +449,9 @@ run_frame(gpointer data)
     const M2tGemm *gemm = f->codec.net->gemm;
     int rounding = m2t_rounding_begin();
 
-    gemm->begin();
+    m2t_gemm_begin(gemm);
     decode_picture(f);
-    gemm->end();
+    m2t_gemm_end(gemm);
     m2t_rounding_end(rounding);
 }
 

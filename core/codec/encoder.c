@@ -310,14 +310,16 @@ coded_slots(const FrameEncoder *f, int slice, int group)
 static void
 begin_slice(FrameEncoder *f, int slice)
 {
-    const M2tPlan *plan = &f->codec.prior.plan;
     const M2tPriorWeights *w = &f->codec.model->prior;
 
     m2t_slice_writer_begin(&f->writer[slice]);
-    for (int group = 0; group < w->groups; group++)
+    for (int group = 0; group < w->groups; group++) {
+        int slots = coded_slots(f, slice, group);
+
         for (int part = 0; part < w->parts; part++)
-            for (int slots = coded_slots(f, slice, group), i = 0; i < m2t_plan_chains_of_slice(plan, group, slice); i++, slots -= M2T_CHAIN)
-                m2t_slice_writer_add_section(&f->writer[slice], (gsize) MIN(slots, M2T_CHAIN) * w->part_size[part]);
+            for (int begin = 0; begin < slots; begin += M2T_CHAIN)
+                m2t_slice_writer_add_section(&f->writer[slice], (gsize) MIN(slots - begin, M2T_CHAIN) * w->part_size[part]);
+    }
 }
 
 static void
@@ -364,9 +366,15 @@ trellis_of(const Choice *choice, const M2tSpan *chain)
     FrameEncoder *f = choice->frame;
     const M2tCodec *codec = &f->codec;
 
-    return (M2tTrellis) {codec->context.kernels, codec->tables, &f->trellis, f->sum[chain->place], m2t_trellis_error_worth(f->scanty),
-                         f->preset == M2T_SPEED_PRESET_FAST,
-                         {codec->latents, codec->centroid, &f->writer[chain->slice], m2t_codec_slice_position(codec, chain->slice)}};
+    return (M2tTrellis) {
+        .kernels = codec->context.kernels,
+        .tables = codec->tables,
+        .memory = &f->trellis,
+        .sum = f->sum[chain->place],
+        .worth = m2t_trellis_error_worth(f->scanty),
+        .nearest = f->preset == M2T_SPEED_PRESET_FAST,
+        .out = {codec->latents, codec->centroid, &f->writer[chain->slice], m2t_codec_slice_position(codec, chain->slice)},
+    };
 }
 
 static int
@@ -723,9 +731,9 @@ run_frame(gpointer data)
     const M2tGemm *gemm = f->codec.net->gemm;
     int rounding = m2t_rounding_begin();
 
-    gemm->begin();
+    m2t_gemm_begin(gemm);
     encode_picture(f);
-    gemm->end();
+    m2t_gemm_end(gemm);
     m2t_rounding_end(rounding);
 }
 

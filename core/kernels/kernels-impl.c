@@ -126,13 +126,6 @@ from_float(const float *restrict in, gint32 *restrict out, gsize count)
 }
 
 static void
-add_float(const float *restrict in, gint32 *restrict inout, gsize count)
-{
-    for (gsize i = 0; i < count; i++)
-        inout[i] += (gint32) in[i];
-}
-
-static void
 combine(gint32 *restrict sum, const gint32 *restrict low, gsize count)
 {
     for (gsize i = 0; i < count; i++)
@@ -650,7 +643,33 @@ states(const gint32 *price, int n, gint32 *sum, guint8 (*second)[8])
 
 const M2tKernels TABLE(M2T_ISA);
 const M2tKernels TABLE(M2T_ISA) = {
-    NAME(M2T_ISA), to8, relu8, to16, add16, to32, to_float, from_float, add_float, combine, narrow, split, depthwise, gate, norm8, norm16,
-    quantise, dequantise, features, add_rows, unshuffle, shuffle, values, classify, filter, attention,
-    levels, branches, states, sparse,
+    .name = NAME(M2T_ISA),
+    .to8 = to8,
+    .relu8 = relu8,
+    .to16 = to16,
+    .add16 = add16,
+    .to32 = to32,
+    .to_float = to_float,
+    .from_float = from_float,
+    .combine = combine,
+    .narrow = narrow,
+    .split = split,
+    .depthwise = depthwise,
+    .gate = gate,
+    .norm8 = norm8,
+    .norm16 = norm16,
+    .quantise = quantise,
+    .dequantise = dequantise,
+    .features = features,
+    .add_rows = add_rows,
+    .unshuffle = unshuffle,
+    .shuffle = shuffle,
+    .values = values,
+    .classify = classify,
+    .filter = filter,
+    .attention = attention,
+    .levels = levels,
+    .branches = branches,
+    .states = states,
+    .sparse = sparse,
 };

@@ -50,7 +50,6 @@ typedef struct {
     /* For products by floats, which hold integers. */
     void (*to_float)(const gint8 *in, float *out, gsize count);
     void (*from_float)(const float *in, gint32 *out, gsize count);
-    void (*add_float)(const float *in, gint32 *inout, gsize count);
 
     /* sum = 128 sum + low, for layers with 15-bit parts */
     void (*combine)(gint32 *sum, const gint32 *low, gsize count);

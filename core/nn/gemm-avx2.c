@@ -20,11 +20,6 @@ open_avx2(void)
     return __builtin_cpu_supports("avx2");
 }
 
-static void
-nothing(void)
-{
-}
-
 /* [panel][k / 2][PANEL][2], outputs behind the last one are zeros. @low: NULL if the weights have 8 bits. */
 static gpointer
 pack_wide(const gint8 *weight, const gint8 *low, int n, int k)
@@ -175,5 +170,15 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
         multiply_panel(scratch->wide, (const gint16 *) packed + (gsize) i * 2 * pairs, pairs, scratch->used, m, sum + i, n, MIN(PANEL, n - i));
 }
 
-const M2tGemm m2t_gemm_avx2 = {"avx2", 3, open_avx2, nothing, nothing, pack, pack_wide, g_aligned_free, scratch_new, scratch_free, run};
+const M2tGemm m2t_gemm_avx2 = {
+    .name = "avx2",
+    .sparse = 3,
+    .open = open_avx2,
+    .pack = pack,
+    .pack_wide = pack_wide,
+    .free = g_aligned_free,
+    .scratch_new = scratch_new,
+    .scratch_free = scratch_free,
+    .run = run,
+};
 #endif

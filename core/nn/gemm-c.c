@@ -8,11 +8,6 @@ open_c(void)
     return TRUE;
 }
 
-static void
-nothing(void)
-{
-}
-
 static gpointer
 pack(const gint8 *weight, int n, int k)
 {
@@ -41,4 +36,13 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
         }
 }
 
-const M2tGemm m2t_gemm_c = {"c", 4, open_c, nothing, nothing, pack, NULL, g_free, scratch_new, g_free, run};
+const M2tGemm m2t_gemm_c = {
+    .name = "c",
+    .sparse = 4,
+    .open = open_c,
+    .pack = pack,
+    .free = g_free,
+    .scratch_new = scratch_new,
+    .scratch_free = g_free,
+    .run = run,
+};

@@ -19,11 +19,6 @@ open_dotprod(void)
     return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 }
 
-static void
-nothing(void)
-{
-}
-
 static gpointer
 no_scratch(int m, int n, int k)
 {
@@ -129,4 +124,13 @@ run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpo
     }
 }
 
-const M2tGemm m2t_gemm_dotprod = {"dotprod", 3, open_dotprod, nothing, nothing, pack, NULL, g_aligned_free, no_scratch, g_free, run};
+const M2tGemm m2t_gemm_dotprod = {
+    .name = "dotprod",
+    .sparse = 3,
+    .open = open_dotprod,
+    .pack = pack,
+    .free = g_aligned_free,
+    .scratch_new = no_scratch,
+    .scratch_free = g_free,
+    .run = run,
+};

@@ -51,11 +51,6 @@ open_onednn(void)
 }
 
 static void
-nothing(void)
-{
-}
-
-static void
 expect(dnnl_status_t status)
 {
     if (status != dnnl_success)
@@ -239,5 +234,14 @@ run(gconstpointer data, const gint8 *in, int m, int n, int k, gint32 *sum, gpoin
     }
 }
 
-const M2tGemm m2t_gemm_onednn = {"onednn", 2, open_onednn, nothing, nothing, pack, NULL, free_packed, scratch_new, scratch_free, run};
+const M2tGemm m2t_gemm_onednn = {
+    .name = "onednn",
+    .sparse = 2,
+    .open = open_onednn,
+    .pack = pack,
+    .free = free_packed,
+    .scratch_new = scratch_new,
+    .scratch_free = scratch_free,
+    .run = run,
+};
 #endif

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Products by sgemm on integers held in floats. Exact while every partial sum stays below 2^24, in whatever order a kernel adds them: so
- * sums longer than 2^24 / 127^2 = 1040 terms are cut in pieces. */
+/* Products by sgemm on integers held in floats. Exact, since no partial sum reaches 2^24, in whatever order a kernel adds them: whoever
+ * loads a model checks that the magnitudes of all terms together do not. */
 #include "nn/gemm.h"
 
 #ifdef M2T_HAVE_OPENBLAS
 #include <cblas.h>
-#include <string.h>
-
-#define TERMS_MAX 1040
 
 static GMutex lock;
 static int users, host_threads;
@@ -81,21 +78,23 @@ scratch_free(gpointer data)
 static void
 run(gconstpointer packed, const gint8 *in, int m, int n, int k, gint32 *sum, gpointer memory)
 {
-    const float *weight = packed;
     const Scratch *scratch = memory;
 
     scratch->kernels->to_float(in, scratch->in, (gsize) m * k);
-    for (int begin = 0; begin < k; begin += TERMS_MAX) {
-        int terms = MIN(k - begin, TERMS_MAX);
-
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, terms, 1.0f, scratch->in + begin, k, weight + (gsize) begin * n, n, 0.0f,
-                    scratch->product, n);
-        if (begin)
-            scratch->kernels->add_float(scratch->product, sum, (gsize) m * n);
-        else
-            scratch->kernels->from_float(scratch->product, sum, (gsize) m * n);
-    }
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, k, 1.0f, scratch->in, k, packed, n, 0.0f, scratch->product, n);
+    scratch->kernels->from_float(scratch->product, sum, (gsize) m * n);
 }
 
-const M2tGemm m2t_gemm_openblas = {"openblas", 1, open_openblas, begin, end, pack, NULL, g_free, scratch_new, scratch_free, run};
+const M2tGemm m2t_gemm_openblas = {
+    .name = "openblas",
+    .sparse = 1,
+    .open = open_openblas,
+    .begin = begin,
+    .end = end,
+    .pack = pack,
+    .free = g_free,
+    .scratch_new = scratch_new,
+    .scratch_free = scratch_free,
+    .run = run,
+};
 #endif

@@ -22,11 +22,6 @@ open_vnni(void)
     return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni");
 }
 
-static void
-nothing(void)
-{
-}
-
 /* [panel][k / 4][PANEL][4]; outputs behind the last one are whatever they are. */
 static gpointer
 pack(const gint8 *weight, int n, int k)
@@ -323,6 +318,16 @@ run_wide_and_store(gconstpointer packed, gconstpointer low, const gint8 *hi, con
     finish_wide(low, hi, m, n, k, store, kind, sum, 0, out, scratch);
 }
 
-const M2tGemm m2t_gemm_vnni = {"vnni", 6,      open_vnni,    nothing, nothing,       pack,              NULL, g_aligned_free,
-                               scratch_new, scratch_free, run,     run_and_store, run_wide_and_store};
+const M2tGemm m2t_gemm_vnni = {
+    .name = "vnni",
+    .sparse = 6,
+    .open = open_vnni,
+    .pack = pack,
+    .free = g_aligned_free,
+    .scratch_new = scratch_new,
+    .scratch_free = scratch_free,
+    .run = run,
+    .run_and_store = run_and_store,
+    .run_wide_and_store = run_wide_and_store,
+};
 #endif

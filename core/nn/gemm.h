@@ -16,7 +16,7 @@ typedef struct {
     /* FALSE if it cannot run on this machine. Called once. */
     gboolean (*open)(void);
 
-    /* Around the products of a frame, once each, from any thread: for settings of the process that have to be different meanwhile. */
+    /* Around the products of a frame, once each, from any thread: for settings of the process that have to be different meanwhile. NULL: there are none. */
     void (*begin)(void);
     void (*end)(void);
 
@@ -41,6 +41,20 @@ typedef struct {
     void (*run_wide_and_store)(gconstpointer packed, gconstpointer low, const gint8 *hi, const gint8 *lo, int m, int n, int k, const M2tStore *store,
                                M2tStoreKind kind, gint32 *sum, gpointer out, gpointer scratch);
 } M2tGemm;
+
+static inline void
+m2t_gemm_begin(const M2tGemm *gemm)
+{
+    if (gemm->begin)
+        gemm->begin();
+}
+
+static inline void
+m2t_gemm_end(const M2tGemm *gemm)
+{
+    if (gemm->end)
+        gemm->end();
+}
 
 extern const M2tGemm m2t_gemm_c;
 #ifdef M2T_HAVE_ONEDNN

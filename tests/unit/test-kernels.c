@@ -119,7 +119,6 @@ call_floats(const M2tKernels *k, const Input *in, int width, Output *out)
     for (gsize i = 0; i < count; i++)
         sums[i] = (float) (in->sum[i] % (1 << 24));
     k->from_float(sums, (gint32 *) out->bytes, count);
-    k->add_float(sums, (gint32 *) out->bytes, count - 3);
 }
 
 static void

@@ -99,12 +99,12 @@ test_openblas_threads(void)
     }
     openblas_set_num_threads(2);
     before = openblas_get_num_threads(); /* one, on a machine with one core */
-    gemm->begin();
-    gemm->begin();
+    m2t_gemm_begin(gemm);
+    m2t_gemm_begin(gemm);
     g_assert_cmpint(openblas_get_num_threads(), ==, 1);
-    gemm->end();
+    m2t_gemm_end(gemm);
     g_assert_cmpint(openblas_get_num_threads(), ==, 1);
-    gemm->end();
+    m2t_gemm_end(gemm);
     g_assert_cmpint(openblas_get_num_threads(), ==, before);
 }
 #endif
