@@ -228,6 +228,35 @@ test_dropped_frames(void)
     g_assert_cmpfloat_with_epsilon(outcome.bits / outcome.seconds, 1e6, 5e4);
 }
 
+/* Without functions of the C library. */
+static double
+exact_bits(int size, int q)
+{
+    return 8e6 * size / ((50 + q) * (50.0 + q));
+}
+
+/* The quantizers of a thousand frames, whatever machine and C library: a change of rate control changes them, nothing else may. */
+static void
+test_same_everywhere(void)
+{
+    g_autoptr(GRand) random = g_rand_new_with_seed(6);
+    M2tRateLimits limits = cbr(1e6);
+    guint32 hash = 0;
+    M2tRate rate;
+
+    m2t_rate_init(&rate, &limits);
+    for (int i = 0; i < 1000; i++) {
+        int size = g_rand_int_range(random, 500, 900) << (i / 100 % 3), q = m2t_rate_begin(&rate, 0.04, UNITS);
+
+        while (m2t_rate_again(&rate, exact_bits(size, q), &q))
+            continue;
+        m2t_rate_learn(&rate, exact_bits(size, q), q);
+        m2t_rate_send(&rate, exact_bits(size, q), q);
+        hash = hash * 16777619 ^ (guint32) q;
+    }
+    g_assert_cmphex(hash, ==, 0x3ac07bba);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -239,5 +268,6 @@ main(int argc, char **argv)
     g_test_add_func("/rate/uneven-frames", test_uneven_frames);
     g_test_add_func("/rate/ends-of-the-range", test_ends_of_the_range);
     g_test_add_func("/rate/dropped-frames", test_dropped_frames);
+    g_test_add_func("/rate/same-everywhere", test_same_everywhere);
     return g_test_run();
 }
