@@ -448,6 +448,14 @@ gst_m2t_dec_handle_missing_data(GstVideoDecoder *base, GstClockTime timestamp, G
     return GST_M2T_DEC(base)->sliced || GST_VIDEO_DECODER_CLASS(parent_class)->handle_missing_data(base, timestamp, duration);
 }
 
+/* What is behind the rows of sizes that strides do not divide is not decoded, but the same in every run as well. */
+static void
+gst_m2t_dec_clear_padding(const GstVideoInfo *video, GstBuffer *buffer)
+{
+    if (GST_VIDEO_INFO_WIDTH(video) % 8 != 0 || GST_VIDEO_INFO_HEIGHT(video) % 2 != 0)
+        gst_buffer_memset(buffer, 0, 0, (gsize) -1);
+}
+
 /* Begins to decode the frame that is open into frame->output_buffer. */
 static GstFlowReturn
 gst_m2t_dec_decode_into(GstM2tDec *self, Held *held)
@@ -455,8 +463,10 @@ gst_m2t_dec_decode_into(GstM2tDec *self, Held *held)
     g_autoptr(GError) error = NULL;
     GstVideoCodecState *output = gst_video_decoder_get_output_state(GST_VIDEO_DECODER(self));
     M2tPicture picture;
-    gboolean ok = gst_video_frame_map(&held->video, &output->info, held->frame->output_buffer, GST_MAP_WRITE);
+    gboolean ok;
 
+    gst_m2t_dec_clear_padding(&output->info, held->frame->output_buffer);
+    ok = gst_video_frame_map(&held->video, &output->info, held->frame->output_buffer, GST_MAP_WRITE);
     gst_video_codec_state_unref(output);
     if (!ok) {
         GST_ELEMENT_ERROR(self, RESOURCE, WRITE, ("A frame cannot be written."), ("gst_video_frame_map() failed"));

@@ -289,6 +289,21 @@ gst_m2t_parse_begin_index(GstM2tParse *self)
     gst_m2t_parse_announce_duration(self);
 }
 
+/* Backwards, playback begins at the stop, which the base class has to be told; nor does it know where the end is. */
+static void
+gst_m2t_parse_find_stop(GstM2tParse *self, gdouble rate, GstSeekType *type, gint64 *stop)
+{
+    gboolean open = *type == GST_SEEK_TYPE_NONE || (*type == GST_SEEK_TYPE_SET && *stop < 0);
+
+    if (*type == GST_SEEK_TYPE_END)
+        *stop = MAX((gint64) self->duration + *stop, 0);
+    else if (rate < 0.0 && open)
+        *stop = (gint64) self->duration;
+    else
+        return;
+    *type = GST_SEEK_TYPE_SET;
+}
+
 /* The base class goes by its index only if it is asked to be accurate; else it guesses from the bit rate, and times are not those of the
  * frames. It does not move the start to the key frame either. */
 static GstEvent *
@@ -306,6 +321,8 @@ gst_m2t_parse_refine_seek(GstM2tParse *self, GstEvent *event)
     gst_event_parse_seek(event, &rate, &format, &flags, &start_type, &start, &stop_type, &stop);
     if (format != GST_FORMAT_TIME || start_type != GST_SEEK_TYPE_SET || start < 0 || (flags & GST_SEEK_FLAG_INSTANT_RATE_CHANGE))
         return event;
+    if (self->index_complete && GST_CLOCK_TIME_IS_VALID(self->duration))
+        gst_m2t_parse_find_stop(self, rate, &stop_type, &stop);
     if ((flags & GST_SEEK_FLAG_KEY_UNIT) && rate > 0.0) {
         key = gst_m2t_index_find(self->index, (GstClockTime) start, flags);
         if (key != NULL && stop_type == GST_SEEK_TYPE_SET && stop >= 0 && key->time > (GstClockTime) stop)

@@ -18,17 +18,21 @@ GST_DEBUG_CATEGORY_STATIC(gst_m2t_type_find_debug);
 #define MAGIC_VERSION_AT 4
 #define SYNC_SIZE 4 /* what all units begin with */
 
-/* The magic of this version or an earlier one. */
+/* The magic, of whatever version. */
 static gboolean
 gst_m2t_is_magic(const guint8 *data)
 {
     guint8 magic[M2T_STREAM_MAGIC_SIZE];
 
     memcpy(magic, m2t_stream_magic(), sizeof magic);
-    if (data[MAGIC_VERSION_AT] == 0 || data[MAGIC_VERSION_AT] > magic[MAGIC_VERSION_AT])
-        return FALSE;
     magic[MAGIC_VERSION_AT] = data[MAGIC_VERSION_AT];
     return memcmp(data, magic, sizeof magic) == 0;
+}
+
+static gboolean
+gst_m2t_is_known_version(guint8 version)
+{
+    return version > 0 && version <= m2t_stream_magic()[MAGIC_VERSION_AT];
 }
 
 /* As much of the start as there is, up to PEEK_MAX. */
@@ -70,7 +74,7 @@ gst_m2t_type_find(GstTypeFind *find, gpointer user_data)
     if (start == NULL)
         return;
     if (gst_m2t_is_magic(start))
-        probability = GST_TYPE_FIND_MAXIMUM;
+        probability = gst_m2t_is_known_version(start[MAGIC_VERSION_AT]) ? GST_TYPE_FIND_MAXIMUM : GST_TYPE_FIND_NONE;
     else if (gst_m2t_has_unit(find, start, size))
         probability = GST_TYPE_FIND_LIKELY;
 

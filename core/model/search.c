@@ -133,12 +133,29 @@ open_installed(const char *name, GError **error)
     return NULL;
 }
 
+/* Names of files are any bytes, messages are text. */
+static void
+make_readable(GError **error)
+{
+    char *message;
+
+    if (!error || !*error)
+        return;
+    message = g_utf8_make_valid((*error)->message, -1);
+    g_free((*error)->message);
+    (*error)->message = message;
+}
+
 M2tModel *
 m2t_model_open(const char *name, GError **error)
 {
+    M2tModel *model;
+
     if (!name)
         name = M2T_MODEL_DEFAULT;
-    return is_path(name) ? open_path(name, NULL, error) : open_installed(name, error);
+    model = is_path(name) ? open_path(name, NULL, error) : open_installed(name, error);
+    make_readable(error);
+    return model;
 }
 
 static void
@@ -177,5 +194,6 @@ m2t_model_open_identity(const guint8 *identity, GError **error)
         g_string_append_printf(found, "%s%s", found->len ? ", " : "", problem->message);
     }
     not_installed(identity, found, error);
+    make_readable(error);
     return NULL;
 }

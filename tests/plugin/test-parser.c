@@ -487,13 +487,18 @@ static void
 later_versions_are_not_ours(void)
 {
     g_autoptr(GBytes) file = coded_file(1, 0);
-    g_autofree guint8 *data = g_memdup2(g_bytes_get_data(file, NULL), 16);
-    GstTypeFindProbability probability;
-    g_autoptr(GstCaps) caps = NULL;
+    gsize size;
+    const guint8 *start = g_bytes_get_data(file, &size);
+    g_autofree guint8 *data = g_memdup2(start, size);
 
-    data[4] = 2;
-    caps = type_of(data, 16, &probability);
-    g_assert_true(caps == NULL || !gst_structure_has_name(gst_caps_get_structure(caps, 0), "video/x-m2t"));
+    for (int version = 0; version <= 2; version += 2) {
+        GstTypeFindProbability probability;
+        g_autoptr(GstCaps) caps = NULL;
+
+        data[4] = (guint8) version;
+        caps = type_of(data, size, &probability);
+        g_assert_true(caps == NULL || !gst_structure_has_name(gst_caps_get_structure(caps, 0), "video/x-m2t"));
+    }
 }
 
 /* 1,000 files whose payload is random: never another type; and 1,000 random blocks: never ours. */

@@ -650,6 +650,32 @@ seeks_in_a_damaged_file(void)
     }
 }
 
+/* What lies between and behind the rows of the output is the same in every run. */
+static void
+padding_is_zero(void)
+{
+    g_autoptr(GPtrArray) samples = samples_of("videotestsrc num-buffers=3 ! video/x-raw, width=101, height=33 ! m2tenc ! m2tdec ! " OUT);
+
+    g_assert_cmpuint(samples->len, ==, 3);
+    for (guint i = 0; i < samples->len; i++) {
+        GstVideoInfo info;
+        GstVideoFrame frame;
+
+        g_assert_true(gst_video_info_from_caps(&info, gst_sample_get_caps(samples->pdata[i])));
+        g_assert_true(gst_video_frame_map(&frame, &info, gst_sample_get_buffer(samples->pdata[i]), GST_MAP_READ));
+        for (guint plane = 0; plane < 3; plane++) {
+            const guint8 *data = GST_VIDEO_FRAME_PLANE_DATA(&frame, plane);
+            int stride = GST_VIDEO_FRAME_PLANE_STRIDE(&frame, plane), width = GST_VIDEO_FRAME_COMP_WIDTH(&frame, plane);
+
+            g_assert_cmpint(stride, >, width);
+            for (int y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT(&frame, plane); y++)
+                for (int x = width; x < stride; x++)
+                    g_assert_cmpuint(data[y * stride + x], ==, 0);
+        }
+        gst_video_frame_unmap(&frame);
+    }
+}
+
 /* Each frame once, the last one first. */
 static void
 reverse(void)
@@ -664,6 +690,33 @@ reverse(void)
             g_assert_cmpuint(frame_index(samples, i), ==, 29 - i);
         stop(pipeline);
     }
+}
+
+/* Nobody has to know how long a file is; and the end may be counted from. */
+static void
+reverse_from_the_end(void)
+{
+    const struct {
+        GstSeekType type;
+        gint64 stop;
+        guint frames;
+    } ends[] = {{GST_SEEK_TYPE_NONE, -1, 30}, {GST_SEEK_TYPE_SET, -1, 30}, {GST_SEEK_TYPE_END, 0, 30}, {GST_SEEK_TYPE_END, -10 * FRAME_TIME, 20}};
+    g_autofree char *path = make_file("reverse-open", 30, seekable[0].rest);
+
+    for (guint e = 0; e < G_N_ELEMENTS(ends); e++)
+        for (int forward = 0; forward < 2; forward++) {
+            GstElement *pipeline = paused(seekable[0].play, path);
+            g_autoptr(GPtrArray) samples = NULL;
+
+            g_assert_true(gst_element_seek(pipeline, forward ? 1.0 : -1.0, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE,
+                                           GST_SEEK_TYPE_SET, 0, ends[e].type, ends[e].stop));
+            gst_element_set_state(pipeline, GST_STATE_PLAYING);
+            samples = pull_samples(pipeline);
+            g_assert_cmpuint(samples->len, ==, ends[e].frames);
+            for (guint i = 0; i < samples->len; i++)
+                g_assert_cmpuint(frame_index(samples, i), ==, forward ? i : samples->len - 1 - i);
+            stop(pipeline);
+        }
 }
 
 /* A group of more than 1 MiB, which the base class reads in several pieces. */
@@ -751,7 +804,9 @@ main(int argc, char **argv)
     g_test_add_func("/pipelines/seeks with intra refresh", seeks_with_intra_refresh);
     g_test_add_func("/pipelines/seek past the end", seek_past_the_end);
     g_test_add_func("/pipelines/segment loop", segment_loop);
+    g_test_add_func("/pipelines/padding is zero", padding_is_zero);
     g_test_add_func("/pipelines/reverse", reverse);
+    g_test_add_func("/pipelines/reverse, from the end", reverse_from_the_end);
     g_test_add_func("/pipelines/reverse, large group", reverse_large_group);
     g_test_add_func("/pipelines/key frames only", key_frames_only);
     g_test_add_func("/pipelines/key frames only at the end", key_frames_only_at_the_end);

@@ -742,6 +742,7 @@ test_search(void)
     check_not_opened("no-such-model", M2T_ERROR_NOT_FOUND, "M2T_MODEL_PATH");
     check_not_opened("/no/such/model", M2T_ERROR_NOT_FOUND, "/no/such/model: ");
     check_not_opened("nowhere.m2tw", M2T_ERROR_NOT_FOUND, "nowhere.m2tw: ");
+    check_not_opened("/no/such/\xff.m2tw", M2T_ERROR_NOT_FOUND, "/no/such/\xef\xbf\xbd.m2tw: "); /* U+FFFD: messages are UTF-8 */
     check_not_opened(first, M2T_ERROR_NOT_FOUND, first); /* a directory */
     check_not_opened("/dev/zero", M2T_ERROR_MODEL, "larger than 64 MiB");
     if (before)
