@@ -6,6 +6,7 @@
 #include "products.h"
 #include "y4m.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #ifdef M2T_HAVE_OPENBLAS
@@ -58,9 +59,9 @@ typedef struct {
 } Times;
 
 static void
-fail(const char *what, GError *error)
+fail(const char *what, const char *why)
 {
-    g_printerr("speed: %s: %s\n", what, error ? error->message : "failed");
+    g_printerr("speed: %s: %s\n", what, why);
     exit(1);
 }
 
@@ -70,20 +71,22 @@ read_clip(Clip *clip, const char *path)
     GError *error = NULL;
     FILE *file = fopen(path, "rb");
 
-    if (!file || !y4m_read_header(file, &clip->video, &error))
-        fail(path, error);
+    if (!file)
+        fail(path, g_strerror(errno));
+    if (!y4m_read_header(file, &clip->video, &error))
+        fail(path, error->message);
     for (; clip->frames < FRAMES_MAX; clip->frames++) {
         Y4mResult result;
 
         frame_init(&clip->frame[clip->frames], clip->video.width, clip->video.height);
         result = y4m_read_frame(file, &clip->frame[clip->frames], &error);
         if (result == Y4M_FAILED)
-            fail(path, error);
+            fail(path, error->message);
         if (result == Y4M_END)
             break;
     }
     if (clip->frames < 2)
-        fail(path, NULL);
+        fail(path, "fewer than two frames: the first one is left out");
     for (int i = 0; i < M2T_FRAMES_MAX; i++)
         frame_init(&clip->out[i], clip->video.width, clip->video.height);
     fclose(file);
@@ -129,7 +132,7 @@ start_frame(Coder *coder)
                m2t_decoder_start(coder->decoder, &clip->out[i % coder->frames].picture, &error);
     }
     if (!good)
-        fail("start", error);
+        fail("start", error->message);
 }
 
 static void
@@ -139,7 +142,7 @@ finish_frame(Coder *coder)
     M2tPacket packet;
 
     if (coder->encoder ? !m2t_encoder_finish(coder->encoder, &packet, &error) : !m2t_decoder_finish(coder->decoder, &error))
-        fail("finish", error);
+        fail("finish", error->message);
     if (coder->encoder)
         coder->clip->packet[coder->finished] = g_bytes_new(packet.data, packet.size);
     coder->finished++;
@@ -271,7 +274,7 @@ encode_clip(Clip *clip, const Setting *setting, gint64 start, M2tProfile *profil
     settings.quantizer = setting->quantizer;
     coder.encoder = m2t_encoder_new(setting->model, &clip->video, &settings, &error);
     if (!coder.encoder)
-        fail("encoder", error);
+        fail("encoder", error->message);
     times = run_coder(&coder, setting, start);
     *profile = *m2t_encoder_profile(coder.encoder);
     m2t_encoder_free(coder.encoder);
@@ -292,7 +295,7 @@ decode_clip(Clip *clip, const Setting *setting, gint64 start, M2tProfile *profil
     settings.frames = (guint) setting->frames;
     coder.decoder = m2t_decoder_new(setting->model, &settings, &error);
     if (!coder.decoder)
-        fail("decoder", error);
+        fail("decoder", error->message);
     times = run_coder(&coder, setting, start);
     *profile = *m2t_decoder_profile(coder.decoder);
     m2t_decoder_free(coder.decoder);
@@ -354,7 +357,7 @@ read_setting(char **argv)
     setting.quantizer = atof(argv[6]);
     setting.model = m2t_model_open(argv[1], &error);
     if (!setting.model)
-        fail(argv[1], error);
+        fail(argv[1], error->message);
     require_backend(setting.backend);
     return setting;
 }
