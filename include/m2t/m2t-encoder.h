@@ -37,8 +37,8 @@ typedef struct {
     double quantizer;     /* 0 (finest) ... M2T_QUANTIZER_MAX, in steps of 1/4; default M2T_QUANTIZER_DEFAULT */
     guint key_interval;   /* frames from one key frame to the next, at most. 1: every frame is one, nothing is taken over from the frame before.
                            * 0 (default): two seconds, and every frame of which no part is taken over is one as well. */
-    gboolean intra_refresh; /* no key frames after the first, unless they are forced: one slice after the other stands alone instead, all of them
-                           * within key_interval frames. A frame that renews the only slice is a key frame. */
+    gboolean intra_refresh; /* after the first, only forced key frames stand alone as a whole. Otherwise one slice after the other does, all of
+                           * them within key_interval frames; frames in which one does carry the sequence header (M2tPacket.key). */
     guint slices;         /* bands that can be decoded without the others: 1 ... M2T_SLICES_MAX, at most one for each 16 rows; 0 (default): 1, with
                            * intra_refresh one for each 128 rows */
     M2tRateControl rate_control; /* default M2T_RATE_CONTROL_CQP; the others choose the quantizer themselves */

@@ -17,8 +17,8 @@ typedef enum {
     M2T_ERROR_SETTINGS,     /* a setting is out of its range, a picture lacks a plane, or a frame became too large for a packet */
     M2T_ERROR_STREAM,       /* damaged or truncated coded data */
     M2T_ERROR_NO_HEADER,    /* a frame without sequence header came before any key frame, or after one that was refused */
-    M2T_ERROR_MEMORY,       /* a frame of this size needs more memory than the system gives. Where a smaller piece is missing the process ends,
-                             * as with GLib */
+    M2T_ERROR_MEMORY,       /* a frame of this size needs more memory than the system gives. If a small allocation
+                             * fails, GLib ends the process */
 } M2tError;
 
 /* The quark of M2T_ERROR. Any thread. */

@@ -241,7 +241,7 @@ absent_model(void)
     h = decoder("");
     began = g_get_monotonic_time();
     g_assert_cmpint(push(h, coded->pdata[0]), ==, GST_FLOW_ERROR);
-    g_assert_cmpint(g_get_monotonic_time() - began, <, G_USEC_PER_SEC);
+    g_assert_cmpint(g_get_monotonic_time() - began, <, 5 * G_USEC_PER_SEC);
     {
         GstMessage *message = gst_bus_pop_filtered(test_bus(h), GST_MESSAGE_ERROR);
         g_autoptr(GError) error = NULL;
@@ -910,7 +910,7 @@ flush_while_blocked(void)
     g_assert_true(gst_harness_push_event(h, gst_event_new_flush_start()));
     g_thread_join(thread);
     g_assert_true(gst_harness_push_event(h, gst_event_new_flush_stop(TRUE)));
-    g_assert_cmpint(g_get_monotonic_time() - began, <, G_USEC_PER_SEC / 10);
+    g_assert_cmpint(g_get_monotonic_time() - began, <, 5 * G_USEC_PER_SEC);
     harness_free(h);
 }
 

@@ -228,7 +228,7 @@ samples_over_network(GstElement *sender, GstElement *receiver)
     gst_element_set_state(receiver, GST_STATE_PLAYING);
     gst_element_set_state(sender, GST_STATE_PLAYING);
     do {
-        g_signal_emit_by_name(out, "try-pull-sample", (guint64) (samples->len > 0 ? 1 : 20) * GST_SECOND, &sample);
+        g_signal_emit_by_name(out, "try-pull-sample", (guint64) (samples->len > 0 ? 5 : 20) * GST_SECOND, &sample);
         if (sample != NULL)
             g_ptr_array_add(samples, sample);
     } while (sample != NULL && samples->len < FRAMES);
