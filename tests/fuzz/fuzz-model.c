@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Model files. The first byte chooses: a whole file; the text of a graph; or changes to the small model, three bytes of place and
- * one of value each. A hash would stop all but the right file, so it is made to agree. */
+ * one of value each. A hash would stop all but the right file, so it is made to agree. Accepted: the model could be used, the graph is one. */
 #include "fuzz.h"
 
 #include "model/bind.h"
 #include "model/graph.h"
 
 #include <string.h>
+
+gboolean fuzz_accepted;
 
 static M2tModel *
 empty_model(void)
@@ -28,7 +30,7 @@ read_file(const guint8 *data, gsize size)
     m2t_tensors_hash(tensors, tensors->claimed);
     m2t_tensors_load(tensors, NULL);
     model = empty_model();
-    m2t_model_bind(model, tensors, NULL);
+    fuzz_accepted = m2t_model_bind(model, tensors, NULL);
     m2t_model_unref(model);
 }
 
@@ -37,7 +39,7 @@ read_graph(const guint8 *data, gsize size)
 {
     M2tModel *model = empty_model();
 
-    m2t_graph_read(model, (const char *) data, size, NULL);
+    fuzz_accepted = m2t_graph_read(model, (const char *) data, size, NULL);
     m2t_model_unref(model);
 }
 
@@ -56,6 +58,7 @@ read_changed(const guint8 *data, gsize size)
 int
 LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
+    fuzz_accepted = FALSE;
     if (size < 1)
         return 0;
     if (data[0] % 3 == 0)

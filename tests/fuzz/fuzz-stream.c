@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A byte stream, given in steps of as many bytes as the first one says: units are found, unescaped, and their headers read,
- * and their slices taken apart and put together again. */
+ * and their slices taken apart and put together again. Accepted: that was done with a unit. */
 #include "fuzz.h"
 
 #include <m2t/m2t.h>
 #include <stdlib.h>
+
+gboolean fuzz_accepted;
 
 /* What can be taken apart is the same when it is put together again. */
 static void
@@ -28,6 +30,7 @@ take_apart(const GByteArray *packet)
     if (m2t_frame_info_read(packet->data, packet->len, &(M2tFrameInfo) {0}, NULL) &&
         (again->len != packet->len || memcmp(again->data, packet->data, again->len) != 0))
         abort();
+    fuzz_accepted = TRUE;
 }
 
 static void
@@ -52,6 +55,7 @@ LLVMFuzzerTestOneInput(const guint8 *data, gsize size)
 {
     gsize step = size ? 1 + *data : 1, at = MIN(size, 1), have = MIN(at + step, size), skip, unit_size;
 
+    fuzz_accepted = FALSE;
     for (;;) {
         M2tStreamResult result = m2t_stream_find(data + at, have - at, &skip, &unit_size);
 

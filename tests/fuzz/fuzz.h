@@ -7,6 +7,9 @@
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 
+/* Set by a target: whether the last input got to its end. The driver wants that of files named good-*. */
+extern gboolean fuzz_accepted;
+
 /* The model for tests, from the directory M2T_TEST_VECTORS. Static. */
 static inline GBytes *
 fuzz_tiny_model(void)

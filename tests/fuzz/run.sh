@@ -7,7 +7,8 @@
 #   TARGET   model, stream, decode, depay (default: all)
 #
 # Works in build-fuzz (or $FUZZ_BUILD): found inputs go to corpus-TARGET there, what broke a target to crash-TARGET-*. An input
-# that broke one belongs into tests/fuzz/corpus/TARGET, once it is fixed. The exit status is 0 if nothing broke.
+# that broke one belongs into tests/fuzz/corpus/TARGET, once it is fixed, as crash-WHAT; all else there, but for depay, is written by
+# tests/reference/make_corpus.py. The exit status is 0 if nothing broke.
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:?how many seconds for each target}

@@ -20,6 +20,7 @@ except ImportError:
 import bad_models
 import m2t_reference as ref
 import make_conformance
+import make_corpus
 import make_tiny_model
 import make_vectors
 import pictures
@@ -601,20 +602,32 @@ class TinyModel(unittest.TestCase):
 
 
 class Files(unittest.TestCase):
-    """What is in tests/vectors is what the programs write today."""
+    """What is in tests/vectors and in the fuzzer's corpus is what the programs write today."""
 
-    def compare(self, directory, pattern):
+    def write(self, program, directory):
+        subprocess.run([sys.executable, pathlib.Path(__file__).parent / program, directory], check=True, stdout=subprocess.DEVNULL)
+
+    def compare(self, directory, pattern, there):
         names = sorted(p.name for p in pathlib.Path(directory).glob(pattern))
         self.assertTrue(names)
         for name in names:
-            self.assertEqual((pathlib.Path(directory) / name).read_bytes(), (pictures.VECTORS / name).read_bytes(), name)
+            self.assertTrue((there / name).exists(), there / name)
+            self.assertEqual((pathlib.Path(directory) / name).read_bytes(), (there / name).read_bytes(), name)
 
     def test_vectors(self):
         with tempfile.TemporaryDirectory() as directory:
-            programs = pathlib.Path(__file__).parent
-            subprocess.run([sys.executable, programs / "make_vectors.py", directory], check=True, stdout=subprocess.DEVNULL)
-            self.compare(directory, "*.ini")
-            self.compare(directory, "*.bin")
+            self.write("make_vectors.py", directory)
+            self.compare(directory, "*.ini", pictures.VECTORS)
+            self.compare(directory, "*.bin", pictures.VECTORS)
+
+    def test_corpus(self):
+        with tempfile.TemporaryDirectory() as directory:
+            self.write("make_corpus.py", directory)
+            for written in pathlib.Path(directory).iterdir():
+                there = make_corpus.CORPUS / written.name
+                self.compare(written, "*", there)
+                others = {p.name for p in there.iterdir()} - {p.name for p in written.iterdir()}
+                self.assertFalse({name for name in others if not name.startswith("crash-")})
 
     def test_conformance(self):
         for name, digest in make_conformance.read_list(pictures.VECTORS / "conformance").items():

@@ -17,9 +17,10 @@ CASES = [  # width, height, q in quarter steps, lanes
     (16, 16, 0, 1), (16, 16, 252, 4), (17, 17, 72, 4), (17, 17, 251, 16), (35, 19, 1, 16), (35, 19, 133, 4), (35, 19, 252, 1),
     (64, 48, 0, 4), (64, 48, 84, 16), (64, 48, 200, 4), (64, 48, 252, 16), (160, 144, 168, 4), (160, 144, 250, 16),
 ]
-# Where a residual stream or another intermediate result is stored as something else than 16 bits.
-DTYPES = {"patches": "I8", "samples": "U8", "level": "U8", "centroid": "I8", "filter.class": "U8", "mean": "I32",
-          "analysis.out": "I32", "analysis.shortcut": "I32", "synthesis.out": "I32", "synthesis.shortcut": "I32"}
+# Of what the reference can trace, what the C code still has when a stage is done: the stream behind the last block of each, and so on.
+TRACED = ("analysis.block8.1", "analysis.block16.0", "prior.state.1", "synthesis.dequantized", "synthesis.block16.1", "synthesis.block8.0",
+          "synthesis.v")
+DTYPES = {"patches": "I8", "level": "U8", "centroid": "I8", "mean": "I32"}     # of what is not stored with 16 bits
 
 
 class VectorFile:
@@ -60,8 +61,7 @@ def stage_vectors(model, out):
         quantizer = ref.Quantizer(model, q4)
 
         def trace(stage, array):
-            brief = (width, q4) not in ((160, 168), (64, 200)) and width >= 64
-            if not (brief and stage.startswith(("analysis", "synthesis", "filter"))):
+            if stage in TRACED:
                 out.array(f"{name}/{stage}", DTYPES.get(stage, "I16"), array)
 
         patches = ref.planes_to_patches(planes)
@@ -77,8 +77,7 @@ def stage_vectors(model, out):
         out.case(name, width=width, height=height, q4=q4, lanes=lanes, number=q4 & 255, md5=ref.md5_of_pictures([decoded]))
         for plane, content in zip("yuv", planes):
             out.array(f"{name}/picture.{plane}", "U8", content)
-        for stage, array in (("patches", patches), ("rounded", rounded), ("y", y), ("mean", mean), ("level", level), ("centroid", centroid),
-                             ("samples", samples)):
+        for stage, array in (("patches", patches), ("rounded", rounded), ("y", y), ("mean", mean), ("level", level), ("centroid", centroid)):
             out.array(f"{name}/{stage}", DTYPES.get(stage, "I16"), array)
         out.data(f"{name}/packet", packet)
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What makes the prior decodable: a group never depends on itself or on a later one. Shown on random latents, for every group, and for both kinds of
  * masking. The one that masks the input only is compared with the Python reference here; test-stages.c does that for the other. */
-#include "codec/codec.h"
-#include "planes.h"
 #include "vectors.h"
 
 #include <m2t/m2t.h>
@@ -128,39 +126,18 @@ test_listens_mt(gconstpointer size)
     model = m2t;
 }
 
-/* What the prior has now is what the reference has. */
-static void
-assert_predictions(const char *name, const M2tCodec *codec)
-{
-    const M2tPrior *prior = &codec->prior;
-    const gint32 *mean = vectors_find(&vectors, name, "mean", NULL);
-    const guint8 *level = vectors_find(&vectors, name, "level", NULL);
-    const M2tPriorWeights *w = &codec->model->prior;
-
-    for (int slot = 0; slot < prior->plan.slots; slot++)
-        for (int part = 0; part < w->parts && m2t_codec_position(codec, slot) >= 0; part++) {
-            gsize n = w->part_size[part], from = m2t_prior_place(prior, slot, w->part_start[part], (int) n);
-            gsize at = (gsize) m2t_codec_position(codec, slot) + w->part_start[part];
-
-            g_assert_cmpmem(prior->mean + from, n * sizeof *mean, mean + at, n * sizeof *mean);
-            g_assert_cmpmem(prior->level + from, n, level + at, n);
-        }
-}
-
 static void
 check_vector(const char *name, const M2tGemm *gemm, int threads)
 {
     M2tCodec codec = {0};
     GError *error = NULL;
-    gsize bytes;
-    const gint16 *y = vectors_find(&vectors, name, "y", &bytes);
 
     m2t_codec_init(&codec, mt, gemm, threads, vectors_int(&vectors, name, "width"), vectors_int(&vectors, name, "height"), 1, no_layout, NULL, &error);
     g_assert_no_error(error);
     m2t_quant_set(&codec.quant, vectors_int(&vectors, name, "q4"));
-    memcpy(codec.latents, y, bytes);
+    vectors_load_latents(&vectors, name, &codec);
     predict(&codec);
-    assert_predictions(name, &codec);
+    vectors_compare_predictions(&vectors, name, &codec);
     m2t_codec_clear(&codec);
 }
 
@@ -195,7 +172,6 @@ decode(const void *packet, gsize size, Planes *out)
 static void
 test_packet(gconstpointer name)
 {
-    static const char *const plane[3] = {"picture.y", "picture.u", "picture.v"};
     gsize size;
     const void *reference = vectors_find(&vectors, name, "packet", &size);
     g_autofree char *md5 = NULL, *expected_md5 = g_key_file_get_string(vectors.index, name, "md5", NULL);
@@ -206,15 +182,10 @@ test_packet(gconstpointer name)
     g_autoptr(M2tEncoder) encoder = NULL;
     Planes in, out, expected;
 
-    planes_init(&in, vectors_int(&vectors, name, "width"), vectors_int(&vectors, name, "height"));
+    g_assert_nonnull(reference);
+    vectors_load_picture(&vectors, name, &in);
     planes_init(&out, in.width, in.height);
     planes_init(&expected, in.width, in.height);
-    for (int i = 0; i < 3; i++) {
-        gsize bytes;
-        const void *data = vectors_find(&vectors, name, plane[i], &bytes);
-
-        memcpy(in.picture.data[i], data, bytes);
-    }
     decode(reference, size, &expected);
     md5 = planes_md5(&expected);
     g_assert_cmpstr(md5, ==, expected_md5);

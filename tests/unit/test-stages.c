@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every stage against the vectors of the Python reference, with each backend, each build of the kernels and one to three threads: patches,
- * latents, the prior in one pass and step by step, samples, whole packets. */
+/* The stages against the vectors of the Python reference, with each backend, each build of the kernels and one to three threads: what a stage
+ * hands on, and what it has in memory when it is done; then whole packets. */
 #include "analysis/analysis.h"
 #include "bitstream/frame.h"
-#include "codec/codec.h"
-#include "planes.h"
 #include "synthesis/synthesis.h"
 #include "vectors.h"
 
@@ -31,31 +29,17 @@ layout_both(M2tCodec *codec, gpointer data)
     both->rest = m2t_arena_take(&codec->arena, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents, 1);
 }
 
-static void
-assert_array(const char *test_case, const char *array, gconstpointer got)
+static gsize
+latents_count(const M2tCodec *codec)
 {
-    gsize bytes;
-    gconstpointer expected = vectors_find(&vectors, test_case, array, &bytes);
-
-    if (!expected)
-        return; /* left out of the vectors to keep them small */
-    if (memcmp(got, expected, bytes))
-        g_error("%s: %s differs", test_case, array);
+    return (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents;
 }
 
+/* The residual stream behind the last block. */
 static void
-load_picture(const char *test_case, Planes *planes)
+compare_stream(const char *test_case, const char *array, const M2tStage *stage)
 {
-    static const char *const name[3] = {"picture.y", "picture.u", "picture.v"};
-
-    planes_init(planes, vectors_int(&vectors, test_case, "width"), vectors_int(&vectors, test_case, "height"));
-    for (int i = 0; i < 3; i++) {
-        gsize bytes;
-        gconstpointer data = vectors_find(&vectors, test_case, name[i], &bytes);
-
-        g_assert_nonnull(data);
-        memcpy(planes->picture.data[i], data, bytes);
-    }
+    vectors_compare(&vectors, test_case, array, stage->stream, (gsize) stage->rows * stage->columns * stage->channels * sizeof *stage->stream);
 }
 
 static void
@@ -65,39 +49,23 @@ check_analysis(const char *test_case, Both *both, const Planes *in)
 
     m2t_analysis_load(&both->analysis, &in->picture);
     m2t_analysis_run(&both->analysis, &codec->quant, codec->latents, both->rest);
-    assert_array(test_case, "patches", both->analysis.patches);
-    assert_array(test_case, "rounded", codec->latents);
+    vectors_compare(&vectors, test_case, "patches", both->analysis.patches, (gsize) m2t_geometry_tokens(&codec->geometry) * M2T_TOKEN_CHANNELS);
+    compare_stream(test_case, "analysis.block8.1", &both->analysis.stage8);
+    compare_stream(test_case, "analysis.block16.0", &both->analysis.stage16);
+    vectors_compare(&vectors, test_case, "rounded", codec->latents, latents_count(codec) * sizeof *codec->latents);
 }
 
-/* The latents that the reference codes. */
+/* What the last head has read. */
 static void
-load_latents(const char *test_case, M2tCodec *codec)
+check_state(const char *test_case, const M2tCodec *codec)
 {
-    gsize size;
-    const gint16 *y = vectors_find(&vectors, test_case, "y", &size);
+    const M2tPlan *plan = &codec->prior.plan;
+    gsize width = codec->model->prior.width, count = (gsize) m2t_geometry_tokens(&codec->geometry) * width;
+    g_autofree gint16 *state = g_new(gint16, count);
 
-    g_assert_cmpuint(size, ==, (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents * sizeof *y);
-    memcpy(codec->latents, y, size);
-}
-
-static void
-check_predictions(const char *test_case, const M2tCodec *codec)
-{
-    gsize latents = codec->model->latents, tokens = (gsize) m2t_geometry_tokens(&codec->geometry);
-    g_autofree gint32 *mean = g_new(gint32, tokens * latents);
-    g_autofree guint8 *level = g_new(guint8, tokens * latents);
-    const M2tPriorWeights *w = &codec->model->prior;
-
-    for (int slot = 0; slot < codec->prior.plan.slots; slot++)
-        for (int part = 0; part < w->parts && m2t_codec_position(codec, slot) >= 0; part++) {
-            gsize n = w->part_size[part], from = m2t_prior_place(&codec->prior, slot, w->part_start[part], (int) n);
-            gsize at = (gsize) m2t_codec_position(codec, slot) + w->part_start[part];
-
-            memcpy(mean + at, codec->prior.mean + from, n * sizeof *mean);
-            memcpy(level + at, codec->prior.level + from, n);
-        }
-    assert_array(test_case, "mean", mean);
-    assert_array(test_case, "level", level);
+    for (int i = 0; i < plan->coded_start[plan->groups]; i++)
+        memcpy(state + (gsize) plan->slot[plan->coded[i]].token * width, codec->prior.state + (gsize) i * width, width * sizeof *state);
+    vectors_compare(&vectors, test_case, "prior.state.1", state, count * sizeof *state);
 }
 
 static void
@@ -117,20 +85,45 @@ check_prior(const char *test_case, M2tCodec *codec)
         memset(codec->prior.mean, 0x55, count * sizeof *codec->prior.mean);
         memset(codec->prior.level, 0x55, count);
         m2t_prior_predict(&codec->prior, &codec->quant, codec->latents, &follower, NULL);
-        check_predictions(test_case, codec);
+        check_state(test_case, codec);
+        vectors_compare_predictions(&vectors, test_case, codec);
     }
+}
+
+/* What the filter starts from, in the order of patches. */
+static void
+check_values(const char *test_case, const M2tFilter *filter)
+{
+    int columns = filter->geometry.patch_columns, patches = filter->geometry.patch_rows * columns;
+    g_autofree gint16 *values = g_new(gint16, (gsize) patches * M2T_PATCH_CHANNELS);
+    gint16 *to = values;
+
+    for (int patch = 0; patch < patches; patch++)
+        for (int plane = 0; plane < 3; plane++) {
+            int side = plane ? 4 : 8;
+            const gint16 *line = filter->plane[plane] + patch / columns * side * filter->stride[plane] + patch % columns * side;
+
+            for (int y = 0; y < side; y++, line += filter->stride[plane], to += side)
+                memcpy(to, line, (gsize) side * sizeof *to);
+        }
+    vectors_compare(&vectors, test_case, "synthesis.v", values, (gsize) patches * M2T_PATCH_CHANNELS * sizeof *values);
 }
 
 static void
 check_synthesis(const char *test_case, Both *both, Planes *out)
 {
     g_autofree char *md5 = NULL, *expected = g_key_file_get_string(vectors.index, test_case, "md5", NULL);
-    gsize size;
+    M2tCodec *codec = &both->codec;
+    M2tSynthesis *synthesis = &both->synthesis;
+    gsize count = latents_count(codec);
 
-    memcpy(both->codec.centroid, vectors_find(&vectors, test_case, "centroid", &size), (gsize) m2t_geometry_tokens(&both->codec.geometry) * model->latents);
-    g_assert_cmpuint(size, ==, (gsize) m2t_geometry_tokens(&both->codec.geometry) * model->latents);
-    m2t_codec_dequantise(&both->codec, &both->synthesis);
-    m2t_synthesis_run(&both->synthesis, &both->codec.quant, &out->picture);
+    memcpy(codec->centroid, vectors_get(&vectors, test_case, "centroid", count), count);
+    m2t_codec_dequantise(codec, synthesis);
+    vectors_compare(&vectors, test_case, "synthesis.dequantized", synthesis->values, count * sizeof *synthesis->values);
+    m2t_synthesis_run(synthesis, &codec->quant, &out->picture);
+    compare_stream(test_case, "synthesis.block16.1", &synthesis->stage16);
+    compare_stream(test_case, "synthesis.block8.0", &synthesis->stage8);
+    check_values(test_case, &synthesis->filter);
     md5 = planes_md5(out);
     g_assert_cmpstr(md5, ==, expected);
 }
@@ -142,13 +135,13 @@ check_case(const char *test_case, const M2tGemm *gemm, int threads)
     GError *error = NULL;
     Planes in, out;
 
-    load_picture(test_case, &in);
+    vectors_load_picture(&vectors, test_case, &in);
     planes_init(&out, in.width, in.height);
     m2t_codec_init(&both.codec, model, gemm, threads, in.width, in.height, 1, layout_both, &both, &error);
     g_assert_no_error(error);
     m2t_quant_set(&both.codec.quant, vectors_int(&vectors, test_case, "q4"));
     check_analysis(test_case, &both, &in);
-    load_latents(test_case, &both.codec);
+    vectors_load_latents(&vectors, test_case, &both.codec);
     check_prior(test_case, &both.codec);
     check_synthesis(test_case, &both, &out);
     m2t_codec_clear(&both.codec);
@@ -183,6 +176,7 @@ test_packet(gconstpointer name)
     M2tFrameInfo info;
     Planes out;
 
+    g_assert_nonnull(packet);
     g_assert_no_error(error);
     m2t_decoder_open_frame(decoder, packet, size, &info, &error);
     g_assert_no_error(error);
@@ -210,7 +204,8 @@ test_encode(gconstpointer name)
     g_autoptr(M2tDecoder) decoder = m2t_decoder_new(model, NULL, NULL);
     Planes in, out, expected;
 
-    load_picture(name, &in);
+    g_assert_nonnull(reference);
+    vectors_load_picture(&vectors, name, &in);
     planes_init(&out, in.width, in.height);
     planes_init(&expected, in.width, in.height);
     m2t_video_info_init(&video, (guint) in.width, (guint) in.height);

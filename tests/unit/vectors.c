@@ -2,6 +2,8 @@
 /* An index for GKeyFile and a file of bytes. */
 #include "vectors.h"
 
+#include <string.h>
+
 char *
 vectors_path(const char *file)
 {
@@ -53,4 +55,67 @@ vectors_find(const Vectors *v, const char *test_case, const char *array, gsize *
     if (bytes)
         *bytes = size;
     return g_mapped_file_get_contents(v->data) + offset;
+}
+
+gconstpointer
+vectors_get(const Vectors *v, const char *test_case, const char *array, gsize bytes)
+{
+    gsize size;
+    gconstpointer data = vectors_find(v, test_case, array, &size);
+
+    if (!data)
+        g_error("%s: there is no %s", test_case, array);
+    if (size != bytes)
+        g_error("%s: %s has %" G_GSIZE_FORMAT " bytes, not %" G_GSIZE_FORMAT, test_case, array, size, bytes);
+    return data;
+}
+
+void
+vectors_compare(const Vectors *v, const char *test_case, const char *array, gconstpointer got, gsize bytes)
+{
+    if (memcmp(got, vectors_get(v, test_case, array, bytes), bytes))
+        g_error("%s: %s differs", test_case, array);
+}
+
+void
+vectors_load_picture(const Vectors *v, const char *test_case, Planes *planes)
+{
+    static const char *const name[3] = {"picture.y", "picture.u", "picture.v"};
+
+    planes_init(planes, vectors_int(v, test_case, "width"), vectors_int(v, test_case, "height"));
+    for (int i = 0; i < 3; i++) {
+        gsize rows = (gsize) (i ? (planes->height + 1) / 2 : planes->height), bytes = rows * (gsize) planes->picture.stride[i];
+
+        memcpy(planes->picture.data[i], vectors_get(v, test_case, name[i], bytes), bytes);
+    }
+}
+
+void
+vectors_load_latents(const Vectors *v, const char *test_case, M2tCodec *codec)
+{
+    gsize bytes = (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents * sizeof *codec->latents;
+
+    memcpy(codec->latents, vectors_get(v, test_case, "y", bytes), bytes);
+}
+
+void
+vectors_compare_predictions(const Vectors *v, const char *test_case, const M2tCodec *codec)
+{
+    const M2tPrior *prior = &codec->prior;
+    const M2tPriorWeights *w = &codec->model->prior;
+    gsize count = (gsize) m2t_geometry_tokens(&codec->geometry) * codec->model->latents;
+    g_autofree gint32 *mean = g_new(gint32, count);
+    g_autofree guint8 *level = g_new(guint8, count);
+
+    for (int i = 0; i < prior->plan.coded_start[w->groups]; i++)
+        for (int part = 0; part < w->parts; part++) {
+            int slot = prior->plan.coded[i];
+            gsize n = w->part_size[part], from = m2t_prior_place(prior, slot, w->part_start[part], (int) n);
+            gsize at = (gsize) m2t_codec_position(codec, slot) + w->part_start[part];
+
+            memcpy(mean + at, prior->mean + from, n * sizeof *mean);
+            memcpy(level + at, prior->level + from, n);
+        }
+    vectors_compare(v, test_case, "mean", mean, count * sizeof *mean);
+    vectors_compare(v, test_case, "level", level, count);
 }
