@@ -27,7 +27,7 @@ import sys
 
 import numpy as np
 
-from rd import psnr, read_y4m
+from rd import picture_psnr, read_y4m
 from speed import cpu_name, in_memory, model_name, parser_of, print_table, use_models
 
 BASE = "jpegenc"   # whose bits are 100 %
@@ -154,7 +154,7 @@ def quality(clip):
     frames = read_planes(clip.fields["rec"], clip)
     if len(frames) != len(clip.frames):
         sys.exit(f"{len(frames)} frames came back, {len(clip.frames)} went in")
-    return float(np.mean([(6 * psnr(a[0], b[0]) + psnr(a[1], b[1]) + psnr(a[2], b[2])) / 8 for a, b in zip(clip.frames, frames)]))
+    return float(np.mean([picture_psnr(a, b)[3] for a, b in zip(clip.frames, frames)]))
 
 
 def probe(codec, index, clip, out):
@@ -270,7 +270,7 @@ def main():
     use_models()
     encoders = subprocess.run(["ffmpeg", "-hide_banner", "-encoders"], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     codecs = [libm2t(args.build, model, preset) for model in args.models.split(",") for preset in args.presets.split(",")] + others()
-    absent = [codec.name for codec in codecs if not is_here(codec, encoders)] + (["JPEG XS (svtjpegxsenc)"] if not has_element("svtjpegxsenc") else [])
+    absent = [codec.name for codec in codecs if not is_here(codec, encoders)]
     codecs = [codec for codec in codecs if codec.name not in absent]
     with in_memory() as folder:
         clip = load_clip(args.clip, args.frames, args.threads, folder)

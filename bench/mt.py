@@ -10,11 +10,9 @@ machine only adds. If the model has more latents than a prior, the last ones are
 and bytes count here, and all priors see the same latents.
 """
 import argparse
-import hashlib
 import json
 import os
 import pathlib
-import struct
 import subprocess
 import sys
 import tempfile
@@ -23,59 +21,32 @@ import numpy as np
 
 import speed
 
-ROOT = pathlib.Path(__file__).parent.parent
-TYPES = {"I8": "<i1", "I32": "<i4", "F32": "<f4"}
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "training"))
+from m2tw import read_file, write_file    # noqa: E402
+
 # The tensors of the transforms with an entry for each latent, and in which dimension (docs/model-format.md)
 LATENT_DIMENSION = {"gain": 1, "igain": 1, "synthesis.in.weight": 1, "synthesis.shortcut.weight": 1, "synthesis.shortcut.weight_low": 1,
                     **{f"analysis.{layer}.{part}": 0 for layer in ("out", "shortcut") for part in ("weight", "weight_low", "scale", "bias")}}
-
-
-def read_tensors(path):
-    """name -> (dtype, shape, bytes)"""
-    raw = pathlib.Path(path).read_bytes()
-    begin = 8 + struct.unpack_from("<Q", raw)[0]
-    header = json.loads(raw[8:begin])
-    header.pop("__metadata__")
-    return {name: (entry["dtype"], entry["shape"], raw[begin + entry["data_offsets"][0]:begin + entry["data_offsets"][1]])
-            for name, entry in header.items()}
-
-
-def identity(tensors):
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        dtype, shape, data = tensors[name]
-        digest.update(name.encode() + b"\0" + dtype.encode() + b"\0" + struct.pack(f"<{1 + len(shape)}I", len(shape), *shape) + data)
-    return digest.hexdigest()
-
-
-def write_model(path, tensors):
-    header, at = {"__metadata__": {"format": "m2t", "identity": identity(tensors)}}, 0
-    for name, (dtype, shape, data) in tensors.items():
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
-        at += len(data)
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(data for _, _, data in tensors.values()))
 
 
 def cut(tensors, latents):
     """Transforms with the first `latents` latents only."""
     result = dict(tensors)
     for name in LATENT_DIMENSION.keys() & tensors.keys():
-        dtype, shape, data = tensors[name]
-        values = np.frombuffer(data, TYPES[dtype]).reshape(shape).take(range(latents), LATENT_DIMENSION[name])
-        result[name] = dtype, list(values.shape), values.tobytes()
+        result[name] = tensors[name].take(range(latents), LATENT_DIMENSION[name])
     return result
 
 
 def with_prior(model, prior, name):
     """The model with another prior -> tensors, and the graph of the prior."""
-    graph, other = json.loads(model["graph"][2]), json.loads(prior["graph"][2])
+    graph, other = json.loads(bytes(model["graph"])), json.loads(bytes(prior["graph"]))
     if other["latents"] > graph["latents"]:
         sys.exit(f"{name}: the prior has {other['latents']} latents, the model {graph['latents']}")
     graph["name"], graph["latents"], graph["prior"] = name, other["latents"], other["prior"]
     text = json.dumps(graph).encode()
     transforms = cut({n: t for n, t in model.items() if not n.startswith("prior.")}, graph["latents"])
-    return {**transforms, **prior, "graph": ("U8", [len(text)], text)}, graph["prior"]
+    return {**transforms, **prior, "graph": np.frombuffer(text, np.uint8)}, graph["prior"]
 
 
 def cost(prior):
@@ -111,12 +82,12 @@ def main():
     args = parser.parse_args()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
     program = str(pathlib.Path(args.build) / "bench" / "speed")
-    model, names, runs, facts = read_tensors(args.model), args.priors.split(","), {}, {}
+    model, names, runs, facts = read_file(args.model), args.priors.split(","), {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             file = ROOT / "models" / "family" / (name + ".prior")
-            tensors, prior = with_prior(model, read_tensors(file), name)
-            write_model(pathlib.Path(folder) / (name + ".m2tw"), tensors)
+            tensors, prior = with_prior(model, read_file(file), name)
+            write_file(f"{folder}/{name}.m2tw", tensors, {})
             facts[name] = (len(prior["groups"]), cost(prior) / 1000, file.stat().st_size)
         clips = [first_frames(clip, args.frames, folder) for clip in args.clips]
         for _ in range(args.rounds):

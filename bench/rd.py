@@ -18,6 +18,7 @@ import argparse
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,12 @@ def psnr(a, b):
     return min(99.0, 10 * math.log10(255 ** 2 / error)) if error > 0 else 99.0
 
 
+def picture_psnr(a, b):
+    """Planes (Y, U, V) of two pictures, of any shape, uint8 -> dB of Y, U and V, and (6 Y + U + V) / 8"""
+    y, u, v = (psnr(plane, other) for plane, other in zip(a, b))
+    return y, u, v, (6 * y + u + v) / 8
+
+
 def ms_ssim(a, b):
     """Planes (H, W) uint8 -> 0…1. Five scales, Gaussian windows of deviation 1.5 and 11 × 11 samples; small planes have fewer scales."""
     from scipy.ndimage import gaussian_filter
@@ -105,7 +112,9 @@ def ms_ssim(a, b):
     return float(product)
 
 
-def shell(command):
+def shell(template, source, target, **fields):
+    """Runs a shell command with the paths {in} and {out}, and other fields."""
+    command = template.format(**{"in": shlex.quote(source), "out": shlex.quote(target)}, **fields)
     try:
         subprocess.run(command, shell=True, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     except subprocess.CalledProcessError as error:
@@ -113,22 +122,22 @@ def shell(command):
 
 
 def measure(job):
-    """(encode, decode, quality, path of the picture, with MS-SSIM) -> name of the picture, its row: bit/px, dB"""
+    """(encode, decode, quality, path of the picture, with MS-SSIM) -> its row: bit/px, dB"""
     encode, decode, q, source, with_ssim = job
     w, h, original = read_y4m(source)
     with tempfile.TemporaryDirectory() as folder:
         coded, decoded = folder + "/bs", folder + "/rec.y4m"
-        shell(encode.format(**{"w": w, "h": h, "q": q, "in": source, "out": coded}))
-        shell(decode.format(**{"w": w, "h": h, "q": q, "in": coded, "out": decoded}))
+        shell(encode, source, coded, w=w, h=h, q=q)
+        shell(decode, coded, decoded, w=w, h=h, q=q)
         got_w, got_h, frames = read_y4m(decoded)
         bits = 8 * os.path.getsize(coded)
     if (w, h, len(original)) != (got_w, got_h, len(frames)):
         sys.exit(f"{source}: got {got_w}x{got_h}, {len(frames)} frames")
-    y, u, v = np.mean([[psnr(a, b) for a, b in zip(frame, other)] for frame, other in zip(original, frames)], 0)
-    row = {"q": q, "bpp": bits / (w * h * len(original)), "y": y, "u": u, "v": v, "yuv": (6 * y + u + v) / 8}
+    y, u, v, yuv = np.mean([picture_psnr(frame, other) for frame, other in zip(original, frames)], 0)
+    row = {"q": q, "bpp": bits / (w * h * len(original)), "y": y, "u": u, "v": v, "yuv": yuv}
     if with_ssim:
         row["msssim"] = float(np.mean([ms_ssim(frame[0], other[0]) for frame, other in zip(original, frames)]))
-    return os.path.basename(source), row
+    return row
 
 
 def bd_rate(anchor, test, key="yuv"):
@@ -144,6 +153,22 @@ def bd_rate(anchor, test, key="yuv"):
     return (math.exp(np.mean(log_rate(test) - log_rate(anchor))) - 1) * 100
 
 
+def bd_rates(anchor, test, key="yuv"):
+    """{picture: rows} of two curves -> {picture: BD-rate}, of those that both have"""
+    common = sorted(set(anchor) & set(test))
+    if not common:
+        sys.exit(f"the curves have no picture in common; the first of each are {', '.join(sorted(anchor)[:1] + sorted(test)[:1])}")
+    return {picture: bd_rate(anchor[picture], test[picture], key) for picture in common}
+
+
+def names_of(paths):
+    """-> the name by which each picture is known"""
+    names = [os.path.basename(path) for path in paths]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        sys.exit(f"pictures are known by the names of their files, and more than one is called {', '.join(twice)}")
+    return names
+
+
 def load(path):
     with open(path) as file:
         return json.load(file)
@@ -153,10 +178,11 @@ def run(args):
     encode, decode, qualities = CODECS[args.codec] if args.codec else (args.enc, args.dec, [])
     if args.q:
         qualities = [float(q) if "." in q else int(q) for q in args.q.split(",")]
-    jobs, pictures = [(encode, decode, q, picture, args.msssim) for picture in args.pictures for q in qualities], {}
+    pictures = {name: [] for name in names_of(args.pictures)}
+    jobs = [(encode, decode, q, picture, args.msssim) for picture in args.pictures for q in qualities]
     with ThreadPoolExecutor(args.jobs) as executor:
-        for name, row in executor.map(measure, jobs):
-            pictures.setdefault(name, []).append(row)
+        for job, row in zip(jobs, executor.map(measure, jobs)):
+            pictures[os.path.basename(job[3])].append(row)
     with open(args.out, "w") as file:
         json.dump({"name": args.name or args.codec or "test", "pictures": pictures}, file)
 
@@ -165,8 +191,7 @@ def print_bd(args):
     anchor = load(args.anchor)
     for path in args.tests:
         test = load(path)
-        common = sorted(set(anchor["pictures"]) & set(test["pictures"]))
-        rates = {picture: bd_rate(anchor["pictures"][picture], test["pictures"][picture], args.key) for picture in common}
+        rates = bd_rates(anchor["pictures"], test["pictures"], args.key)
         values = list(rates.values())
         print(f"{test['name']} against {anchor['name']}: {np.nanmean(values):+.2f} % bits over {len(values)} pictures ({args.key}), "
               f"worst {np.nanmax(values):+.1f}, best {np.nanmin(values):+.1f}")

@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from rd import bd_rate, load
+from rd import bd_rates, load
 
 
 def mean_curve(pictures, key):
@@ -44,7 +44,10 @@ def main():
     figure.savefig(args.out, dpi=90)
     print("| against | BD-rate | worst picture | best picture |\n|---|---|---|---|")
     for other in files[1:]:
-        rates = {p: bd_rate(other["pictures"][p], files[0]["pictures"][p]) for p in files[0]["pictures"] if p in other["pictures"]}
+        rates = {p: rate for p, rate in bd_rates(other["pictures"], files[0]["pictures"]).items() if not np.isnan(rate)}
+        if not rates:
+            print(f"| {other['name']} | – | – | – |")
+            continue
         worst, best = max(rates, key=rates.get), min(rates, key=rates.get)
         print(f"| {other['name']} | {np.mean(list(rates.values())):+.1f} % | {worst} {rates[worst]:+.1f} % | {best} {rates[best]:+.1f} % |")
 

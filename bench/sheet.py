@@ -33,7 +33,7 @@ def at_rate(codec, picture, bits, folder, m2t):
     coded = f"{folder}/{codec}"
 
     def size(q):
-        shell(encode.format(**{"in": picture, "out": coded, "q": f"{q / steps:g}"}))
+        shell(encode, picture, coded, q=f"{q / steps:g}")
         return 8 * os.path.getsize(coded)
 
     low, high = low * steps, high * steps      # the answer is above low
@@ -41,13 +41,13 @@ def at_rate(codec, picture, bits, folder, m2t):
         q = (low + high) // 2
         low, high = (q, high) if size(q) > bits else (low, q)
     actual = size(high)
-    shell(decode.format(**{"in": coded, "out": coded + ".y4m"}))
+    shell(decode, coded, coded + ".y4m")
     return actual, coded + ".y4m"
 
 
 def detail(path, box, folder):
     png = f"{folder}/picture.png"
-    shell(f"ffmpeg -nostdin -v error -y -i {path} -frames:v 1 {png}")
+    shell("ffmpeg -nostdin -v error -y -i {in} -frames:v 1 {out}", path, png)
     return Image.open(png).convert("RGB").crop(box).resize((SIDE, SIDE), Image.LANCZOS)
 
 

@@ -23,7 +23,7 @@ def rgb_to_i420(rgb):
 def load_pictures(folder, least=256):
     """Planes of all .jpg and .png files of a folder, sides cut to multiples of 16, none below `least`."""
     pictures = []
-    for path in sorted(glob.glob(f'{folder}/*.jpg') + glob.glob(f'{folder}/*.png')):
+    for path in sorted(path for kind in ('jpg', 'png') for path in glob.glob(f'{glob.escape(folder)}/*.{kind}')):
         rgb = np.asarray(Image.open(path).convert('RGB'))
         h, w = rgb.shape[0] & ~15, rgb.shape[1] & ~15
         if min(h, w) >= least:
@@ -68,6 +68,13 @@ def crop(pictures, size, rng, others=(), share=0.0):
     planes = source[rng.integers(len(source))]
     top, left = (rng.integers((side - size) // 2 + 1) for side in planes[0].shape)
     return [planes[0][2 * top:2 * top + size, 2 * left:2 * left + size], *(c[top:top + size // 2, left:left + size // 2] for c in planes[1:])]
+
+
+def add_options(parser, share):
+    """Where training pictures come from. share: default of --share"""
+    parser.add_argument('--train', required=True, help='folder of pictures')
+    parser.add_argument('--structured', help='folder of pictures drawn by structured.py')
+    parser.add_argument('--share', type=float, default=share, help='share of the crops that come from them (default: %(default)s)')
 
 
 def endless_crops(train, structured, share, size, rng):

@@ -63,10 +63,8 @@ def cost(counts, frequency):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint')
-    parser.add_argument('--train', required=True, help='folder of pictures')
-    parser.add_argument('--structured', help='folder of pictures drawn by structured.py')
-    parser.add_argument('--share', type=float, default=0.25, help='share of the crops that come from them')
-    parser.add_argument('--crops', type=int, default=120)
+    data.add_options(parser, share=0.25)
+    parser.add_argument('--crops', type=int, default=80, help='that are counted on (default: %(default)s)')
     args = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(1)

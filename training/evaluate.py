@@ -18,12 +18,13 @@ import torch
 import data
 import export
 import integer
+import m2tw
 import quantise
 from filter import Filter
 from model import SIGMA_FLOOR, bits, interval
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../bench'))
-from rd import bd_rate, psnr, read_y4m  # noqa: E402
+from rd import bd_rates, names_of, picture_psnr, read_y4m  # noqa: E402
 
 QUALITIES = (0, 7, 14, 21, 28, 35, 42, 49, 56, 63)
 
@@ -62,19 +63,19 @@ def integer_picture(codec, planes, q):
 def curves(code, paths, qualities=QUALITIES):
     """code(planes, q) -> bits, planes; qualities: quantizers 0…63. -> {picture: [row per quantizer]}, rows as in bench/rd.py"""
     pictures = {}
-    for path in paths:
+    for path, name in zip(paths, names_of(paths)):
         planes = read_y4m(path)[2][0]
-        rows = pictures[os.path.basename(path)] = []
+        rows = pictures[name] = []
         for q in qualities:
             rate, decoded = code(planes, q)
-            y, u, v = (psnr(a, b) for a, b in zip(planes, decoded))
-            rows.append(dict(q=q, bpp=rate / planes[0].size, y=y, u=u, v=v, yuv=(6 * y + u + v) / 8))
+            y, u, v, yuv = picture_psnr(planes, decoded)
+            rows.append(dict(q=q, bpp=rate / planes[0].size, y=y, u=u, v=v, yuv=yuv))
     return pictures
 
 
 def mean_bd(anchor, test):
     """Mean BD-rate in % over the pictures both have."""
-    return float(np.nanmean([bd_rate(anchor[p], test[p]) for p in test if p in anchor]))
+    return float(np.nanmean(list(bd_rates(anchor, test).values())))
 
 
 def mean_rows(pictures):
@@ -96,7 +97,7 @@ def main():
     if args.model.endswith('.m2tw'):
         if args.rounded:
             parser.error('--rounded is for checkpoints: a model file is rounded as it is')
-        codec = integer.IntegerCodec(integer.read_file(args.model))
+        codec = integer.IntegerCodec(m2tw.read_file(args.model))
         code = lambda planes, q: integer_picture(codec, planes, q)
     else:
         net, scales, _, weights = export.load(args.model)

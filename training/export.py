@@ -10,16 +10,15 @@ pictures. Frequencies of the entropy coder come from the checkpoint, too (entrop
 the filter (filter.py), or there is none. Centroids are among the weights.
 """
 import argparse
-import hashlib
 import json
 import math
 import os
-import struct
 
 import numpy as np
 import torch
 
 import data
+import m2tw
 import quantise
 import tables
 from model import CHROMA, STEP, Block, Codec, Config, coding_order
@@ -28,7 +27,6 @@ from tables import BASE, LEVELS, OCTAVE, SKIP, STEP_LEVEL
 PIXEL = 1 / (255 * 64)               # outputs of both transforms are in 1/64 grey level
 LATENT = 1 / (255 * 8)               # synthesis reads 1/8 grey level
 NAT = 32                             # logits are in 1/32 nat
-DTYPES = {'int8': 'I8', 'uint8': 'U8', 'int16': 'I16', 'uint16': 'U16', 'int32': 'I32', 'float32': 'F32'}
 
 
 def numpy64(x):
@@ -185,34 +183,6 @@ def write_prior(w: Writer, net: Codec, scales):
         w.linear(f'prior.head.{k}', head.weight, columns[f'prior.head.{k}'], out, bias)
 
 
-def identity(tensors):
-    """SHA-256 over name, type, shape and bytes of all tensors in the order of their names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        t = tensors[name]
-        digest.update(name.encode() + b'\0' + DTYPES[t.dtype.name].encode() + b'\0')
-        digest.update(struct.pack(f'<{1 + t.ndim}I', t.ndim, *t.shape) + t.tobytes())
-    return digest.hexdigest()
-
-
-def write_file(path, tensors, metadata):
-    """The safetensors layout; appears under its name complete or not at all. -> identity"""
-    header, at = {'__metadata__': {'format': 'm2t', 'identity': identity(tensors), **metadata}}, 0
-    names = sorted(tensors, key=lambda n: (-tensors[n].dtype.itemsize, n))
-    for name in names:
-        t = tensors[name]
-        header[name] = {'dtype': DTYPES[t.dtype.name], 'shape': list(t.shape), 'data_offsets': [at, at + t.nbytes]}
-        at += t.nbytes
-    text = json.dumps(header, separators=(',', ':')).encode()
-    text += b' ' * (-len(text) % 8)
-    with open(path + '.part', 'wb') as f:
-        f.write(struct.pack('<Q', len(text)) + text)
-        for name in names:
-            f.write(tensors[name].tobytes())
-    os.replace(path + '.part', path)
-    return header['__metadata__']['identity']
-
-
 def graph(config: Config, name, filtered=False):
     """-> the tensor `graph` as a dictionary."""
     analysis, synthesis = (dict(width8=config.width8, width16=config.width16, blocks8=config.blocks8[side], blocks16=config.blocks16[side])
@@ -256,11 +226,15 @@ def load(path):
     return net.eval(), checkpoint.get('scales'), checkpoint.get('frequency'), checkpoint.get('filter')
 
 
+def write_checkpoint(path, **items):
+    """Appears under its name complete or not at all."""
+    torch.save(items, path + '.part')
+    os.replace(path + '.part', path)
+
+
 def amend(path, **items):
     """Puts items into a checkpoint."""
-    checkpoint = torch.load(path, map_location='cpu', weights_only=False)
-    torch.save({**checkpoint, **items}, path + '.part')
-    os.replace(path + '.part', path)
+    write_checkpoint(path, **{**torch.load(path, map_location='cpu', weights_only=False), **items})
 
 
 def main():
@@ -279,7 +253,7 @@ def main():
             parser.error(f'{args.checkpoint} has no scales: give --train, to measure them')
         scales = quantise.calibrate(net, data.load_pictures(args.train), data.load_pictures(args.structured) if args.structured else [])
     tensors = tensors_of(net, scales, args.name, frequency, weights)
-    print('identity', write_file(args.model, tensors, dict(note.split('=', 1) for note in args.note)))
+    print('identity', m2tw.write_file(args.model, tensors, dict(note.split('=', 1) for note in args.note)))
 
 
 if __name__ == '__main__':

@@ -137,11 +137,11 @@ def change(sums, weights):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint')
-    parser.add_argument('--train', required=True, help='folder of pictures')
-    parser.add_argument('--structured', help='folder of pictures drawn by structured.py')
-    parser.add_argument('--share', type=float, default=0.25, help='share of the crops that come from them')
+    data.add_options(parser, share=0.25)
     parser.add_argument('--crops', type=int, default=64, help='for each anchor of q (default: %(default)s)')
     args = parser.parse_args()
+    if args.crops < 2:
+        parser.error(f'--crops {args.crops}: at least 2, because the first of each {HELD_OUT} is not fitted to')
     torch.set_num_threads(1)
     crops = data.endless_crops(args.train, args.structured, args.share, CROP, np.random.default_rng(1))
     net, scales, frequency, _ = export.load(args.checkpoint)

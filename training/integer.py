@@ -5,7 +5,6 @@ Not an implementation of the stream: bits are −log2 of the table entries. Floa
 so results are the exact ones. q4 is the quantizer in quarters: 0 (finest) … 252.
 """
 import json
-import struct
 
 import numpy as np
 import torch
@@ -20,20 +19,6 @@ LIMITS = 192, 768, 3072                                         # in 1/64 sample
 ACTIVITY = 512, 1024, 2304, 5120
 CLASSES, WEIGHTS = 120, len(PAIRS) * len(LIMITS)
 HEADERS = 40            # bytes of a picture beside its symbols, about: sequence header, frame header, the ends of the coder's lanes
-NUMPY = {'I8': np.int8, 'U8': np.uint8, 'I16': np.int16, 'U16': np.uint16, 'I32': np.int32, 'F32': np.float32}
-
-
-def read_file(path):
-    """-> tensors of a model file"""
-    raw = open(path, 'rb').read()
-    size, = struct.unpack_from('<Q', raw)
-    header = json.loads(raw[8:8 + size])
-    tensors = {}
-    for name, entry in header.items():
-        if name != '__metadata__':
-            begin, end = (8 + size + x for x in entry['data_offsets'])
-            tensors[name] = np.frombuffer(raw[begin:end], NUMPY[entry['dtype']]).reshape(entry['shape'])
-    return tensors
 
 
 def rnd(x):

@@ -12,7 +12,6 @@ tensors `graph` and `prior.*` of the model file.
 """
 import argparse
 import json
-import math
 import os
 import sys
 import time
@@ -23,9 +22,10 @@ import torch.nn.functional as F
 
 import data
 import export
+import m2tw
 import quantise
 from model import SIGMA_FLOOR, Codec, Config, bits
-from train import EMA, optimiser
+from train import EMA, follow, optimiser, set_learning_rate
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../bench'))
 from rd import read_y4m  # noqa: E402
@@ -97,9 +97,8 @@ def rate_of(prior, y, position):
 
 def save(path, net, ema, opt, step):
     state = {name: opt.state[p] for name, p in net.prior.named_parameters() if p in opt.state}
-    torch.save(dict(ema={**net.state_dict(), **{f'prior.{n}': v for n, v in ema.items()}}, weights=net.state_dict(), optimiser=state, scales=None,
-                    config=net.config.as_dict(), step=step), path + '.part')
-    os.replace(path + '.part', path)
+    export.write_checkpoint(path, ema={**net.state_dict(), **{f'prior.{n}': v for n, v in ema.items()}}, weights=net.state_dict(), optimiser=state,
+                            scales=None, config=net.config.as_dict(), step=step)
 
 
 def train(net, args):
@@ -117,17 +116,13 @@ def train(net, args):
     pictures = torch.load(args.latents)['train']
     recent, start = [], time.time()
     for step in range(first, args.steps):
-        lr = args.lr * min(1, (step + 1) / 100) * 0.5 * (1 - math.cos(math.pi * min(1, 2 * (1 - step / args.steps))))
-        for group in opt.param_groups:
-            group['lr'] = lr * group['speed']
+        lr = set_learning_rate(opt, args.lr, step, 2 * (1 - step / args.steps), warm_up=100)
         loss = loss_of(net.prior, *batch(pictures, args.seed, step))
         opt.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.prior.parameters(), 1.0)
         opt.step()
-        keep = min(EMA, step / (step + 50)) if step else 0
-        with torch.no_grad():
-            torch._foreach_lerp_(list(ema.values()), list(net.prior.state_dict().values()), 1 - keep)
+        follow(ema, net.prior.state_dict(), min(EMA, step / (step + 50)))
         recent.append(loss.item())
         if (step + 1) % 100 == 0:
             text = f'step {step + 1}  {(time.time() - start) / 60:.1f} min  bpp {np.mean(recent):.4f}  lr {lr:.1e}'
@@ -160,7 +155,7 @@ def export_prior(args):
     net = export.load(os.path.join(args.out, 'checkpoint.pt'))[0]
     tensors = export.tensors_of(net, quantise.calibrate(net, data.load_pictures(args.train)[::CALIBRATION_EVERY]), args.name)
     chosen = {name: t for name, t in tensors.items() if name == 'graph' or name.startswith('prior.')}
-    export.write_file(os.path.join(args.out, args.name + '.prior'), chosen, {'content': 'prior only'})
+    m2tw.write_file(os.path.join(args.out, args.name + '.prior'), chosen, {'content': 'prior only'})
 
 
 def main():

@@ -6,6 +6,8 @@ real value of one integer step, per channel; 'x.shift' -> int. `attach` makes th
 codec, for quantisation-aware training, which learns the steps of the transforms with the weights; export.py writes the
 scales to a model file.
 """
+import functools
+
 import numpy as np
 import torch
 from torch import nn
@@ -168,9 +170,9 @@ class Round(torch.autograd.Function):
 
 
 def fake_tensor(step, channels_last, limit=127, unsigned=False):
-    """step: real value of one integer, (C) or a number, or a function that returns it. channels_last: the last dimension is that of channels,
-    not the second."""
-    current = step if callable(step) else lambda: torch.as_tensor(step, dtype=torch.float32)
+    """step: function that returns the real value of one integer, (C) or a number, as it is now. channels_last: the last dimension is that of
+    channels, not the second."""
+    current = lambda: torch.as_tensor(step(), dtype=torch.float32)
 
     def fake(x):
         x = x if channels_last else x.permute(0, 2, 3, 1)
@@ -180,40 +182,49 @@ def fake_tensor(step, channels_last, limit=127, unsigned=False):
 
 
 def fake_weight(columns):
-    """Symmetric 8-bit weights, one step per output, of weights times the step of each input. Nothing is clipped."""
+    """Symmetric 8-bit weights, one step per output, of weights times the step of each input. columns: function that returns these steps (K), or (1),
+    as they are now. Nothing is clipped."""
     def fake(weight):
-        flat = weight.detach().flatten(1)
-        step = (flat * columns).abs().amax(1, keepdim=True).clamp_min(1e-9) / 127 / columns
+        flat, inputs = weight.detach().flatten(1), columns().detach()
+        step = (flat * inputs).abs().amax(1, keepdim=True).clamp_min(1e-9) / 127 / inputs
         return weight + ((flat / step).round() * step - flat).view_as(weight)
     return fake
 
 
-def columns(net, scales):
-    """Real value of one integer of each input of every 8-bit linear layer: {layer: (K)}."""
+def present_columns(net, scale):
+    """Real value of one integer of each input of every 8-bit linear layer, as it is now: {layer: function that returns it (K)}. scale: function from
+    the name of a tap to its scale (C). Scales and the weights of norms move in training."""
     c, found = net.config, {}
+    of_tap = lambda name: lambda: scale(name)
+    behind_norm = lambda name, norm: lambda: scale(f'{name}.tap') * norm.weight.detach()
     chroma = torch.ones(96)
     chroma[64:] = CHROMA
-    found['analysis.in'] = chroma / 255
-    found['analysis.down'] = scales['analysis.narrow'].repeat_interleave(4)
-    found['analysis.out'] = scales['analysis.wide']
-    found['synthesis.in'] = torch.full((c.latents,), 1 / (8 * 255))
-    found['synthesis.up'] = scales['synthesis.narrow']
-    found['synthesis.out'] = scales['synthesis.wide']
+    found['analysis.in'] = lambda: chroma / 255
+    found['analysis.down'] = lambda: scale('analysis.narrow').repeat_interleave(4)
+    found['analysis.out'] = of_tap('analysis.wide')
+    found['synthesis.in'] = lambda: torch.full((c.latents,), 1 / (8 * 255))
+    found['synthesis.up'] = of_tap('synthesis.narrow')
+    found['synthesis.out'] = of_tap('synthesis.wide')
     for name, module in net.named_modules():
         if isinstance(module, Block):
-            found[f'{name}.expand'], found[f'{name}.project'] = scales[f'{name}.hidden'], scales[f'{name}.gate']
+            found[f'{name}.expand'], found[f'{name}.project'] = of_tap(f'{name}.hidden'), of_tap(f'{name}.gate')
         elif isinstance(module, Layer):
-            found[f'{name}.qkv'] = scales[f'{name}.norm1.tap'] * module.norm1.weight.detach()
-            found[f'{name}.fc1'] = scales[f'{name}.norm2.tap'] * module.norm2.weight.detach()
-            found[f'{name}.out'], found[f'{name}.fc2'] = scales[f'{name}.context'], scales[f'{name}.relu']
+            found[f'{name}.qkv'] = behind_norm(f'{name}.norm1', module.norm1)
+            found[f'{name}.fc1'] = behind_norm(f'{name}.norm2', module.norm2)
+            found[f'{name}.out'], found[f'{name}.fc2'] = of_tap(f'{name}.context'), of_tap(f'{name}.relu')
     features = lambda n: [torch.full((n,), FEATURE), torch.full((n,), LOG_FEATURE)]
-    found['prior.embed'] = torch.cat(features(c.latents))
-    for k, n in enumerate(c.parts):
-        found[f'prior.head.{k}'] = scales['prior.narrow']
+    found['prior.embed'] = lambda: torch.cat(features(c.latents))
+    for k in range(len(c.parts)):
+        found[f'prior.head.{k}'] = of_tap('prior.narrow')
         if k:
-            found[f'prior.step.{k}.fc1'] = torch.cat([scales['prior.narrow'], *features(c.parts[k - 1])])
-            found[f'prior.step.{k}.fc2'] = scales[f'prior.step.{k}.relu']
+            found[f'prior.step.{k}.fc1'] = lambda before=c.parts[k - 1]: torch.cat([scale('prior.narrow'), *features(before)])
+            found[f'prior.step.{k}.fc2'] = of_tap(f'prior.step.{k}.relu')
     return found
+
+
+def columns(net, scales):
+    """The same, with scales that stay: {layer: (K)}."""
+    return {name: current() for name, current in present_columns(net, scales.__getitem__).items()}
 
 
 def learned_step(name, scales):
@@ -248,29 +259,32 @@ def learned_scales(net, scales, steps):
 
 def attach(net, scales, steps=None):
     """Make the network round like the integer codec, with `steps` (learnable_steps()) in place of the scales that they are learned for."""
-    following = lambda step, factor: lambda: step.exp() * factor
+    followed = {name: learned_step(name, scales) if steps else (None, None) for name in taps(net)}
+
+    def scale(name):
+        source, factor = followed[name]
+        return steps[source].exp() * factor if source else scales[name]
+
     for name, tap in taps(net).items():
-        last = name.rsplit('.', 1)[1]
-        source, factor = learned_step(name, scales) if steps else (None, None)
-        step = following(steps[source], factor) if source else scales.get(name)
+        last, step = name.rsplit('.', 1)[1], functools.partial(scale, name)
         if last == 'stream' or name == 'prior.norm.tap':
             continue
         if last == 'h':
-            tap.fake = fake_tensor(1 / 254, False, 254, unsigned=True)
+            tap.fake = fake_tensor(lambda: 1 / 254, False, 254, unsigned=True)
         elif name == 'prior.features':
-            tap.fake = fake_tensor(FEATURE, True)
+            tap.fake = fake_tensor(lambda: FEATURE, True)
         elif name == 'prior.log_features':
-            tap.fake = fake_tensor(LOG_FEATURE, True, unsigned=True)
+            tap.fake = fake_tensor(lambda: LOG_FEATURE, True, unsigned=True)
         elif last == 'relu':
             tap.fake = fake_tensor(step, True, 254, unsigned=True)
         else:
             tap.fake = fake_tensor(step, channel_last(name), WIDE if last == 'wide' else 127)
     modules = dict(net.named_modules())
-    for name, c in columns(net, scales).items():
-        modules[name].fake = fake_weight(c)
+    for name, current in present_columns(net, scale).items():
+        modules[name].fake = fake_weight(current)
     for name, module in modules.items():
         if isinstance(module, Block):
-            module.depthwise.fake = fake_weight(torch.ones(1))
+            module.depthwise.fake = fake_weight(lambda: torch.ones(1))
 
 
 def detach(net):

@@ -85,7 +85,7 @@ class Source:
         self.latin, self.other = fonts or find_fonts()
         self.clouds = fractal(rng, 1024, 4, 0.55)
         self.textures = [fractal(rng, 1024, n, r) for n, r in ((8, 0.9), (16, 0.8), (32, 0.7), (32, 1), (64, 0.8), (64, 1.2), (128, 1), (256, 1.2))]
-        self.photos = sorted(glob.glob(f'{photos}/*.jpg')) if photos else []
+        self.photos = sorted(path for kind in ('jpg', 'png') for path in glob.glob(f'{glob.escape(photos)}/*.{kind}')) if photos else []
         self.textures += [photo_texture(path) for path in self.photos[::len(self.photos) // 12 or 1]]
 
 
@@ -1053,7 +1053,7 @@ def main():
     parser.add_argument('out', help='folder for the PNG files')
     parser.add_argument('--count', type=int, default=400)
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--photos', help='folder of .jpg pictures for backgrounds, screens and posters')
+    parser.add_argument('--photos', help='folder of .jpg and .png pictures for backgrounds, screens and posters')
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     source = Source(args.seed, args.photos)

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 import data
+import export
 import quantise
 from filter import Filter
 from model import Codec, Config
@@ -94,7 +95,7 @@ def join_others():
     """-> place of this process among those that torchrun started, and their number"""
     world = int(os.environ.get('WORLD_SIZE', 1))
     if world > 1:
-        distributed.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')
+        distributed.init_process_group('gloo')
     return (distributed.get_rank(), world) if world > 1 else (0, 1)
 
 
@@ -126,10 +127,12 @@ def mean_gradients(parameters, world):
         p.grad /= world
 
 
-def learning_rate(step, minutes, args):
-    """Warm-up over 200 steps of this process, constant, half a cosine at the end."""
-    left = (args.minutes - minutes) / args.decay if args.decay else 1
-    return args.lr * min(1, (step + 1) / 200) * 0.5 * (1 - math.cos(math.pi * max(0, min(1, left))))
+def set_learning_rate(opt, most, step, left, warm_up=200):
+    """Rises to `most` over the first `warm_up` steps, stays, and falls to zero as half a cosine while `left` goes from 1 to 0. -> the rate"""
+    lr = most * min(1, (step + 1) / warm_up) * 0.5 * (1 - math.cos(math.pi * max(0, min(1, left))))
+    for group in opt.param_groups:
+        group['lr'] = lr * group['speed']
+    return lr
 
 
 def optimiser(net, lr, learned={}):
@@ -145,19 +148,23 @@ def averages(net, learned):
     return {**net.state_dict(), **learned}
 
 
+@torch.no_grad()
+def follow(ema, values, keep):
+    """ema = keep · ema + (1 − keep) · values, of dictionaries in the same order"""
+    torch._foreach_lerp_(list(ema.values()), list(values.values()), 1 - keep)
+
+
 def save(path, net, learned, ema, opt, scales, **progress):
     """`ema` (averages()) goes to the averaged weights and to the scales."""
     state = {n: opt.state[p] for n, p in [*net.named_parameters(), *learned.items()] if p in opt.state}
     scales = quantise.learned_scales(net, scales, {n: ema[n] for n in learned}) if learned else scales
-    torch.save(dict(ema={n: ema[n] for n in net.state_dict()}, weights=net.state_dict(), optimiser=state, scales=scales, config=net.config.as_dict(), **progress), path + '.part')
-    os.replace(path + '.part', path)
+    export.write_checkpoint(path, ema={n: ema[n] for n in net.state_dict()}, weights=net.state_dict(), optimiser=state, scales=scales,
+                            config=net.config.as_dict(), **progress)
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--train', required=True, help='folder of pictures')
-    parser.add_argument('--structured', help='folder of pictures drawn by structured.py')
-    parser.add_argument('--share', type=float, default=0.2, help='share of the crops that come from them')
+    data.add_options(parser, share=0.2)
     parser.add_argument('--kept', type=float, default=0, help='share of the crops with tokens that an inter frame keeps')
     parser.add_argument('--out', required=True)
     parser.add_argument('--resume', help='checkpoint to start from; that of --out goes first')
@@ -180,10 +187,10 @@ def arguments():
     return args
 
 
-def starting_point(args, path, device):
+def starting_point(args, path):
     """-> the checkpoint to go on from, {} if there is none, and whether it is one of this very run, at `path`."""
     resume = path if os.path.exists(path) else args.resume
-    return torch.load(resume, weights_only=False, map_location=device) if resume else {}, resume == path
+    return torch.load(resume, weights_only=False, map_location='cpu') if resume else {}, resume == path
 
 
 def network(args, checkpoint, continued, pictures, structured, rng):
@@ -200,7 +207,10 @@ def network(args, checkpoint, continued, pictures, structured, rng):
         learned = quantise.learnable_steps(net, scales)
         quantise.attach(net, scales, learned)
     if args.filter:
-        net.filter = Filter(torch.load(args.filter, weights_only=False, map_location='cpu')['filter'])
+        table = torch.load(args.filter, weights_only=False, map_location='cpu').get('filter')
+        if table is None:
+            raise SystemExit(f'{args.filter} has no filter: filter.py makes one')
+        net.filter = Filter(table)
     return net.to(memory_format=torch.channels_last), scales, learned
 
 
@@ -216,12 +226,8 @@ def main():
     args = arguments()
     torch.set_num_threads(args.threads)
     rank, world = join_others()
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    if device == 'cuda':
-        torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
-    torch.set_default_device(device)
-    fast_bfloat16 = device == 'cuda' or torch.cpu._is_avx512_bf16_supported() # elsewhere it is emulated, ten times slower than float
-    torch.set_float32_matmul_precision('medium')         # the optimiser's products in bfloat16: 7 % faster steps
+    fast_bfloat16 = torch.cpu._is_avx512_bf16_supported()    # elsewhere it is emulated, ten times slower than float
+    torch.set_float32_matmul_precision('medium')             # the optimiser's products in bfloat16: 7 % faster steps
     os.makedirs(args.out, exist_ok=True)
     path = os.path.join(args.out, 'checkpoint.pt')
     log = open(os.path.join(args.out, 'log.txt'), 'a')
@@ -233,7 +239,9 @@ def main():
         print(text, file=log, flush=True)
 
     say(json.dumps(vars(args)))
-    checkpoint, continued = starting_point(args, path, device)
+    checkpoint, continued = starting_point(args, path)
+    if checkpoint and json.dumps({**checkpoint['config'], **json.loads(args.config)}) != json.dumps(checkpoint['config']):
+        say('--config does not count here: the sizes are those of the checkpoint')
     steps, before = checkpoint.get('step', 0), checkpoint['minutes'] if continued else 0.0
     torch.manual_seed(args.seed + steps)
     rng = np.random.default_rng(args.seed + steps)
@@ -249,15 +257,13 @@ def main():
     minutes, saved, count, recent = before, time.time(), 0, []
     while minutes < args.minutes and count < args.steps:
         began = time.time()
-        lr = learning_rate(count, minutes, args)
-        for group in opt.param_groups:
-            group['lr'] = lr * group['speed']
+        lr = set_learning_rate(opt, args.lr, count, (args.minutes - minutes) / args.decay if args.decay else 1)
         crops = args.batch * world
         batch = data.crops(pictures, crops, args.crop, rng, structured, args.share if structured else 0)
         batch = batch.contiguous(memory_format=torch.channels_last)
         q = torch.tensor(rng.random(crops, np.float32)) * (net.config.anchors - 1)
         mine = [share_of(x, rank, world) for x in (batch, q, coded_cells(crops, args.crop // 16, rng, args.kept))]
-        with torch.autocast(device, torch.bfloat16, enabled=fast_bfloat16):
+        with torch.autocast('cpu', torch.bfloat16, enabled=fast_bfloat16):
             loss, rate, error = loss_of(model, *mine, net.config.anchors)
         opt.zero_grad(set_to_none=True)
         loss.backward()
@@ -265,9 +271,7 @@ def main():
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         opt.step()
         count, steps, minutes = count + 1, steps + 1, clock(minutes, began, world)
-        with torch.no_grad():
-            keep = EMA if continued else min(EMA, count / (count + 50))
-            torch._foreach_lerp_(list(ema.values()), list(averages(net, learned).values()), 1 - keep)
+        follow(ema, averages(net, learned), EMA if continued else min(EMA, count / (count + 50)))
         recent.append((loss.item(), rate, error, norm.item()))
         if steps % 100 == 0:
             means = mean_of_all(np.mean(recent, 0), world)

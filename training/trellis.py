@@ -5,6 +5,7 @@ The search goes from latent to latent, and is in C: trellis.c, which the first i
 """
 import ctypes
 import os
+import shlex
 import subprocess
 import tempfile
 
@@ -23,7 +24,7 @@ class CTables(ctypes.Structure):
 def library():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'trellis.so')
-        subprocess.run([os.environ.get('CC', 'cc'), '-O3', '-march=native', '-shared', '-fPIC', SOURCE, '-o', path, '-lm'], check=True)
+        subprocess.run([*shlex.split(os.environ.get('CC', 'cc')), '-O3', '-march=native', '-shared', '-fPIC', SOURCE, '-o', path, '-lm'], check=True)
         return ctypes.CDLL(path)
 
 

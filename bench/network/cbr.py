@@ -11,6 +11,8 @@ from one frame to the next within the clip: PSNR of the decoded frame, and the q
 Then the bit rate goes from --high to --low and back, a third of the time each. A change has taken effect with the first frame that is at most 25 % larger
 (on the way down) or at least 75 % as large (up) as its share of the new rate.
 """
+import sys
+
 from stream import CODECS, clips_of, code, load_clip, mean, parser_of, report, use_build
 
 
@@ -69,11 +71,16 @@ def main():
     parser.add_argument("--high", type=int, default=2000, help="kbit/s (default: %(default)s)")
     parser.add_argument("--low", type=int, default=500, help="kbit/s (default: %(default)s)")
     args = parser.parse_args()
+    if args.seconds < 1:
+        parser.error("--seconds: at least 1, for the largest second")
     use_build(args.build)
     encoder = CODECS["m2t"].encoder.format(model=args.model) + f" vbv-buf-capacity={args.vbv} slices=1"    # the last one counts
     rows = []
     for path in clips_of(args.clips):
         clip = load_clip(path, args.size, args.rate)
+        if len(clip.frames) < 2:
+            print(f"cbr.py: {path} has one frame, from which there is no step to another: left out", file=sys.stderr)
+            continue
         rows.append(steady(clip, encoder, args) | changing(clip, encoder, args))
     report(args, f"m2tenc rate-control=cbr, model {args.model}, {args.size}, {args.bitrate} kbit/s, VBV {args.vbv} ms",
            ["clip", "frames", "kbit/s", "off by", "largest second", "VBV ms: fullest", "overflows", "PSNR dB", "largest step: dB", "quantizer",

@@ -62,7 +62,7 @@ def resident():
 
 
 def open_clip(settings):
-    """What save_clip() in network.py left."""
+    """What saved() in network.py left."""
     frames = np.memmap(settings["file"], np.uint8, "r").reshape(-1, settings["width"] * settings["height"] * 3 // 2)
     return Clip(settings["name"], settings["width"], settings["height"], settings["rate"], frames)
 

@@ -10,6 +10,7 @@ is not part of it: the sink shows a picture when it comes, or when --latency (of
 """
 import os
 import statistics
+import sys
 
 from network import Network, saved, settings_of, stream
 from stream import load_clip, parser_of, report, use_build
@@ -38,10 +39,13 @@ def main():
     clip = load_clip(args.clips, args.size, args.rate)
     with Network() as network, saved([clip]) as clips:
         sent, received = stream(network, settings_of(args, network, clips, "m2t", round(args.seconds * clip.rate), latency=args.latency))
+    stages = stages_of(sent, received, clip.rate)
+    if len(stages["all"]) < 2:
+        sys.exit(f"{len(stages['all'])} pictures after the first second, which does not count; at least 2 are needed: give more --seconds")
     interval, count = 1000 / clip.rate, len(sent["frames"])
     cpu = [1000 * end["cpu"] / (count - 1) for end in (sent, received)]
     rows = [{"stage": stage, "median_ms": statistics.median(times), "p95_ms": statistics.quantiles(times, n=20, method="inclusive")[-1], "max_ms": max(times),
-             "intervals": statistics.median(times) / interval} for stage, times in stages_of(sent, received, clip.rate).items()]
+             "intervals": statistics.median(times) / interval} for stage, times in stages.items()]
     report(args, f"{clip.name}, {args.size}, {clip.rate:g} frames/s, model {args.model}, {args.bitrate} kbit/s, {len(received['shown'])} pictures; "
            f"CPU time {cpu[0]:.0f} + {cpu[1]:.0f} ms a frame of {interval * os.cpu_count():.0f}; {network.description}",
            ["stage", "ms: median", "95 %", "largest", "median in frame intervals"], rows,

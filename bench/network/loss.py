@@ -8,6 +8,8 @@ Clips are repeated for --seconds and sent in real time, with both codecs and eac
 time the newest picture that has come is shown; PSNR is that of the shown picture against the frame of that time, so a frozen picture counts. A frame is
 damaged if its PSNR is more than 1 dB below that of the same frame without loss. "Longest freeze" is the longest row of frame times without a new picture.
 """
+import sys
+
 from network import Network, saved, settings_of, stream
 from stream import CODECS, load_clip, mean, parser_of, report, use_build
 
@@ -21,6 +23,8 @@ def freeze(shown, count):
 def measure(network, settings, whole):
     """@whole: PSNR by frame without loss, from the end backwards; None in the run without."""
     sent, received = stream(network, settings)
+    if not received["shown"]:
+        sys.exit(f"{settings['codec']}, loss {settings['loss'] or 'none'}: no picture was shown")
     quality = received["psnr"][::-1]
     seconds = settings["count"] / settings["clips"][0]["rate"]
     result = {"codec": settings["codec"], "loss": settings["loss"], "kbit_s": sum(frame["bits"] for frame in sent["frames"]) / seconds / 1000,

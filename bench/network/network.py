@@ -26,6 +26,7 @@ class Network:
     """Use as a context. @description says what it is made of."""
 
     def __enter__(self):
+        self.processes = []
         self.names = {end: f"m2t-{end}-{os.getpid()}" for end in ADDRESS}
         self.namespaces = os.access("/run", os.W_OK) and self.add_namespaces()
         self.netem = self.namespaces and self.set_netem("loss", "random", "0%")
@@ -33,6 +34,10 @@ class Network:
         return self
 
     def __exit__(self, *_):
+        for process in self.processes:
+            if process.poll() is None:      # the other end failed
+                process.kill()              # and not terminate(): it would write a result that nobody reads
+                process.wait()
         for name in self.names.values():
             ip("netns", "delete", name)     # and the veth pair with it
 
@@ -64,6 +69,7 @@ class Network:
         """An endpoint as a process. The standard output is its result."""
         prefix = ["ip", "netns", "exec", self.names[end]] if self.namespaces else []
         process = subprocess.Popen([*prefix, sys.executable, str(HERE / "endpoint.py"), role], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.processes.append(process)
         process.stdin.write(json.dumps(settings))
         process.stdin.close()
         return process

@@ -6,7 +6,6 @@ Needs ffmpeg, numpy and Debian's packages python3-gi and gir1.2-gst-plugins-base
 import argparse
 import dataclasses
 import json
-import math
 import os
 import pathlib
 import subprocess
@@ -22,6 +21,7 @@ except (ImportError, ValueError) as error:
     sys.exit(f"{error}; install the packages python3-gi and gir1.2-gst-plugins-base-1.0")
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+from rd import picture_psnr    # noqa: E402  (bench/rd.py)
 from speed import cpu_name, print_table, rate_of    # noqa: E402  (bench/speed.py)
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -89,11 +89,10 @@ def clips_of(paths):
 
 
 def psnr(a, b, clip):
-    """(6 Y + U + V) / 8 in dB, as everywhere in bench/. Identical planes count as 99."""
+    """Frames, [bytes] -> (6 Y + U + V) / 8 in dB"""
     luma = clip.width * clip.height
-    planes = (slice(0, luma), slice(luma, luma * 5 // 4), slice(luma * 5 // 4, None))
-    errors = [np.mean(np.square(a[plane].astype(np.int16) - b[plane], dtype=np.int32)) for plane in planes]
-    return sum(weight * (min(99.0, 10 * math.log10(255 ** 2 / error)) if error else 99.0) for weight, error in zip((6, 1, 1), errors)) / 8
+    planes = lambda frame: np.split(frame, [luma, luma * 5 // 4])
+    return picture_psnr(planes(a), planes(b))[3]
 
 
 # --- coding in this process, one frame at a time ---
