@@ -49,10 +49,17 @@ check_numbers() {
     done
 }
 
+# at_most NAME HIGHEST: for an option that is a number.
+at_most() {
+    local value=${!1}
+    [ ${#value} -gt ${#2} ] || [ "$value" -gt "$2" ] || return 0
+    die "--$1: \"$value\" is more than $2"
+}
+
 # What m2tenc takes; of anything else GStreamer would only warn, and go on with the default.
 check_bitrate() {
     check_numbers bitrate
-    [ ${#bitrate} -le 7 ] && [ "$bitrate" -le 2000000 ] || die "--bitrate: \"$bitrate\" is more than 2000000"
+    at_most bitrate 2000000
 }
 
 check_quantizer() { # NAME VALUE

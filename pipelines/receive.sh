@@ -21,7 +21,10 @@ set -eu
 port=5004 sender=127.0.0.1 group=0.0.0.0 latency=100 retransmission=no output=''
 read_options "port sender group latency retransmission! sink output" "$@"
 [ ${#arguments[@]} -le 1 ] || die "one URL is enough; see --help"
-check_numbers port latency
+check_numbers port
+at_most port 65532 # and PORT+3 is one, too
+[[ $latency =~ ^(0|[1-9][0-9]*)$ ]] || die "--latency: \"$latency\" is not a whole number"
+at_most latency 4294967295
 find_plugin
 if [ -n "$output" ]; then
     coded_file "$output"

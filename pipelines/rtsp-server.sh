@@ -20,6 +20,7 @@ port=8554
 read_options "$source_options $encoder_options port" "$@"
 [ ${#arguments[@]} = 0 ] || die "there is no argument ${arguments[0]}; see --help"
 check_numbers port
+at_most port 65535
 find_plugin
 live_source
 live_encoder

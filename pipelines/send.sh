@@ -24,6 +24,7 @@ read_options "$source_options $encoder_options port" "$@"
 [ ${#arguments[@]} -le 1 ] || die "one HOST is enough; see --help"
 host=${arguments[0]:-127.0.0.1}
 check_numbers port
+at_most port 65532 # and PORT+3 is one, too
 find_plugin
 live_source
 live_encoder

@@ -7,8 +7,8 @@
 # Usage: tests/exactness.sh WORK NAME=COMMAND...
 #
 #   WORK           directory for temporary files
-#   NAME=COMMAND   a build's m2t, such as gcc=build/tools/m2t or "aarch64=qemu-aarch64 build-aarch64/tools/m2t". A NAME that starts
-#                  with "aarch64" tries OpenBLAS's ARM types, any other the x86 types. COMMAND "-" counts as skipped.
+#   NAME=COMMAND   a build's m2t, such as gcc=build/tools/m2t or "aarch64=qemu-aarch64 build-aarch64/tools/m2t", quoted as for the shell. A
+#                  NAME that starts with "aarch64" tries OpenBLAS's ARM types, any other the x86 types. COMMAND "-" counts as skipped.
 #
 # What this CPU lacks is skipped: instruction sets of the kernels, types that OpenBLAS does not take (it says so, or dies of an illegal
 # instruction), those with which oneDNN fails the library's check of backends.
@@ -22,6 +22,8 @@ case ${1:-} in
     ;;
 esac
 top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=tests/tap.sh
+. "$top/tests/tap.sh"
 mkdir -p "$1"
 work=$(cd "$1" && pwd)
 shift
@@ -30,32 +32,23 @@ cp "${EXACTNESS_MODEL:-$top/models/standard.m2tw}" "$model" || exit 1
 export M2T_MODEL_PATH=$work OPENBLAS_VERBOSE=2
 unset OPENBLAS_CORETYPE OPENBLAS_NUM_THREADS ONEDNN_MAX_CPU_ISA M2T_CPU
 
-count=0 failed=0
-
-result() { # ok|"not ok" DESCRIPTION
-    count=$((count + 1))
-    echo "$1 $count - $2"
-    [ "$1" = ok ] || failed=$((failed + 1))
-}
-
 # Two small clips from the middle of the real one: a whole number of tokens, and odd in both directions.
 for crop in 176:144 83:51; do
     ffmpeg -nostdin -v error -y -i "$top/pipelines/media/signing_webcam.mp4" -vf "crop=$crop" -frames:v 2 -pix_fmt yuv420p \
         "$work/clip-${crop/:/x}.y4m" || exit 1
 done
 
-# run PREFIX COMMAND BACKEND THREADS: leaves PREFIX-SIZE.m2tv and PREFIX-SIZE.md5, returns the status of m2t.
+# run PREFIX BACKEND THREADS: $command leaves PREFIX-SIZE.m2tv and PREFIX-SIZE.md5; returns its status.
 run() {
-    local prefix=$1 command=$2 backend=$3 threads=$4 clip size status
+    local prefix=$1 backend=$2 threads=$3 clip size status
 
     for clip in "$work"/clip-*.y4m; do
         size=${clip##*clip-} size=${size%.y4m}
-        # shellcheck disable=SC2086 # a command and its arguments
-        $command encode -q 20.25 --model "$model" --backend "$backend" --threads "$threads" "$clip" "$prefix-$size.m2tv" 2>>"$prefix.log" </dev/null
+        "${command[@]}" encode -q 20.25 --model "$model" --backend "$backend" --threads "$threads" "$clip" "$prefix-$size.m2tv" \
+            2>>"$prefix.log" </dev/null
         status=$?
         [ $status = 0 ] || return $status
-        # shellcheck disable=SC2086
-        (cd "$work" && $command md5 --backend "$backend" --threads "$threads" "${reference:-$prefix}-$size.m2tv") 2>>"$prefix.log" </dev/null |
+        "${command[@]}" md5 --backend "$backend" --threads "$threads" "${reference:-$prefix}-$size.m2tv" 2>>"$prefix.log" </dev/null |
             cut -c 1-32 >"$prefix-$size.md5"
         status=${PIPESTATUS[0]}
         [ "$status" = 0 ] || return "$status"
@@ -69,53 +62,53 @@ same_as_reference() { # PREFIX
     done
 }
 
-# compare NAME COMMAND BACKEND THREADS TYPE: TYPE is an instruction set of the kernels, a CPU type of OpenBLAS or a limit of oneDNN.
+# compare NAME BACKEND THREADS TYPE: TYPE is an instruction set of the kernels, a CPU type of OpenBLAS or a limit of oneDNN.
 compare() {
-    local name=$1 command=$2 backend=$3 threads=$4 type=$5 prefix=$work/$1-$3-$5-$4 status used
+    local name=$1 backend=$2 threads=$3 type=$4 prefix=$work/$1-$2-$4-$3 status used
     local description="$name, backend $backend, type $type, threads $threads"
 
     rm -f "$prefix"*
     case $backend in
-    openblas) OPENBLAS_CORETYPE=$type OPENBLAS_NUM_THREADS=$threads run "$prefix" "$command" "$backend" "$threads" 2>/dev/null ;;
-    onednn) ONEDNN_MAX_CPU_ISA=$type run "$prefix" "$command" "$backend" "$threads" ;;
-    *) M2T_CPU=$type run "$prefix" "$command" "$backend" "$threads" ;;
+    openblas) OPENBLAS_CORETYPE=$type OPENBLAS_NUM_THREADS=$threads run "$prefix" "$backend" "$threads" 2>/dev/null ;;
+    onednn) ONEDNN_MAX_CPU_ISA=$type run "$prefix" "$backend" "$threads" ;;
+    *) M2T_CPU=$type run "$prefix" "$backend" "$threads" ;;
     esac
     status=$?
     used=$(sed -n 's/^Core: *//p' "$prefix.log" | head -1)
     if grep -q "no such kernels here" "$prefix.log"; then
-        result ok "$description # SKIP this CPU lacks it"
+        skip "$description" "this CPU lacks it"
     elif [ "$backend" = openblas ] && { [ $status = 132 ] || grep -q "Core not found" "$prefix.log"; }; then
-        result ok "$description # SKIP this CPU or this OpenBLAS lacks it"
+        skip "$description" "this CPU or this OpenBLAS lacks it"
     elif [ "$backend" = openblas ] && [ -n "$used" ] && [ "${used,,}" != "${type,,}" ]; then
-        result ok "$description # SKIP OpenBLAS uses $used instead"
+        skip "$description" "OpenBLAS uses $used instead"
     elif [ "$backend" = onednn ] && grep -q "no backend 'onednn'" "$prefix.log"; then
-        result ok "$description # SKIP its sums are not exact, so the library leaves it out"
+        skip "$description" "its sums are not exact, so the library leaves it out"
     elif [ $status != 0 ]; then
-        sed 's/^/# /' "$prefix.log"
-        result "not ok" "$description: exit status $status"
+        not_ok "$description: exit status $status"
+        show "$prefix.log"
     elif same_as_reference "$prefix"; then
-        result ok "$description"
+        ok "$description"
     else
-        result "not ok" "$description: differs"
+        not_ok "$description: differs"
     fi
 }
 
-backends() { # COMMAND: the ones it offers
-    # shellcheck disable=SC2086
-    $1 md5 --backend '?' - 2>&1 </dev/null | sed -n 's/.*there are: //p' | tr -d ','
+backends() { # the ones that $command offers
+    "${command[@]}" md5 --backend '?' - 2>&1 </dev/null | sed -n 's/.*there are: //p' | tr -d ','
 }
 
-reference=
+reference='' command=()
 for build in "$@"; do
-    name=${build%%=*} command=${build#*=}
-    if [ "$command" = - ]; then
-        result ok "$name # SKIP not built"
+    name=${build%%=*}
+    eval "command=(${build#*=})"
+    if [ "${command[*]}" = - ]; then
+        skip "$name" "not built"
         continue
     fi
     if [ -z "$reference" ]; then
-        if ! M2T_CPU=c run "$work/reference" "$command" c 1; then
-            sed 's/^/# /' "$work/reference.log"
-            result "not ok" "$name: the reference cannot be made"
+        if ! M2T_CPU=c run "$work/reference" c 1; then
+            not_ok "$name: the reference cannot be made"
+            show "$work/reference.log"
             break
         fi
         reference=$work/reference
@@ -125,7 +118,9 @@ for build in "$@"; do
     "${1%%=*}") kernel_types="c avx2 avx512 avx512icl" blas_types="Prescott Nehalem Sandybridge Haswell Zen SkylakeX Cooperlake" thread_counts="1 2 4" ;;
     *) kernel_types="c avx2 avx512 avx512icl" blas_types="Prescott Haswell SkylakeX" thread_counts="1 3" ;;
     esac
-    for backend in $(backends "$command"); do
+    found=$(backends)
+    [ -n "$found" ] || not_ok "$name: does not run, or does not say which backends there are"
+    for backend in $found; do
         case $backend in
         openblas) types=$blas_types ;;
         onednn) types="AVX2 AVX2_VNNI AVX512_CORE AVX512_CORE_VNNI ALL" ;;
@@ -133,10 +128,9 @@ for build in "$@"; do
         esac
         for type in $types; do
             for threads in $thread_counts; do
-                compare "$name" "$command" "$backend" "$threads" "$type"
+                compare "$name" "$backend" "$threads" "$type"
             done
         done
     done
 done
-echo "1..$count"
-[ $failed = 0 ]
+done_testing

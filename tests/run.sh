@@ -9,8 +9,8 @@
 #
 # Installs what is missing with apt-get (by sudo, unless root; for the ARM build also Debian's arm64 libraries), builds with gcc and with clang,
 # all warnings being errors, with the address and undefined-behaviour sanitizers, and for 64-bit ARM, and runs the tests of each
-# build, the exactness matrix (tests/exactness.sh), valgrind and the pipelines. The last line is the total, "N passed, N failed, N skipped";
-# the exit status is 0 if nothing failed.
+# build, the exactness matrix (tests/exactness.sh), the program against the reference on random models (tests/reference/compare.py),
+# valgrind and the pipelines. The last line is the total, "N passed, N failed, N skipped"; the exit status is 0 if nothing failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD
@@ -37,6 +37,16 @@ passed=0 failed=0 skipped=0
 count() {
     printf '%-34s %5d passed %4d failed %4d skipped  (%d s)\n' "$1" "$2" "$3" "$4" "$SECONDS"
     passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+}
+
+# count_log NAME STATUS LOG: the tests in a log. Without a failure there, a bad exit status is one, and so is a log without tests.
+count_log() {
+    local counts
+    read -ra counts < <(tests/tally.py "$3" || echo 0 1 0)
+    if [ "${counts[*]}" = "0 0 0" ] || { [ "$2" != 0 ] && [ "${counts[1]}" = 0 ]; }; then
+        counts[1]=1
+    fi
+    count "$1" "${counts[@]}"
 }
 
 show_failure() { # LOG
@@ -67,8 +77,7 @@ meson_tests() {
     rm -f "$work/$name/meson-logs/testlog.json"
     meson test -C "$work/$name" --no-rebuild --print-errorlogs "$@" >"$logs/test-$name.log" 2>&1 </dev/null
     status=$?
-    # shellcheck disable=SC2046 # three numbers
-    count "tests $name" $(tests/tally.py "$work/$name/meson-logs/testlog.json" || echo 0 1 0)
+    count_log "tests $name" $status "$work/$name/meson-logs/testlog.json"
     [ $status = 0 ] || show_failure "$logs/test-$name.log"
 }
 
@@ -78,8 +87,7 @@ script() {
     shift
     "$@" >"$log" 2>&1 </dev/null
     status=$?
-    # shellcheck disable=SC2046
-    count "$name" $(tests/tally.py "$log" || echo 0 1 0)
+    count_log "$name" $status "$log"
     [ $status = 0 ] || { grep -A 10 '^not ok' "$log" || tail -20 "$log"; }
 }
 
@@ -100,13 +108,13 @@ if [ $install = yes ]; then
         libglib2.0-dev libjson-glib-dev libopenblas-dev libdnnl-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev \
         gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
         gstreamer1.0-libav gstreamer1.0-x ffmpeg python3 python3-numpy python3-gi gir1.2-gst-plugins-base-1.0 libgstrtspserver-1.0-dev gir1.2-gst-rtsp-server-1.0 \
-        iproute2 valgrind libc6-dbg ||
+        libgstreamer-plugins-bad1.0-dev gstreamer1.0-nice iproute2 valgrind libc6-dbg ||
         count "installing packages" 0 1 0
     if { [ "$(dpkg --print-architecture)" = arm64 ] || dpkg --print-foreign-architectures | grep -qx arm64; } ||
         as_root dpkg --add-architecture arm64; then
         install_packages "$logs/apt-arm64.log" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user \
             libglib2.0-dev:arm64 libjson-glib-dev:arm64 libopenblas-dev:arm64
-    fi
+    fi # without them, the build for ARM is skipped
 fi
 
 CC=gcc build gcc -Dwerror=true && meson_tests gcc
@@ -119,13 +127,22 @@ CC=gcc build sanitizers -Dwerror=true -Dbuildtype=debugoptimized -Db_sanitize=ad
 unset ASAN_OPTIONS UBSAN_OPTIONS
 
 aarch64=-
-if command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null && [ -f /usr/lib/aarch64-linux-gnu/pkgconfig/json-glib-1.0.pc ]; then
+if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null && [ -f /usr/lib/aarch64-linux-gnu/pkgconfig/json-glib-1.0.pc ]; then
     build aarch64 --cross-file tests/aarch64.ini -Dwerror=true -Dgstreamer=disabled -Dtests=disabled &&
-        aarch64="qemu-aarch64 $work/aarch64/tools/m2t"
+        aarch64="qemu-aarch64 ${work@Q}/aarch64/tools/m2t"
+else
+    echo "64-bit ARM is not tested: its compiler, its emulator or its libraries are not installed"
+    count "build aarch64" 0 0 1
 fi
 
-script exactness tests/exactness.sh "$work/exactness" "gcc=$work/gcc/tools/m2t" "clang=$work/clang/tools/m2t" \
-    "native=$work/native/tools/m2t" "aarch64=$aarch64"
+script exactness tests/exactness.sh "$work/exactness" "gcc=${work@Q}/gcc/tools/m2t" "clang=${work@Q}/clang/tools/m2t" \
+    "native=${work@Q}/native/tools/m2t" "aarch64=$aarch64"
+
+if python3 -c 'import numpy' 2>/dev/null; then
+    check "reference on random models" python3 tests/reference/compare.py "$work/gcc/tools/m2t" --rounds 8
+else
+    count "reference on random models" 0 0 1
+fi
 
 if command -v valgrind >/dev/null; then
     for backend in c openblas; do
@@ -135,7 +152,7 @@ else
     count valgrind 0 0 2
 fi
 
-script pipelines tests/pipelines.sh "$work/gcc" "$work/pipelines"
+script pipelines tests/pipelines.sh "$work/gcc" "$work"
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

@@ -3,7 +3,8 @@
 """Counts tests: tally.py FILE... prints "PASSED FAILED SKIPPED".
 
 FILE is a testlog.json that meson wrote, or the TAP output of a script. In a meson log a test that speaks TAP counts as its subtests, any
-other one as one. A run that failed without a failing subtest (crash, timeout) adds one failure.
+other one as one. A run that failed without a failing subtest (crash, timeout) adds one failure, and so does one that planned no test and
+does not say why.
 """
 import json
 import re
@@ -21,7 +22,10 @@ def count_tap(text):
         plan = PLAN.match(line)
         if plan:
             planned = int(plan.group(1))
-            skipped += planned == 0 and plan.group(2) is not None
+            if planned == 0 and plan.group(2):
+                skipped += 1
+            elif planned == 0:
+                failed += 1   # asked for a test that it does not have
             continue
         if not line.startswith(('ok', 'not ok')):
             continue

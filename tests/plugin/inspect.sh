@@ -4,28 +4,17 @@
 #
 # Usage: inspect.sh DIRECTORY-OF-THE-PLUGIN INSPECT.TXT [--update]
 set -u
+# shellcheck source=tests/tap.sh
+. "$(dirname "$0")/../tap.sh"
 plugin=$1 golden=$2 update=${3:-}
-work=$(mktemp -d) || exit 1
+work=$(mktemp -d) logs=$work || exit 1
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C GST_REGISTRY=$work/registry GST_PLUGIN_PATH_1_0=$plugin GST_PLUGIN_SYSTEM_PATH_1_0=
 export GST_PRESET_PATH=${0%/*}/../../plugin/presets
 unset GST_PLUGIN_PATH GST_PLUGIN_SYSTEM_PATH GST_REGISTRY_1_0
-number=0
-
-check() { # NAME COMMAND...
-    local name=$1
-    shift
-    number=$((number + 1))
-    if "$@" >"$work/log" 2>&1; then
-        echo "ok $number - $name"
-    else
-        echo "not ok $number - $name"
-        sed 's/^/# /' "$work/log"
-    fi
-}
 
 # Without what depends on the machine and the version.
-show() {
+inspect() {
     {
         gst-inspect-1.0 m2t
         for element in m2tenc m2tdec m2tparse rtpm2tpay rtpm2tdepay; do
@@ -41,32 +30,31 @@ silent() { test ! -s "$work/stderr"; }
 without_fork() { GST_REGISTRY=$work/another gst-inspect-1.0 --gst-disable-registry-fork --atleast-version=0.1.0 --exists m2tenc; }
 without_models() { M2T_MODEL_PATH=/nowhere GST_REGISTRY=$work/third gst-inspect-1.0 --atleast-version=0.1.0 --exists m2tdec; }
 only_two_symbols() {
-    test "$(nm -D --defined-only "$plugin/libgstm2t.so" | grep -c ' T ')" = 2 &&
-        nm -D --defined-only "$plugin/libgstm2t.so" | grep -q gst_plugin_m2t_get_desc
+    nm -D --defined-only "$plugin/libgstm2t.so" | tee "$work/symbols"
+    [ "$(wc -l <"$work/symbols")" = 2 ] && grep -q ' T gst_plugin_m2t_get_desc$' "$work/symbols" && grep -q ' T gst_plugin_m2t_register$' "$work/symbols"
 }
 other_name_is_refused() {
     mkdir "$work/wrong" && cp "$plugin/libgstm2t.so" "$work/wrong/libgstother.so" &&
         ! GST_PLUGIN_PATH_1_0=$work/wrong GST_REGISTRY=$work/fourth gst-inspect-1.0 --atleast-version=0.1.0 --exists m2tenc
 }
 
-show >"$work/text" 2>"$work/stderr"
+inspect >"$work/text" 2>"$work/stderr"
 if [ "$update" = --update ]; then
     cp "$work/text" "$golden"
     exit
 fi
-echo 1..12
 if gst-inspect-1.0 --version | grep -q 'version 1\.22'; then
-    check "L8 the text of gst-inspect-1.0" text_is_golden
+    try "L8 the text of gst-inspect-1.0" text_is_golden
 else
-    number=1
-    echo "ok 1 - L8 the text of gst-inspect-1.0 # SKIP other base classes"
+    skip "L8 the text of gst-inspect-1.0" "other base classes"
 fi
-check "L11 nothing on stderr" silent
+try "L11 nothing on stderr" silent
 for element in m2tenc m2tdec m2tparse rtpm2tpay rtpm2tdepay; do
-    check "L8 $element exists" exists $element
+    try "L8 $element exists" exists $element
 done
-check "L8 nothing is blacklisted" none_blacklisted
-check "L8 loads without the registry fork" without_fork
-check "L8 loads without models" without_models
-check "L9 exports its two entry points and nothing else" only_two_symbols
-check "L9 another file name is refused" other_name_is_refused
+try "L8 nothing is blacklisted" none_blacklisted
+try "L8 loads without the registry fork" without_fork
+try "L8 loads without models" without_models
+try "L9 exports its two entry points and nothing else" only_two_symbols
+try "L9 another file name is refused" other_name_is_refused
+done_testing

@@ -5,6 +5,7 @@ import hashlib
 import math
 import os
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -389,7 +390,7 @@ def output_that_cannot_be_written():
 def standard_files_that_are_closed():
     clip()
     shell = lambda words: subprocess.run(['sh', '-c', f'"$0" {words}', M2T], capture_output=True, timeout=120, check=False)
-    done = shell(f'encode -v --model {MODEL} - out.m2tv <clip.y4m 2>&-')
+    done = shell(f'encode -v --model {shlex.quote(MODEL)} - out.m2tv <clip.y4m 2>&-')
     expect(done.returncode == 0, f'without stderr: {done}')
     encode('clip.y4m', 'clip.m2tv')
     expect(read('out.m2tv') == read('clip.m2tv'), 'messages stand in the output')
