@@ -48,9 +48,11 @@ def main():
     args = parser.parse_args()
     with open(args.results) as file:
         results = json.load(file)
-    rows = results["rows"]
+    rows, title = results["rows"], results["title"]
     if "changing_bits" in rows[0]:
-        panels = [(draw_change, row, results["arguments"]) for row in rows]
+        was = results["arguments"]
+        panels = [(draw_change, row, was) for row in rows]
+        title = f"m2tenc rate-control=cbr, model {was['model']}, {was['size']}, {was['high']}, {was['low']} and {was['high']} kbit/s, VBV {was['vbv']} ms"
     else:
         kinds = [row["loss"] for row in rows if row["codec"] == rows[0]["codec"]]
         panels = [(draw_loss, [row for row in rows if row["loss"] == kind], kind) for kind in kinds]
@@ -61,7 +63,7 @@ def main():
         axis.axis("off")
     for axis, (draw, *what) in zip(axes.flat, panels):
         draw(axis, *what)
-    figure.suptitle(f"{results['title']}; {results['cpu']}", fontsize=9)
+    figure.suptitle(f"{title}; {results['cpu']}", fontsize=9)
     figure.tight_layout()
     figure.savefig(args.out, dpi=90)
 
